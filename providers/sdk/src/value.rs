@@ -1,0 +1,497 @@
+//! The value of an expression or an attribute: typed, possibly unknown, with its marks.
+//!
+//! A value is cheap to clone. Marks stand where they were put: a marked object marks what is taken out of it
+//! (`Value::attribute`, `Value::index`), so marking a whole instance costs nothing per attribute.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::marks::Marks;
+use crate::number::Number;
+use crate::types::Type;
+
+/// A value with its marks. Equality and order ignore the marks.
+#[derive(Clone, Debug)]
+pub struct Value {
+    kind: Kind,
+    marks: Marks,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// No value.
+    Null,
+    /// Known after apply.
+    Unknown(Unknown),
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A text.
+    String(Arc<str>),
+    /// Many of one type, in order.
+    List(Arc<Vec<Value>>),
+    /// Many of one type, each once, sorted.
+    Set(Arc<Vec<Value>>),
+    /// Some, each with a type of its own, in order.
+    Tuple(Arc<Vec<Value>>),
+    /// Many of one type, by name.
+    Map(Arc<Members>),
+    /// Some, each with a type of its own, by name.
+    Object(Arc<Members>),
+}
+
+/// The members of a map or an object.
+pub type Members = BTreeMap<Arc<str>, Value>;
+
+/// What is known of a value which is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its type, `Type::Any` if not even that is known.
+    pub ty: Type,
+    /// Whether it can't be null.
+    pub not_null: bool,
+}
+
+impl Value {
+    /// The absent value.
+    #[must_use]
+    pub fn null() -> Self {
+        Kind::Null.into()
+    }
+
+    /// A value that is known after apply.
+    #[must_use]
+    pub fn unknown(ty: Type) -> Self {
+        Kind::Unknown(Unknown {
+            ty,
+            not_null: false,
+        })
+        .into()
+    }
+
+    /// A list of values of one type.
+    #[must_use]
+    pub fn list(items: Vec<Self>) -> Self {
+        Kind::List(Arc::new(items)).into()
+    }
+
+    /// A tuple.
+    #[must_use]
+    pub fn tuple(items: Vec<Self>) -> Self {
+        Kind::Tuple(Arc::new(items)).into()
+    }
+
+    /// A set: sorted, without repetitions; the elements' marks become the set's.
+    #[must_use]
+    pub fn set(items: Vec<Self>) -> Self {
+        let mut marks = Marks::none();
+        let mut plain: Vec<Self> = Vec::with_capacity(items.len());
+        for item in items {
+            marks = marks.union(&item.deep_marks());
+            plain.push(item.deep_unmarked());
+        }
+        plain.sort_by(Self::canonical_order);
+        plain.dedup_by(|a, b| a.canonical_order(b) == Ordering::Equal && a.is_wholly_known());
+        Self {
+            kind: Kind::Set(Arc::new(plain)),
+            marks,
+        }
+    }
+
+    /// A map.
+    #[must_use]
+    pub fn map(members: Members) -> Self {
+        Kind::Map(Arc::new(members)).into()
+    }
+
+    /// An object.
+    #[must_use]
+    pub fn object(members: Members) -> Self {
+        Kind::Object(Arc::new(members)).into()
+    }
+
+    /// An object from pairs.
+    #[must_use]
+    pub fn object_of<const N: usize>(members: [(&str, Self); N]) -> Self {
+        Self::object(
+            members
+                .into_iter()
+                .map(|(name, value)| (Arc::from(name), value))
+                .collect(),
+        )
+    }
+
+    /// What the value is, apart from its marks.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.kind
+    }
+
+    /// The marks at this very place (not those further inside).
+    #[must_use]
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// The same value with more marks.
+    #[must_use]
+    pub fn marked(mut self, marks: &Marks) -> Self {
+        if !marks.is_empty() {
+            self.marks = self.marks.union(marks);
+        }
+        self
+    }
+
+    /// The same value with exactly these marks.
+    #[must_use]
+    pub fn with_marks(mut self, marks: Marks) -> Self {
+        self.marks = marks;
+        self
+    }
+
+    /// The union of all marks, here and inside.
+    #[must_use]
+    pub fn deep_marks(&self) -> Marks {
+        let mut all = self.marks.clone();
+        for child in self.children() {
+            let inside = child.deep_marks();
+            if !inside.is_empty() {
+                all = all.union(&inside);
+            }
+        }
+        all
+    }
+
+    /// The same value without marks, here and inside.
+    #[must_use]
+    pub fn deep_unmarked(&self) -> Self {
+        self.map_children(Self::deep_unmarked)
+            .with_marks(Marks::none())
+    }
+
+    /// The same value with every marks changed by a function, here and inside.
+    #[must_use]
+    pub fn map_marks(&self, change: &impl Fn(&Marks) -> Marks) -> Self {
+        self.map_children(|child| child.map_marks(change))
+            .with_marks(change(&self.marks))
+    }
+
+    /// The values directly inside a collection.
+    pub fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
+        match &self.kind {
+            Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => Box::new(items.iter()),
+            Kind::Map(members) | Kind::Object(members) => Box::new(members.values()),
+            _ => Box::new(std::iter::empty()),
+        }
+    }
+
+    /// The same value, its direct children changed by a function; marks stay.
+    #[must_use]
+    pub fn map_children(&self, change: impl Fn(&Self) -> Self) -> Self {
+        let items = |items: &Arc<Vec<Self>>| Arc::new(items.iter().map(&change).collect());
+        let named = |members: &Arc<Members>| {
+            Arc::new(
+                members
+                    .iter()
+                    .map(|(name, value)| (Arc::clone(name), change(value)))
+                    .collect(),
+            )
+        };
+        let kind = match &self.kind {
+            Kind::List(list) => Kind::List(items(list)),
+            Kind::Set(set) => Kind::Set(items(set)),
+            Kind::Tuple(tuple) => Kind::Tuple(items(tuple)),
+            Kind::Map(members) => Kind::Map(named(members)),
+            Kind::Object(members) => Kind::Object(named(members)),
+            plain => plain.clone(),
+        };
+        Self {
+            kind,
+            marks: self.marks.clone(),
+        }
+    }
+
+    /// Whether it is null.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        matches!(self.kind, Kind::Null)
+    }
+
+    /// Whether the value itself is known; what is inside may not be.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self.kind, Kind::Unknown(_))
+    }
+
+    /// Whether the value and all inside it are known.
+    #[must_use]
+    pub fn is_wholly_known(&self) -> bool {
+        self.is_known() && self.children().all(Self::is_wholly_known)
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The truth value, if it is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        match self.kind {
+            Kind::Bool(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The number, if it is one.
+    #[must_use]
+    pub fn as_number(&self) -> Option<&Number> {
+        match &self.kind {
+            Kind::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The whole number, if it is one.
+    #[must_use]
+    pub fn as_i64(&self) -> Option<i64> {
+        self.as_number().and_then(Number::to_i64)
+    }
+
+    /// The elements of a list, set or tuple.
+    #[must_use]
+    pub fn as_items(&self) -> Option<&[Self]> {
+        match &self.kind {
+            Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// The members of a map or object.
+    #[must_use]
+    pub fn as_members(&self) -> Option<&Members> {
+        match &self.kind {
+            Kind::Map(members) | Kind::Object(members) => Some(members),
+            _ => None,
+        }
+    }
+
+    /// A member by name, with this value's marks put on it. `None` where there is no such member.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<Self> {
+        self.as_members()?
+            .get(name)
+            .map(|member| member.clone().marked(&self.marks))
+    }
+
+    /// An element by position, with this value's marks put on it.
+    #[must_use]
+    pub fn element(&self, index: usize) -> Option<Self> {
+        self.as_items()?
+            .get(index)
+            .map(|item| item.clone().marked(&self.marks))
+    }
+
+    /// A member by name, or null where there is none; for schemas' objects.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Self {
+        self.attribute(name).unwrap_or_else(Self::null)
+    }
+
+    /// The same object with one member set.
+    #[must_use]
+    pub fn with(&self, name: &str, value: Self) -> Self {
+        let mut members = self.as_members().cloned().unwrap_or_default();
+        members.insert(name.into(), value);
+        Self {
+            kind: Kind::Object(Arc::new(members)),
+            marks: self.marks.clone(),
+        }
+    }
+
+    /// The type of the value. Collections take the unified type of their elements.
+    #[must_use]
+    pub fn type_of(&self) -> Type {
+        let elements =
+            |items: &[Self]| Type::unify(items.iter().map(Self::type_of)).unwrap_or(Type::Any);
+        match &self.kind {
+            Kind::Null => Type::Any,
+            Kind::Unknown(unknown) => unknown.ty.clone(),
+            Kind::Bool(_) => Type::Bool,
+            Kind::Number(_) => Type::Number,
+            Kind::String(_) => Type::String,
+            Kind::List(items) => Type::List(Box::new(elements(items))),
+            Kind::Set(items) => Type::Set(Box::new(elements(items))),
+            Kind::Tuple(items) => Type::Tuple(items.iter().map(Self::type_of).collect()),
+            Kind::Map(members) => {
+                let ty = Type::unify(members.values().map(Self::type_of)).unwrap_or(Type::Any);
+                Type::Map(Box::new(ty))
+            }
+            Kind::Object(members) => Type::object(
+                members
+                    .iter()
+                    .map(|(name, value)| (name.as_ref(), value.type_of())),
+            ),
+        }
+    }
+
+    /// A total order over values of any type: the order of sets. Marks play no part.
+    #[must_use]
+    pub fn canonical_order(&self, other: &Self) -> Ordering {
+        let items = |a: &[Self], b: &[Self]| {
+            let differing = a
+                .iter()
+                .zip(b)
+                .map(|(a, b)| a.canonical_order(b))
+                .find(|order| order.is_ne());
+            differing.unwrap_or_else(|| a.len().cmp(&b.len()))
+        };
+        match (&self.kind, &other.kind) {
+            (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
+            (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
+            (Kind::String(a), Kind::String(b)) => a.cmp(b),
+            (Kind::List(a), Kind::List(b))
+            | (Kind::Set(a), Kind::Set(b))
+            | (Kind::Tuple(a), Kind::Tuple(b)) => items(a, b),
+            (Kind::Map(a), Kind::Map(b)) | (Kind::Object(a), Kind::Object(b)) => {
+                let differing = a
+                    .iter()
+                    .zip(b.iter())
+                    .map(|((name_a, a), (name_b, b))| {
+                        name_a.cmp(name_b).then_with(|| a.canonical_order(b))
+                    })
+                    .find(|order| order.is_ne());
+                differing.unwrap_or_else(|| a.len().cmp(&b.len()))
+            }
+            (a, b) => rank(a).cmp(&rank(b)),
+        }
+    }
+}
+
+fn rank(kind: &Kind) -> u8 {
+    match kind {
+        Kind::Null => 0,
+        Kind::Bool(_) => 1,
+        Kind::Number(_) => 2,
+        Kind::String(_) => 3,
+        Kind::List(_) => 4,
+        Kind::Set(_) => 5,
+        Kind::Tuple(_) => 6,
+        Kind::Map(_) => 7,
+        Kind::Object(_) => 8,
+        Kind::Unknown(_) => 9,
+    }
+}
+
+impl PartialEq for Value {
+    /// Equal without regard to marks. Two unknowns of one type are the same unknown here: this is the
+    /// comparison of records, not the language's `==`.
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Null, Kind::Null) => true,
+            (Kind::Unknown(a), Kind::Unknown(b)) => a == b,
+            (Kind::Bool(a), Kind::Bool(b)) => a == b,
+            (Kind::Number(a), Kind::Number(b)) => a == b,
+            (Kind::String(a), Kind::String(b)) => a == b,
+            (Kind::List(a), Kind::List(b))
+            | (Kind::Set(a), Kind::Set(b))
+            | (Kind::Tuple(a), Kind::Tuple(b)) => a == b,
+            (Kind::Map(a), Kind::Map(b)) | (Kind::Object(a), Kind::Object(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl From<Kind> for Value {
+    fn from(kind: Kind) -> Self {
+        Self {
+            kind,
+            marks: Marks::none(),
+        }
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Kind::Bool(value).into()
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Kind::String(text.into()).into()
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Kind::String(text.into()).into()
+    }
+}
+
+impl From<Arc<str>> for Value {
+    fn from(text: Arc<str>) -> Self {
+        Kind::String(text).into()
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        Kind::Number(number).into()
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Kind::Number(value.into()).into()
+    }
+}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or_else(Self::null, Into::into)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Address;
+
+    #[test]
+    fn what_is_taken_out_of_a_marked_object_is_marked() {
+        let origin = Arc::new(Address::managed("host", "node"));
+        let object =
+            Value::object_of([("name", "n1".into())]).marked(&Marks::origin(Arc::clone(&origin)));
+        let name = object.attribute("name").expect("is there");
+        assert_eq!(name.marks().origins(), [origin]);
+        assert!(object.attribute("nope").is_none());
+    }
+
+    #[test]
+    fn a_set_is_sorted_without_repetitions_and_takes_its_elements_marks() {
+        let set = Value::set(vec![
+            "b".into(),
+            Value::from("a").marked(&Marks::sensitive()),
+            "b".into(),
+        ]);
+        assert_eq!(set.as_items().map(<[Value]>::len), Some(2));
+        assert!(set.marks().is_sensitive());
+        assert_eq!(set.element(0), Some("a".into()));
+    }
+
+    #[test]
+    fn unknown_inside_makes_it_not_wholly_known() {
+        let value = Value::tuple(vec![1.into(), Value::unknown(Type::String)]);
+        assert!(value.is_known() && !value.is_wholly_known());
+    }
+}
