@@ -4,6 +4,7 @@
 //! engine turns it into a place in a source file.
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -118,9 +119,28 @@ pub struct Label {
     pub text: String,
 }
 
-/// An error or a warning.
+/// An error or a warning. One pointer wide, so that results stay small; its parts are in [`Details`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Diagnostic {
+#[serde(transparent)]
+pub struct Diagnostic(Box<Details>);
+
+impl Deref for Diagnostic {
+    type Target = Details;
+
+    fn deref(&self) -> &Details {
+        &self.0
+    }
+}
+
+impl DerefMut for Diagnostic {
+    fn deref_mut(&mut self) -> &mut Details {
+        &mut self.0
+    }
+}
+
+/// The parts of a diagnostic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Details {
     /// How bad it is.
     pub severity: Severity,
     /// Whose move it is.
@@ -151,7 +171,7 @@ impl Diagnostic {
     /// An error that the user can mend.
     #[must_use]
     pub fn error(code: &'static str, summary: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Details {
             severity: Severity::Error,
             fault: Fault::User,
             code,
@@ -164,37 +184,32 @@ impl Diagnostic {
             cause: None,
             state: None,
             help: Vec::new(),
-        }
+        }))
     }
 
     /// A warning.
     #[must_use]
     pub fn warning(code: &'static str, summary: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(code, summary)
-        }
+        let mut warning = Self::error(code, summary);
+        warning.severity = Severity::Warning;
+        warning
     }
 
     /// A failure of something outside.
     #[must_use]
     pub fn remote(code: &'static str, summary: impl Into<String>) -> Self {
-        Self {
-            fault: Fault::Remote,
-            ..Self::error(code, summary)
-        }
+        let mut failure = Self::error(code, summary);
+        failure.fault = Fault::Remote;
+        failure
     }
 
     /// A contradiction inside dmp.
     #[must_use]
     pub fn bug(detail: impl Into<String>) -> Self {
         let help = "this is a bug in dmp; please report it with the output of `dmp version` and this message";
-        Self {
-            fault: Fault::Bug,
-            ..Self::error("bug", "internal contradiction")
-        }
-        .detail(detail)
-        .help(help)
+        let mut bug = Self::error("bug", "internal contradiction");
+        bug.fault = Fault::Bug;
+        bug.detail(detail).help(help)
     }
 
     /// Sets what is wrong at the place.

@@ -2,17 +2,31 @@
 //! the engine and its providers. No I/O.
 
 pub mod address;
+pub mod change;
+pub mod codec;
 pub mod diagnostic;
+pub mod machine;
 pub mod marks;
 pub mod number;
+pub mod resource;
 pub mod schema;
+pub mod script;
 pub mod types;
 pub mod value;
 
 pub use address::{Address, Key, Mode, ModulePath};
+pub use change::{Action, Change, Effect, Reason};
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
+pub use machine::{
+    Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, Unreachable,
+};
 pub use marks::Marks;
 pub use number::Number;
+pub use resource::{
+    Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, Fetch, FetchFailure, Job,
+    Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading, Resource, Verb, Work,
+};
 pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
+pub use script::{Output, Script};
 pub use types::{Strictness, Type, convert};
 pub use value::{Kind, Members, Unknown, Value};

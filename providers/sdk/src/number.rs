@@ -3,6 +3,7 @@
 //! Decimal, not binary: `0.1 + 0.2` is `0.3`. A quotient that never ends is rounded to 154 significant
 //! digits, which is what 512 bits of mantissa hold. Exponents are bounded so that no text can exhaust memory.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::num::NonZeroU64;
@@ -35,8 +36,8 @@ impl Number {
         Self(BigDecimal::zero())
     }
 
-    fn checked(value: BigDecimal) -> Result<Self, NumberError> {
-        let value = value.normalized();
+    fn checked(value: impl Borrow<BigDecimal>) -> Result<Self, NumberError> {
+        let value = value.borrow().normalized();
         let (digits, scale) = value.as_bigint_and_exponent();
         if scale.unsigned_abs() > MAX_EXPONENT || digits.bits() > MAX_EXPONENT * 4 {
             return Err(NumberError::TooLarge);

@@ -1,0 +1,110 @@
+//! Shell text that runs on a machine, with data kept apart from it.
+//!
+//! The text is fixed by the provider; every value travels as a variable's content or as standard input and is
+//! never part of the shell's text. The transport encodes both.
+
+use std::borrow::Cow;
+
+/// A script for a POSIX shell. It sees its values as shell variables and its payload on standard input.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Script {
+    text: Cow<'static, str>,
+    variables: Vec<(Cow<'static, str>, String)>,
+    stdin: Option<Vec<u8>>,
+}
+
+impl Script {
+    /// A script of a fixed text. Give it values with [`Script::var`], never by formatting them into the text.
+    #[must_use]
+    pub fn new(text: &'static str) -> Self {
+        Self {
+            text: Cow::Borrowed(text),
+            variables: Vec::new(),
+            stdin: None,
+        }
+    }
+
+    /// A script whose text the user wrote (`host_command`): it is shell text by intent.
+    #[must_use]
+    pub fn written_by_user(text: String) -> Self {
+        Self {
+            text: Cow::Owned(text),
+            variables: Vec::new(),
+            stdin: None,
+        }
+    }
+
+    /// Sets the shell variable `name` to a value of any bytes but NUL.
+    #[must_use]
+    pub fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.variables.push((Cow::Borrowed(name), value.into()));
+        self
+    }
+
+    /// Sets an environment variable whose name the user chose; it is exported to what the script starts.
+    #[must_use]
+    pub fn env(mut self, name: String, value: String) -> Self {
+        self.variables.push((Cow::Owned(name), value));
+        self
+    }
+
+    /// Sets what the script reads on standard input; without it that is empty.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The shell text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Variables and their contents, in the order given.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value.as_str()))
+    }
+
+    /// What stands on standard input.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        self.stdin.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Script {
+    /// Shows the text only: variables and payload may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Script")
+            .field("text", &self.text)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a script left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; 128 plus the signal's number for a killed script.
+    pub status: i32,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// The last part of standard error, for messages.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Standard output as text, bytes that are not UTF-8 replaced.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stdout)
+    }
+
+    /// Whether the status is 0.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.status == 0
+    }
+}
