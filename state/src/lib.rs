@@ -1,1 +1,22 @@
-//! Not begun.
+//! What dmp owns, and whether it is safely on disk.
+//!
+//! The truth is a log of commits, each with its serial and the hash of the one before; a backend keeps the log and
+//! what it amounts to in one transaction. [`Store`] is the only way in: it seals secrets, checks the chain, and
+//! refuses a second writer, a newer format and a log that was changed.
+
+pub mod backends;
+pub mod commit;
+pub mod intent;
+pub mod keys;
+pub mod lock;
+pub mod record;
+pub mod seen;
+pub mod store;
+
+pub use backends::{Backend, local::Local};
+pub use commit::{Commit, Hash, Serial};
+pub use intent::{Intent, RunningBatch};
+pub use keys::Keys;
+pub use lock::{Lock, LockError};
+pub use record::{Dependency, EdgeKind, Hosting, Instance, Output, ProviderRecord, Record, Status};
+pub use store::{Snapshot, StateError, Store};

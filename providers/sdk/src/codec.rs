@@ -59,6 +59,11 @@ fn encode_at(value: &Value, path: &AttributePath, sealer: &dyn Sealer) -> Result
         let text = encode_at(&plain, path, sealer)?.to_string();
         return Ok(reserved("$sealed", Json::String(sealer.seal(path, &text)?)));
     }
+    if value.marks().is_sensitive() && value.is_known() && !value.is_wholly_known() {
+        // A secret with holes: what is known of it is sealed piece by piece.
+        let pieces = value.map_children(|child| child.clone().marked(value.marks()));
+        return encode_at(&pieces.with_marks(Marks::none()), path, sealer);
+    }
     Ok(match value.kind() {
         Kind::Null => Json::Null,
         Kind::Unknown(unknown) => {
@@ -294,6 +299,13 @@ mod tests {
         let json = encode(&value, &NoSecrets).expect("a hole");
         assert_eq!(json.to_string(), r#"{"$ephemeral":true}"#);
         assert!(!decode(&json, &NoSecrets).expect("a hole").is_known());
+    }
+
+    #[test]
+    fn what_is_known_of_a_secret_with_holes_is_sealed() {
+        let inside = Value::object_of([("a", "hunter2".into()), ("b", Value::unknown(Type::Any))]);
+        let json = encode(&inside.marked(&Marks::sensitive()), &Backwards).expect("encodes");
+        assert!(!json.to_string().contains("hunter2"), "{json}");
     }
 
     #[test]

@@ -1,0 +1,159 @@
+//! The state in a SQLite file in the stack folder: WAL, every commit synchronised to the disk.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Backend, BackendError, Row, Rows, Table};
+use crate::commit::{Commit, Hash, Serial};
+
+/// A state in a file.
+#[derive(Debug)]
+pub struct Local {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Local {
+    /// Opens the file, or makes an empty one.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is no SQLite database.
+    pub fn open(path: &Path) -> Result<Self, BackendError> {
+        let failed = |error: rusqlite::Error| storage("read", path, &error);
+        let connection = Connection::open(path).map_err(failed)?;
+        connection
+            .busy_timeout(std::time::Duration::from_secs(10))
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(failed)?;
+        connection
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(failed)?;
+        connection.execute_batch(TABLES).map_err(failed)?;
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+        })
+    }
+
+    fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, BackendError> {
+        result.map_err(|error| storage("read", &self.path, &error))
+    }
+}
+
+fn storage(what: &'static str, path: &Path, error: &rusqlite::Error) -> BackendError {
+    BackendError::Storage {
+        what,
+        place: path.display().to_string(),
+        why: error.to_string(),
+    }
+}
+
+impl Backend for Local {
+    fn head(&self) -> Result<Option<(Serial, Hash)>, BackendError> {
+        let head = self
+            .connection
+            .query_row(HEAD, [], |row| Ok((Serial(row.get(0)?), Hash(row.get(1)?))));
+        self.read(head.optional())
+    }
+
+    fn rows(&self) -> Result<Rows, BackendError> {
+        let mut rows = Rows::new();
+        for table in Table::ALL {
+            let query = format!("SELECT key, body FROM {}", table.as_str());
+            let mut statement = self.read(self.connection.prepare(&query))?;
+            let found = self.read(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
+            rows.insert(table, self.read(found.collect())?);
+        }
+        Ok(rows)
+    }
+
+    fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| storage("write", &path, &error);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let head: Option<(u64, String)> = transaction
+            .query_row(HEAD, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()
+            .map_err(failed)?;
+        let (found, hash) = head.unwrap_or_default();
+        if found + 1 != commit.serial.0 || hash != commit.previous.0 {
+            let expected = Serial(commit.serial.0.saturating_sub(1));
+            return Err(BackendError::Conflict {
+                expected,
+                found: Serial(found),
+            });
+        }
+        transaction
+            .prepare_cached("INSERT INTO log (serial, previous, time, run, records, hash) VALUES (?, ?, ?, ?, ?, ?)")
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    commit.serial.0,
+                    commit.previous.0,
+                    commit.time,
+                    commit.run,
+                    commit.records,
+                    commit.hash.0
+                ])
+            })
+            .map_err(failed)?;
+        for row in rows {
+            match row {
+                Row::Put { table, key, body } => {
+                    let put = format!(
+                        "INSERT OR REPLACE INTO {} (key, body) VALUES (?, ?)",
+                        table.as_str()
+                    );
+                    transaction
+                        .prepare_cached(&put)
+                        .and_then(|mut put| put.execute(params![key, body]))
+                        .map_err(failed)?;
+                }
+                Row::Remove { table, key } => {
+                    let remove = format!("DELETE FROM {} WHERE key = ?", table.as_str());
+                    transaction
+                        .prepare_cached(&remove)
+                        .and_then(|mut remove| remove.execute(params![key]))
+                        .map_err(failed)?;
+                }
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    fn log(&self, after: Serial, limit: usize) -> Result<Vec<Commit>, BackendError> {
+        let query = "SELECT serial, previous, time, run, records, hash FROM log WHERE serial > ? ORDER BY serial LIMIT ?";
+        let mut statement = self.read(self.connection.prepare(query))?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let commits = statement.query_map(params![after.0, limit], |row| {
+            Ok(Commit {
+                serial: Serial(row.get(0)?),
+                previous: Hash(row.get(1)?),
+                time: row.get(2)?,
+                run: row.get(3)?,
+                records: row.get(4)?,
+                hash: Hash(row.get(5)?),
+            })
+        });
+        self.read(self.read(commits)?.collect())
+    }
+}
+
+const HEAD: &str = "SELECT serial, hash FROM log ORDER BY serial DESC LIMIT 1";
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS log (
+    serial INTEGER PRIMARY KEY, previous TEXT NOT NULL, time TEXT NOT NULL, run TEXT NOT NULL,
+    records TEXT NOT NULL, hash TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS instances (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS intents (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outputs (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS providers (key TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+";

@@ -1,0 +1,119 @@
+//! Where the log is kept. A backend knows commits and rows, not what they mean.
+
+pub mod local;
+
+use std::collections::BTreeMap;
+
+use crate::commit::{Commit, Hash, Serial};
+
+/// What a commit changes in the materialised tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// A row as it is now.
+    Put {
+        /// Which table.
+        table: Table,
+        /// The row's key.
+        key: String,
+        /// The row's body, JSON.
+        body: String,
+    },
+    /// A row that is gone.
+    Remove {
+        /// Which table.
+        table: Table,
+        /// The row's key.
+        key: String,
+    },
+}
+
+/// The materialised tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Lineage, format, wrapped key.
+    Meta,
+    /// By address.
+    Instances,
+    /// By id.
+    Intents,
+    /// By name.
+    Outputs,
+    /// By address.
+    Providers,
+}
+
+impl Table {
+    /// All tables.
+    pub const ALL: [Self; 5] = [
+        Self::Meta,
+        Self::Instances,
+        Self::Intents,
+        Self::Outputs,
+        Self::Providers,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Instances => "instances",
+            Self::Intents => "intents",
+            Self::Outputs => "outputs",
+            Self::Providers => "providers",
+        }
+    }
+}
+
+/// All rows of all tables.
+pub type Rows = BTreeMap<Table, BTreeMap<String, String>>;
+
+/// Why a backend failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// Somebody else has committed in between.
+    #[error("the state has serial {found}, not {expected}: somebody else has written it")]
+    Conflict {
+        /// What this run knows.
+        expected: Serial,
+        /// What is there.
+        found: Serial,
+    },
+    /// The storage failed.
+    #[error("cannot {what} the state in `{place}`: {why}")]
+    Storage {
+        /// `read` or `write`.
+        what: &'static str,
+        /// The file or address.
+        place: String,
+        /// In the storage's words.
+        why: String,
+    },
+}
+
+/// Keeps a log and what it amounts to.
+pub trait Backend: Send {
+    /// The last commit's serial and hash; `None` for an empty log.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn head(&self) -> Result<Option<(Serial, Hash)>, BackendError>;
+
+    /// All materialised rows.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn rows(&self) -> Result<Rows, BackendError>;
+
+    /// Appends a commit and changes the rows, both or neither, durable on return. The commit's link must be the head.
+    ///
+    /// # Errors
+    /// [`BackendError::Conflict`] if the head is another; when the storage fails.
+    fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError>;
+
+    /// The commits after a serial, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    fn log(&self, after: Serial, limit: usize) -> Result<Vec<Commit>, BackendError>;
+}

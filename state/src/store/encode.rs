@@ -1,0 +1,498 @@
+//! Records as they lie on disk, and back: values encoded, secrets sealed for their owner.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dmp_sdk::codec::{CodecError, decode, encode};
+use dmp_sdk::{Address, HoldsData, Layer, Machine, Marks, Value, Verb};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use super::{Snapshot, StateError};
+use crate::backends::{Row, Rows, Table};
+use crate::commit::{Hash, Serial};
+use crate::intent::{Intent, RunningBatch};
+use crate::keys::Keys;
+use crate::record::{
+    Dependency, Hosting, Instance, Output, ProviderRecord, Record, Status, Stored,
+};
+
+/// Intents that a commit changes by small records, as they are with those applied.
+#[derive(Debug, Default)]
+pub(super) struct Intents(pub BTreeMap<String, Intent>);
+
+impl Intents {
+    pub(super) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::IntentOpened(intent) => {
+                self.0.insert(intent.id.clone(), (**intent).clone());
+            }
+            Record::IntentId { intent, object_id } => {
+                if let Some(intent) = self.0.get_mut(intent) {
+                    intent.object_id = Some(object_id.clone());
+                }
+            }
+            Record::BatchSent { intents, on, batch } => {
+                for id in intents {
+                    if let Some(intent) = self.0.get_mut(id) {
+                        intent.note_batch(on, batch);
+                    }
+                }
+            }
+            Record::IntentClosed { intent } => {
+                self.0.remove(intent);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Intent {
+    /// Notes the last batch of a machine.
+    pub(super) fn note_batch(&mut self, on: &Machine, batch: &str) {
+        self.batches.retain(|running| running.on.key() != on.key());
+        self.batches.push(RunningBatch {
+            on: on.clone(),
+            batch: batch.to_owned(),
+        });
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredInstance {
+    address: Address,
+    id: String,
+    provider: String,
+    schema_version: u32,
+    attributes: Json,
+    set_paths: BTreeSet<String>,
+    object_id: Option<String>,
+    chosen: Json,
+    /// Absent: not known; null: with authority, nothing was there.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "kept_null")]
+    earlier: Option<Json>,
+    dependencies: Vec<Dependency>,
+    hosted_on: Vec<Hosting>,
+    status: Status,
+    prevent_destroy: bool,
+    layer: Layer,
+    holds_data: HoldsData,
+    ends_hosted: bool,
+    create_milliseconds: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredIntent {
+    id: String,
+    address: Address,
+    instance: String,
+    verb: Verb,
+    provider: String,
+    schema_version: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "kept_null")]
+    wanted: Option<Json>,
+    chosen: Json,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "kept_null")]
+    earlier: Option<Json>,
+    object_id: Option<String>,
+    instance_record: Option<Json>,
+    batches: Vec<StoredBatch>,
+    run: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredBatch {
+    on: Json,
+    batch: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredProvider {
+    provider: String,
+    config: Json,
+    origins: Vec<Address>,
+}
+
+/// Keeps `Some(null)` apart from `None`.
+mod kept_null {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::Value as Json;
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Json>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().unwrap_or(&Json::Null).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Json>, D::Error> {
+        Json::deserialize(deserializer).map(Some)
+    }
+}
+
+fn seal(keys: &Keys, owner: &str, part: &str, value: &Value) -> Result<Json, CodecError> {
+    encode(value, &keys.sealer(&format!("{owner}/{part}")))
+}
+
+fn open(keys: &Keys, owner: &str, part: &str, json: &Json) -> Result<Value, CodecError> {
+    decode(json, &keys.sealer(&format!("{owner}/{part}")))
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<Json, StateError> {
+    serde_json::to_value(value).map_err(|error| StateError::Damaged(error.to_string()))
+}
+
+fn from_text<T: for<'de> Deserialize<'de>>(
+    table: Table,
+    key: &str,
+    text: &str,
+) -> Result<T, StateError> {
+    let damaged = |error| StateError::Damaged(format!("{} `{key}`: {error}", table.as_str()));
+    serde_json::from_str(text).map_err(damaged)
+}
+
+fn instance(instance: &Instance, keys: &Keys) -> Result<Json, StateError> {
+    let id = &instance.id;
+    to_json(&StoredInstance {
+        address: instance.address.clone(),
+        id: id.clone(),
+        provider: instance.provider.clone(),
+        schema_version: instance.schema_version,
+        attributes: seal(keys, id, "attributes", &instance.attributes)?,
+        set_paths: instance.set_paths.clone(),
+        object_id: instance.object_id.clone(),
+        chosen: seal(keys, id, "chosen", &instance.chosen)?,
+        earlier: instance
+            .earlier
+            .as_ref()
+            .map(|earlier| seal(keys, id, "earlier", earlier))
+            .transpose()?,
+        dependencies: instance.dependencies.clone(),
+        hosted_on: instance.hosted_on.clone(),
+        status: instance.status.clone(),
+        prevent_destroy: instance.prevent_destroy,
+        layer: instance.layer,
+        holds_data: instance.holds_data,
+        ends_hosted: instance.ends_hosted,
+        create_milliseconds: instance.create_milliseconds,
+    })
+}
+
+fn instance_back(stored: StoredInstance, keys: &Keys) -> Result<Instance, StateError> {
+    let id = &stored.id;
+    Ok(Instance {
+        attributes: open(keys, id, "attributes", &stored.attributes)?,
+        chosen: open(keys, id, "chosen", &stored.chosen)?,
+        earlier: stored
+            .earlier
+            .as_ref()
+            .map(|earlier| open(keys, id, "earlier", earlier))
+            .transpose()?,
+        address: stored.address,
+        provider: stored.provider,
+        schema_version: stored.schema_version,
+        set_paths: stored.set_paths,
+        object_id: stored.object_id,
+        dependencies: stored.dependencies,
+        hosted_on: stored.hosted_on,
+        status: stored.status,
+        prevent_destroy: stored.prevent_destroy,
+        layer: stored.layer,
+        holds_data: stored.holds_data,
+        ends_hosted: stored.ends_hosted,
+        create_milliseconds: stored.create_milliseconds,
+        id: stored.id,
+    })
+}
+
+fn intent(intent: &Intent, keys: &Keys) -> Result<Json, StateError> {
+    let id = &intent.id;
+    let sealed = |part, value: &Option<Value>| {
+        value
+            .as_ref()
+            .map(|value| seal(keys, id, part, value))
+            .transpose()
+    };
+    let batch = |running: &RunningBatch| {
+        Ok(StoredBatch {
+            on: machine(&running.on, &running.batch, keys)?,
+            batch: running.batch.clone(),
+        })
+    };
+    let record = intent.instance_record.as_deref();
+    to_json(&StoredIntent {
+        id: id.clone(),
+        address: intent.address.clone(),
+        instance: intent.instance.clone(),
+        verb: intent.verb,
+        provider: intent.provider.clone(),
+        schema_version: intent.schema_version,
+        wanted: sealed("wanted", &intent.wanted)?,
+        chosen: seal(keys, id, "chosen", &intent.chosen)?,
+        earlier: sealed("earlier", &intent.earlier)?,
+        object_id: intent.object_id.clone(),
+        instance_record: record.map(|record| instance(record, keys)).transpose()?,
+        batches: intent
+            .batches
+            .iter()
+            .map(batch)
+            .collect::<Result<_, StateError>>()?,
+        run: intent.run.clone(),
+    })
+}
+
+fn intent_back(stored: StoredIntent, keys: &Keys) -> Result<Intent, StateError> {
+    let id = &stored.id;
+    let opened = |part, json: &Option<Json>| {
+        json.as_ref()
+            .map(|json| open(keys, id, part, json))
+            .transpose()
+    };
+    let record = |json: Json| -> Result<Box<Instance>, StateError> {
+        let stored =
+            serde_json::from_value(json).map_err(|error| StateError::Damaged(error.to_string()))?;
+        Ok(Box::new(instance_back(stored, keys)?))
+    };
+    let batch = |stored: StoredBatch| -> Result<RunningBatch, StateError> {
+        let on = open(keys, &stored.batch, "machine", &stored.on)?;
+        let on =
+            Machine::from_value(&on).map_err(|error| StateError::Damaged(error.to_string()))?;
+        Ok(RunningBatch {
+            on,
+            batch: stored.batch,
+        })
+    };
+    Ok(Intent {
+        wanted: opened("wanted", &stored.wanted)?,
+        chosen: open(keys, id, "chosen", &stored.chosen)?,
+        earlier: opened("earlier", &stored.earlier)?,
+        instance_record: stored.instance_record.map(record).transpose()?,
+        batches: stored
+            .batches
+            .into_iter()
+            .map(batch)
+            .collect::<Result<_, _>>()?,
+        address: stored.address,
+        instance: stored.instance,
+        verb: stored.verb,
+        provider: stored.provider,
+        schema_version: stored.schema_version,
+        object_id: stored.object_id,
+        run: stored.run,
+        id: stored.id,
+    })
+}
+
+fn machine(on: &Machine, batch: &str, keys: &Keys) -> Result<Json, StateError> {
+    Ok(seal(keys, batch, "machine", &on.to_value())?)
+}
+
+/// A record as it lies on disk.
+pub(super) fn record(record: &Record, keys: &Keys) -> Result<Stored, StateError> {
+    Ok(match record {
+        Record::RunBegan { command, version } => Stored::RunBegan {
+            command: command.clone(),
+            version: version.clone(),
+        },
+        Record::RunEnded { outcome } => Stored::RunEnded {
+            outcome: outcome.clone(),
+        },
+        Record::IntentOpened(opened) => Stored::IntentOpened {
+            intent: intent(opened, keys)?,
+        },
+        Record::IntentId { intent, object_id } => Stored::IntentId {
+            intent: intent.clone(),
+            object_id: object_id.clone(),
+        },
+        Record::BatchSent { intents, on, batch } => Stored::BatchSent {
+            intents: intents.clone(),
+            on: machine(on, batch, keys)?,
+            batch: batch.clone(),
+        },
+        Record::IntentClosed { intent } => Stored::IntentClosed {
+            intent: intent.clone(),
+        },
+        Record::InstancePut(put) => Stored::InstancePut {
+            instance: instance(put, keys)?,
+        },
+        Record::InstanceRemoved { address, why } => Stored::InstanceRemoved {
+            address: address.clone(),
+            why: why.clone(),
+        },
+        Record::InstanceMoved { from, to } => Stored::InstanceMoved {
+            from: from.clone(),
+            to: to.clone(),
+        },
+        Record::ProviderPut { address, provider } => {
+            let config = provider.config.clone().marked(&Marks::sensitive());
+            let stored = StoredProvider {
+                provider: provider.provider.clone(),
+                config: seal(keys, address, "config", &config)?,
+                origins: provider.origins.clone(),
+            };
+            Stored::ProviderPut {
+                address: address.clone(),
+                provider: to_json(&stored)?,
+            }
+        }
+        Record::ProviderRemoved { address } => Stored::ProviderRemoved {
+            address: address.clone(),
+        },
+        Record::OutputsPut(outputs) => {
+            let sealed = |(name, output): (&String, &Output)| {
+                Ok((name.clone(), seal(keys, name, "output", &output.value)?))
+            };
+            Stored::OutputsPut {
+                outputs: outputs
+                    .iter()
+                    .map(sealed)
+                    .collect::<Result<_, StateError>>()?,
+            }
+        }
+        Record::KeyWrapped {
+            wrapped,
+            recipients,
+        } => Stored::KeyWrapped {
+            wrapped: wrapped.clone(),
+            recipients: recipients.clone(),
+        },
+    })
+}
+
+/// What a commit changes in the tables.
+pub(super) fn rows(
+    stored: &[Stored],
+    intents: &Intents,
+    keys: &Keys,
+) -> Result<Vec<Row>, StateError> {
+    let mut rows = Vec::new();
+    for record in stored {
+        match record {
+            Stored::IntentOpened { intent } => {
+                let id = intent["id"].as_str().unwrap_or_default();
+                rows.push(put(Table::Intents, id, intent.to_string()));
+            }
+            Stored::IntentId { intent: id, .. } => rows.extend(intent_row(intents, id, keys)?),
+            Stored::BatchSent { intents: ids, .. } => {
+                for id in ids {
+                    rows.extend(intent_row(intents, id, keys)?);
+                }
+            }
+            Stored::InstanceMoved { .. } => {
+                // A move is always followed by the instance's row in the same commit.
+            }
+            other => rows.extend(plain_rows(other)),
+        }
+    }
+    Ok(rows)
+}
+
+fn intent_row(intents: &Intents, id: &str, keys: &Keys) -> Result<Option<Row>, StateError> {
+    let Some(changed) = intents.0.get(id) else {
+        return Ok(None);
+    };
+    Ok(Some(put(
+        Table::Intents,
+        id,
+        intent(changed, keys)?.to_string(),
+    )))
+}
+
+fn put(table: Table, key: &str, body: String) -> Row {
+    Row::Put {
+        table,
+        key: key.to_owned(),
+        body,
+    }
+}
+
+fn remove(table: Table, key: &str) -> Row {
+    Row::Remove {
+        table,
+        key: key.to_owned(),
+    }
+}
+
+/// The rows of records which need nothing but themselves.
+fn plain_rows(record: &Stored) -> Vec<Row> {
+    match record {
+        Stored::Genesis { lineage, format } => vec![
+            put(Table::Meta, "lineage", lineage.clone()),
+            put(Table::Meta, "format", format.to_string()),
+        ],
+        Stored::KeyWrapped {
+            wrapped,
+            recipients,
+        } => vec![
+            put(Table::Meta, "wrapped_key", wrapped.clone()),
+            put(Table::Meta, "recipients", recipients.join("\n")),
+        ],
+        Stored::IntentClosed { intent } => vec![remove(Table::Intents, intent)],
+        Stored::InstancePut { instance } => {
+            let address = instance["address"].as_str().unwrap_or_default();
+            vec![put(Table::Instances, address, instance.to_string())]
+        }
+        Stored::InstanceRemoved { address, .. } => {
+            vec![remove(Table::Instances, &address.to_string())]
+        }
+        Stored::ProviderPut { address, provider } => {
+            vec![put(Table::Providers, address, provider.to_string())]
+        }
+        Stored::ProviderRemoved { address } => vec![remove(Table::Providers, address)],
+        Stored::OutputsPut { outputs } => {
+            let all = outputs
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
+            vec![put(Table::Outputs, "all", Json::Object(all).to_string())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What the tables hold.
+pub(super) fn snapshot(
+    rows: &Rows,
+    keys: &Keys,
+    lineage: String,
+    serial: Serial,
+    hash: Hash,
+) -> Result<Snapshot, StateError> {
+    let mut snapshot = Snapshot {
+        lineage,
+        serial,
+        hash,
+        ..Snapshot::default()
+    };
+    let empty = BTreeMap::new();
+    let table = |table| rows.get(&table).unwrap_or(&empty).iter();
+    for (key, text) in table(Table::Instances) {
+        let instance = instance_back(from_text(Table::Instances, key, text)?, keys)?;
+        snapshot
+            .instances
+            .insert(instance.address.clone(), instance);
+    }
+    for (key, text) in table(Table::Intents) {
+        let intent = intent_back(from_text(Table::Intents, key, text)?, keys)?;
+        snapshot.intents.insert(key.clone(), intent);
+    }
+    for (key, text) in table(Table::Providers) {
+        let stored: StoredProvider = from_text(Table::Providers, key, text)?;
+        let config = open(keys, key, "config", &stored.config)?;
+        let record = ProviderRecord {
+            provider: stored.provider,
+            config,
+            origins: stored.origins,
+        };
+        snapshot.providers.insert(key.clone(), record);
+    }
+    for (key, text) in table(Table::Outputs) {
+        let outputs: BTreeMap<String, Json> = from_text(Table::Outputs, key, text)?;
+        for (name, json) in outputs {
+            let value = open(keys, &name, "output", &json)?;
+            snapshot.outputs.insert(name, Output { value });
+        }
+    }
+    Ok(snapshot)
+}
