@@ -1,1 +1,43 @@
-//! Not begun.
+//! The language: from the text of a stack to a typed configuration, and from expressions to values.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `load` | reads the folders of a stack; the only part that touches the disk |
+//! | `parse` | text to the tree of `ast`, with recovery: one bad block costs one error |
+//! | `config` | blocks to typed variables, resources, module calls |
+//! | `reference` | what an expression refers to |
+//! | `evaluate` | expressions to values: unknowns, marks, conversions |
+//! | `functions` | the function table |
+//! | `decode` | a block's body against a schema, to the value that the planner starts from |
+//! | `check` | everything that is wrong in a configuration before anything is evaluated |
+//!
+//! Everything but `load` is pure. A caller gives an evaluation its [`Scope`]; files come through [`Files`].
+
+pub mod ast;
+pub mod check;
+pub mod config;
+pub mod decode;
+mod evaluate;
+pub mod load;
+mod parse;
+pub mod reference;
+mod scope;
+mod sources;
+mod values;
+
+use dmp_sdk::Diagnostic;
+
+pub use ast::{Body, Expr};
+pub use check::{Schemas, check};
+pub use config::{Configuration, Module, ModuleId};
+pub use decode::{Decoded, check_body, decode};
+pub use evaluate::evaluate;
+pub use load::{DiskFiles, load_stack};
+pub use parse::{parse_expression, parse_template, parse_type};
+pub use reference::{Reference, Target, body_references, references};
+pub use scope::{Bindings, FileError, Files, NoFiles, Scope, unknown_reference};
+pub use sources::{Position, Sources};
+pub use values::{parse_value, parse_values_file};
+
+/// Everything that was wrong, in the order found.
+pub type Diagnostics = Vec<Diagnostic>;
