@@ -1,1 +1,28 @@
-//! Not begun.
+//! From configuration and recorded state to actions with reasons. Pure: the planner asks its driver for what it needs
+//! to have read, and is resumed with the answers.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `registry` | the resource types that this dmp knows |
+//! | `world` | the values of a run, evaluated on demand |
+//! | `instance` | what happens to one instance |
+//! | `planner` | one pass over the configuration, in dependency order |
+//! | `ending` | what is deleted, and what is lost with its host |
+//! | `ops` | the work of a plan and its order |
+//! | `envelope` | whether a late decision is within what was approved |
+
+pub mod ask;
+pub mod ending;
+pub mod envelope;
+pub mod instance;
+pub mod model;
+pub mod ops;
+pub mod planner;
+pub mod registry;
+pub mod world;
+
+pub use ask::{Finding, ReadKind, ReadRequest};
+pub use model::{Deferred, Drift, Earlier, OutputChange, Plan, Planned};
+pub use planner::{Planner, PlannerInput, ProviderState, provider_address};
+pub use registry::Registry;
+pub use world::{Surroundings, World};

@@ -1,0 +1,219 @@
+//! What ends: instances that the configuration no longer has, and those that are lost with their host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dmp_lang::config::Endpoint;
+use dmp_sdk::{Action, Address, Diagnostic, HoldsData, Quantifier, Reason};
+use dmp_state::{Instance, Snapshot};
+
+use crate::ask::Finding;
+use crate::model::{Earlier, Plan, Planned};
+use crate::world::{World, block_key, config_path};
+
+/// Whether enough of an instance's hosts have ended to end it too; one of these hosts.
+fn is_dead(record: &Instance, has_ended: impl Fn(&Address) -> bool) -> Option<Address> {
+    record.hosted_on.iter().find_map(|hosting| {
+        let ended: Vec<_> = hosting
+            .hosts
+            .iter()
+            .filter(|host| has_ended(host))
+            .collect();
+        let (all, gone) = (hosting.hosts.len(), ended.len());
+        let dies = match hosting.quantifier {
+            Quantifier::All => gone > 0,
+            Quantifier::Any => gone == all,
+            Quantifier::Quorum => all - gone < all / 2 + 1,
+        };
+        (dies && gone > 0).then(|| ended[0].clone())
+    })
+}
+
+/// Whether a planned instance's end is the end of what it hosts.
+fn ends_hosted(planned: &Planned) -> bool {
+    let goes = planned.action.deletes() || planned.action == Action::LostWithHost;
+    // A create of something recorded means that it was found to be gone.
+    let is_gone = planned.action == Action::Create && planned.record.is_some();
+    planned.lost_with.is_some() || (planned.ends_hosted && (goes || is_gone))
+}
+
+/// The host with which a recorded instance is lost, as far as the plan has come.
+#[must_use]
+pub fn lost_host(record: &Instance, plan: &Plan) -> Option<Address> {
+    is_dead(record, |host| {
+        plan.instances.get(host).is_some_and(ends_hosted)
+    })
+}
+
+/// Plans the end of all recorded instances that the configuration does not have.
+pub fn end(
+    plan: &mut Plan,
+    world: &World,
+    snapshot: &Snapshot,
+    findings: &BTreeMap<Address, Finding>,
+) {
+    let forgotten = forgotten_by_removed_blocks(world);
+    for (address, record) in &snapshot.instances {
+        if plan.instances.contains_key(address) || has_error(plan, address) {
+            continue;
+        }
+        let expansion = world.expansion(&(address.module.clone(), block_key(address)));
+        let is_undecided = expansion.is_some_and(crate::world::Expansion::is_unknown)
+            || world
+                .module_instances(&config_path(&address.module))
+                .is_empty()
+                && !plan.deferred.is_empty();
+        let is_declared = world.block_of(address).is_some();
+        let (action, reason) = if plan.is_destroy {
+            (Action::Delete, Reason::Destroy)
+        } else if is_undecided {
+            (
+                Action::NoOp,
+                Reason::WaitsFor {
+                    what: "its block's instances".into(),
+                },
+            )
+        } else if forgotten.iter().any(|endpoint| covers(endpoint, address)) {
+            (Action::Forget, Reason::NotInConfiguration)
+        } else if is_declared {
+            (Action::Delete, Reason::KeyGone)
+        } else {
+            (Action::Delete, Reason::NotInConfiguration)
+        };
+        let mut planned = of_record(record, action, reason);
+        if matches!(findings.get(address), Some(Finding::Absent))
+            && planned.action == Action::Delete
+        {
+            planned.notes.push("it is gone already".into());
+        }
+        plan.instances.insert(address.clone(), planned);
+    }
+    lose_with_hosts(plan);
+    refuse_what_is_guarded(plan, findings);
+}
+
+/// Whether an error was reported for an instance: then nothing is planned for it, least of all its end.
+fn has_error(plan: &Plan, address: &Address) -> bool {
+    plan.diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.is_error() && diagnostic.address.as_ref() == Some(address))
+}
+
+fn forgotten_by_removed_blocks(world: &World) -> Vec<Endpoint> {
+    let removed = world.configuration.root().removed.iter();
+    removed
+        .filter(|removed| !removed.destroy)
+        .map(|removed| removed.from.clone())
+        .collect()
+}
+
+fn covers(endpoint: &Endpoint, address: &Address) -> bool {
+    match endpoint {
+        Endpoint::Module(path) => address.module.0.starts_with(&path.0),
+        Endpoint::Resource(resource) => *resource == *address || *resource == address.block(),
+    }
+}
+
+fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
+    let uses: BTreeSet<Address> = record
+        .dependencies
+        .iter()
+        .map(|dependency| dependency.address.clone())
+        .collect();
+    Planned {
+        address: record.address.clone(),
+        action,
+        reasons: vec![reason],
+        provider: record.provider.clone(),
+        layer: record.layer,
+        prior: Some(record.attributes.clone()),
+        planned: None,
+        earlier: Earlier::NotAsked,
+        set_paths: record.set_paths.clone(),
+        changed: Vec::new(),
+        effects: Vec::new(),
+        notes: Vec::new(),
+        uses,
+        waits_for: BTreeSet::new(),
+        hosted_on: record.hosted_on.clone(),
+        lost_with: None,
+        record: Some(record.clone()),
+        half_made: None,
+        prevent_destroy: record.prevent_destroy,
+        holds_data: record.holds_data,
+        ends_hosted: record.ends_hosted,
+    }
+}
+
+/// What is deleted and lived on something that ends needs no call: it is lost with its host.
+fn lose_with_hosts(plan: &mut Plan) {
+    loop {
+        let lost: Vec<(Address, Address)> = plan
+            .instances
+            .values()
+            .filter(|planned| planned.action == Action::Delete && planned.lost_with.is_none())
+            .filter_map(|planned| {
+                Some((
+                    planned.address.clone(),
+                    lost_host(planned.record.as_ref()?, plan)?,
+                ))
+            })
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        for (address, host) in lost {
+            if let Some(planned) = plan.instances.get_mut(&address) {
+                planned.action = Action::LostWithHost;
+                planned.reasons = vec![Reason::HostEnds {
+                    host: host.to_string(),
+                }];
+                planned.lost_with = Some(host);
+            }
+        }
+    }
+}
+
+fn refuse_what_is_guarded(plan: &mut Plan, findings: &BTreeMap<Address, Finding>) {
+    let mut refused = Vec::new();
+    for planned in plan.instances.values() {
+        let ends = planned.action.deletes() || planned.action == Action::LostWithHost;
+        if !ends {
+            continue;
+        }
+        if let Some(Finding::Unreachable(why)) = findings.get(&planned.address)
+            && planned.lost_with.is_none()
+        {
+            refused.push(
+                Diagnostic::remote("unreachable", "cannot delete an object")
+                    .address(&planned.address)
+                    .cause(why)
+                    .help("make it reachable and plan again"),
+            );
+        }
+        let guarded = planned.prevent_destroy
+            || planned
+                .record
+                .as_ref()
+                .is_some_and(|record| record.prevent_destroy);
+        if guarded {
+            refused.push(
+                Diagnostic::error("prevent-destroy", "refused to delete a guarded object")
+                    .address(&planned.address)
+                    .detail(format!("`{}` has `prevent_destroy` set", planned.address))
+                    .help("remove `prevent_destroy` and apply that first, then delete the object"),
+            );
+        }
+        if planned.holds_data == HoldsData::Primary {
+            refused.push(
+                Diagnostic::error("primary-data", "refused to delete primary data")
+                    .address(&planned.address)
+                    .detail(format!(
+                        "`{}` holds data that may exist nowhere else; no copy is recorded",
+                        planned.address
+                    ))
+                    .help("keep the object, or take it out of the stack with a `removed` block"),
+            );
+        }
+    }
+    plan.diagnostics.extend(refused);
+}

@@ -1,0 +1,180 @@
+//! What a plan is made of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dmp_sdk::{Action, Address, Diagnostic, Effect, HoldsData, Layer, Reason, Value};
+use dmp_state::{Hosting, Instance};
+
+use crate::world::BlockAddress;
+
+/// What stood at an object's natural key before dmp owned it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Earlier {
+    /// Not looked at yet: it is, before anything is written.
+    NotRead,
+    /// With authority: nothing.
+    Nothing,
+    /// This.
+    Found(Value),
+    /// The type's objects have no natural key.
+    NotAsked,
+}
+
+impl Earlier {
+    /// As it is recorded: `None` for not known, null for nothing.
+    #[must_use]
+    pub fn to_record(&self) -> Option<Value> {
+        match self {
+            Self::NotRead | Self::NotAsked => None,
+            Self::Nothing => Some(Value::null()),
+            Self::Found(value) => Some(value.clone()),
+        }
+    }
+
+    /// The value, if something was there.
+    #[must_use]
+    pub fn found(&self) -> Option<&Value> {
+        match self {
+            Self::Found(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What happens to one instance.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The instance.
+    pub address: Address,
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// The provider configuration that it goes through.
+    pub provider: String,
+    /// Where it is shown.
+    pub layer: Layer,
+    /// The value as recorded and refreshed.
+    pub prior: Option<Value>,
+    /// The value that it will have, as far as it is known.
+    pub planned: Option<Value>,
+    /// What is there although dmp did not make it.
+    pub earlier: Earlier,
+    /// The arguments which the configuration sets.
+    pub set_paths: BTreeSet<String>,
+    /// The attributes that change.
+    pub changed: Vec<String>,
+    /// What it does to others.
+    pub effects: Vec<Effect>,
+    /// Sentences of the resource type.
+    pub notes: Vec<String>,
+    /// The instances that it reads from, or that its provider configuration does.
+    pub uses: BTreeSet<Address>,
+    /// The blocks that it was told to wait for.
+    pub waits_for: BTreeSet<BlockAddress>,
+    /// What it lives on.
+    pub hosted_on: Vec<Hosting>,
+    /// The host whose end ends it: no delete call is made.
+    pub lost_with: Option<Address>,
+    /// What the state holds of it.
+    pub record: Option<Instance>,
+    /// Why the object is not whole.
+    pub half_made: Option<String>,
+    /// Whether deleting is refused.
+    pub prevent_destroy: bool,
+    /// The worth of its data.
+    pub holds_data: HoldsData,
+    /// Whether its end ends what it hosts.
+    pub ends_hosted: bool,
+}
+
+impl Planned {
+    /// Whether anything is done.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        !matches!(self.action, Action::NoOp | Action::Defer)
+    }
+}
+
+/// A block whose instances are decided later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    /// The block, as it is written.
+    pub block: String,
+    /// What it waits for.
+    pub waits_for: String,
+    /// Where it is shown.
+    pub layer: Option<Layer>,
+}
+
+/// What was found to differ from the record.
+#[derive(Clone, Debug)]
+pub struct Drift {
+    /// The instance.
+    pub address: Address,
+    /// As recorded.
+    pub recorded: Value,
+    /// As found; `None` if it is gone.
+    pub found: Option<Value>,
+    /// The attributes that differ.
+    pub changed: Vec<String>,
+}
+
+/// How an output changes.
+#[derive(Clone, Debug)]
+pub struct OutputChange {
+    /// As recorded.
+    pub before: Option<Value>,
+    /// As it will be; `None` if it goes.
+    pub after: Option<Value>,
+}
+
+impl OutputChange {
+    /// Whether it differs.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+/// A proposal.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What happens to each instance.
+    pub instances: BTreeMap<Address, Planned>,
+    /// Blocks that are decided later.
+    pub deferred: Vec<Deferred>,
+    /// What was found to differ from the record.
+    pub drift: Vec<Drift>,
+    /// How the outputs change.
+    pub outputs: BTreeMap<String, OutputChange>,
+    /// Errors and warnings. A plan with an error can't be applied.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Whether everything is to be removed.
+    pub is_destroy: bool,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.deferred.is_empty()
+            && !self.instances.values().any(Planned::is_change)
+            && !self.outputs.values().any(OutputChange::is_change)
+    }
+
+    /// Whether it can't be applied.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// How many instances there are of an action.
+    #[must_use]
+    pub fn count(&self, wanted: impl Fn(Action) -> bool) -> usize {
+        self.instances
+            .values()
+            .filter(|planned| wanted(planned.action))
+            .count()
+    }
+}

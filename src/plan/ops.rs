@@ -1,0 +1,211 @@
+//! The work of a plan as operations, and the order between them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use dmp_graph::{Op, Schedule};
+use dmp_sdk::{Action, Address, Diagnostic};
+
+use crate::model::{Plan, Planned};
+use crate::world::{BlockAddress, block_key};
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Makes, changes or reads an instance, or leaves it as it is.
+    Apply(Address),
+    /// Removes an instance, or forgets it.
+    Delete(Address),
+    /// Joins all instances of a block, so that what waits for the block needs one edge.
+    Join(BlockAddress),
+}
+
+/// All operations of a plan and their order.
+pub struct Operations {
+    /// The operations.
+    pub all: Vec<Operation>,
+    /// Their order.
+    pub schedule: Schedule,
+}
+
+/// Makes the operations of a plan.
+///
+/// # Errors
+/// When they wait for one another: what is wrong, as a bug, since the configuration itself has no circle.
+pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
+    let mut builder = Builder {
+        plan,
+        all: Vec::new(),
+        applies: HashMap::new(),
+        deletes: HashMap::new(),
+        edges: Vec::new(),
+    };
+    for planned in plan.instances.values() {
+        builder.declare(planned);
+    }
+    builder.connect();
+    let weights: Vec<u64> = builder
+        .all
+        .iter()
+        .map(|operation| weight(plan, operation))
+        .collect();
+    let schedule = Schedule::new(&weights, &builder.edges).map_err(|circle| {
+        let names: Vec<_> = circle
+            .iter()
+            .map(|op| format!("{:?}", builder.all[*op]))
+            .collect();
+        Diagnostic::bug(format!(
+            "operations wait for one another: {}",
+            names.join(", ")
+        ))
+    })?;
+    Ok(Operations {
+        all: builder.all,
+        schedule,
+    })
+}
+
+/// How long an operation took before, in milliseconds, or about how long such things take.
+fn weight(plan: &Plan, operation: &Operation) -> u64 {
+    match operation {
+        Operation::Apply(address) => plan
+            .instances
+            .get(address)
+            .map_or(0, |planned| match planned.action {
+                Action::NoOp | Action::Defer | Action::Forget => 0,
+                _ => planned
+                    .record
+                    .as_ref()
+                    .and_then(|record| record.create_milliseconds)
+                    .unwrap_or(1000),
+            }),
+        Operation::Delete(_) => 500,
+        Operation::Join(_) => 0,
+    }
+}
+
+struct Builder<'a> {
+    plan: &'a Plan,
+    all: Vec<Operation>,
+    applies: HashMap<Address, Op>,
+    deletes: HashMap<Address, Op>,
+    edges: Vec<(Op, Op)>,
+}
+
+impl Builder<'_> {
+    fn add(&mut self, operation: Operation) -> Op {
+        self.all.push(operation);
+        self.all.len() - 1
+    }
+
+    fn declare(&mut self, planned: &Planned) {
+        let address = planned.address.clone();
+        let ends = planned.action.deletes() || matches!(planned.action, Action::Forget);
+        // What is lost with its host leaves the state in the host's own commit.
+        if ends && planned.lost_with.is_none() {
+            let op = self.add(Operation::Delete(address.clone()));
+            self.deletes.insert(address.clone(), op);
+        }
+        if !matches!(
+            planned.action,
+            Action::Delete | Action::Forget | Action::LostWithHost | Action::Defer
+        ) {
+            let op = self.add(Operation::Apply(address.clone()));
+            self.applies.insert(address, op);
+        }
+    }
+
+    fn connect(&mut self) {
+        let mut joins: BTreeMap<BlockAddress, Op> = BTreeMap::new();
+        let plan = self.plan;
+        for planned in plan.instances.values() {
+            let Some(op) = self.applies.get(&planned.address).copied() else {
+                continue;
+            };
+            let hosts = planned.hosted_on.iter().flat_map(|hosting| &hosting.hosts);
+            let needed: BTreeSet<&Address> = planned.uses.iter().chain(hosts).collect();
+            for address in needed {
+                if let Some(before) = self.applies.get(address) {
+                    self.edges.push((*before, op));
+                }
+            }
+            for block in &planned.waits_for {
+                let join = match joins.get(block) {
+                    Some(join) => *join,
+                    None => {
+                        let join = self.add(Operation::Join(block.clone()));
+                        joins.insert(block.clone(), join);
+                        join
+                    }
+                };
+                self.edges.push((join, op));
+            }
+            // The old object goes before the new one comes; a lost one goes with its host.
+            let ends_by = planned
+                .lost_with
+                .as_ref()
+                .and_then(|host| self.end_of(host));
+            if let Some(before) = self.deletes.get(&planned.address).copied().or(ends_by) {
+                self.edges.push((before, op));
+            }
+        }
+        for planned in plan.instances.values() {
+            let block = (planned.address.module.clone(), block_key(&planned.address));
+            if let (Some(join), Some(op)) = (joins.get(&block), self.applies.get(&planned.address))
+            {
+                self.edges.push((*op, *join));
+            }
+        }
+        self.connect_deletes();
+    }
+
+    /// The operation with which a host ends, through hosts that are lost themselves.
+    fn end_of(&self, host: &Address) -> Option<Op> {
+        if let Some(op) = self.deletes.get(host) {
+            return Some(*op);
+        }
+        let next = self.plan.instances.get(host)?.lost_with.as_ref()?;
+        self.end_of(next)
+    }
+
+    /// What is deleted goes after all that is recorded to need it.
+    fn connect_deletes(&mut self) {
+        for dependent in self.plan.instances.values() {
+            let Some(record) = &dependent.record else {
+                continue;
+            };
+            for dependency in &record.dependencies {
+                for needed in self.deleted_under(&dependency.address) {
+                    let Some(delete) = self.deletes.get(&needed).copied() else {
+                        continue;
+                    };
+                    if let Some(before) = self.deletes.get(&dependent.address).copied() {
+                        if before != delete {
+                            self.edges.push((before, delete));
+                        }
+                        continue;
+                    }
+                    // It lives on and no longer needs what goes: it is changed first. What is only replaced comes back
+                    // under the same address, and then the dependent comes after it.
+                    let is_replaced = self.applies.contains_key(&needed);
+                    if let (false, Some(apply)) =
+                        (is_replaced, self.applies.get(&dependent.address))
+                    {
+                        self.edges.push((*apply, delete));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The deleted instances that a recorded dependency means: one instance, or all of a block.
+    fn deleted_under(&self, address: &Address) -> Vec<Address> {
+        if self.deletes.contains_key(address) || address.key.is_some() {
+            return vec![address.clone()];
+        }
+        self.deletes
+            .keys()
+            .filter(|deleted| deleted.block() == *address)
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! How references are answered at one place of the configuration.
+
+use std::sync::Arc;
+
+use dmp_lang::reference::{PathKind, Reference, Target};
+use dmp_lang::{Files, NoFiles, Scope, unknown_reference};
+use dmp_sdk::{Diagnostic, Key, ModulePath, Value};
+
+use super::expand::Instances;
+use super::{Expansion, World};
+
+/// Where an expression stands: its module, and the member of a repetition.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    module: ModulePath,
+    each: Option<(Value, Value)>,
+    index: Option<u64>,
+    this: Option<Value>,
+}
+
+impl Place {
+    /// Somewhere in a module.
+    #[must_use]
+    pub fn in_module(module: &ModulePath) -> Self {
+        Self {
+            module: module.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// In the block of one member of a repetition.
+    #[must_use]
+    pub fn of_member(mut self, expansion: Option<&Expansion>, key: Option<&Key>) -> Self {
+        match key {
+            Some(Key::Index(index)) => self.index = Some(*index),
+            Some(Key::Name(name)) => {
+                let value = expansion.and_then(|expansion| match &expansion.instances {
+                    Instances::Each(members) => members.get(name).cloned(),
+                    _ => None,
+                });
+                self.each = Some((Arc::clone(name).into(), value.unwrap_or_else(Value::null)));
+            }
+            None => {}
+        }
+        self
+    }
+
+    /// Where `self` is an object.
+    #[must_use]
+    pub fn of_object(mut self, object: Value) -> Self {
+        self.this = Some(object);
+        self
+    }
+}
+
+/// The scope of one evaluation.
+pub(super) struct At<'a> {
+    pub(super) world: &'a World,
+    pub(super) place: &'a Place,
+}
+
+impl Scope for At<'_> {
+    fn lookup(&self, reference: &Reference) -> Result<Value, Vec<Diagnostic>> {
+        let module = &self.place.module;
+        let world = self.world;
+        let given = |value: Option<Value>| value.ok_or_else(|| vec![unknown_reference(reference)]);
+        match &reference.target {
+            Target::Variable(name) => {
+                world.remembered(module, &reference.target, || world.variable(module, name))
+            }
+            Target::Local(name) => world.remembered(module, &reference.target, || {
+                let local = world
+                    .module(module)
+                    .and_then(|module| module.locals.get(name));
+                let local = local.ok_or_else(|| vec![unknown_reference(reference)])?;
+                world.evaluate(&local.expr, &Place::in_module(module))
+            }),
+            Target::Resource(key) => Ok(world.block_value(module, key)),
+            Target::Module(name) => world.module_value(module, reference, name),
+            Target::EachKey => given(self.place.each.as_ref().map(|(key, _)| key.clone())),
+            Target::EachValue => given(self.place.each.as_ref().map(|(_, value)| value.clone())),
+            Target::CountIndex => {
+                let index = self.place.index.and_then(|index| i64::try_from(index).ok());
+                given(index.map(Value::from))
+            }
+            Target::SelfObject => given(self.place.this.clone()),
+            Target::Path(PathKind::Module) => given(
+                world
+                    .module(module)
+                    .map(|module| Arc::clone(&module.directory).into()),
+            ),
+            Target::Path(PathKind::Root) => {
+                Ok(world.surroundings.directory.display().to_string().into())
+            }
+            Target::Path(PathKind::Cwd) => Ok(world.surroundings.cwd.display().to_string().into()),
+            Target::Stack(name) if name.as_ref() == "name" => {
+                Ok(world.surroundings.name.as_str().into())
+            }
+            Target::Stack(_) => given(None),
+        }
+    }
+
+    fn files(&self) -> &dyn Files {
+        match self.world.files_of(&self.place.module) {
+            Some(files) => files,
+            None => &NoFiles,
+        }
+    }
+}
