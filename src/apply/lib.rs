@@ -1,1 +1,27 @@
-//! Not begun.
+//! Carries out a plan: one owner of the truth lines up all events, workers neither print nor write state.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `run` | what a run works with |
+//! | `settle` | intents of earlier runs, before anything else |
+//! | `walker` | starts what is ready, takes what comes back |
+//! | `decide` | plans an instance again with what is known by now |
+//! | `batches` | what goes to one machine together |
+//! | `work` | tasks: batches, steps over several machines, calls of an API |
+//! | `finish` | the record after each operation |
+//!
+//! Before anything outside is changed its intent is on disk; after each change its record is.
+
+mod batches;
+mod decide;
+mod fail;
+mod finish;
+mod run;
+mod settle;
+mod walker;
+mod work;
+
+pub use fail::point as fail_point;
+pub use run::{Outcome, Run, Services, Stop};
+pub use settle::settle;
+pub use walker::apply;

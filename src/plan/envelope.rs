@@ -19,14 +19,18 @@ pub enum Late {
 /// Compares a late decision, and what was found there before it, with the approved plan.
 #[must_use]
 pub fn compare(approved: &Planned, late: &Decision, earlier: &Earlier) -> Late {
-    if !is_weaker_or_equal(approved.action, late.action) {
+    // The second half of a replacement is a create, and what it replaces was approved with it.
+    let is_second_half = approved.action.replaces() && late.action == Action::Create;
+    if !is_second_half && !is_weaker_or_equal(approved.action, late.action) {
         return Late::Beyond(format!(
             "it would be {}, approved was {}",
             in_words(late.action),
             in_words(approved.action)
         ));
     }
-    if let (Earlier::NotRead, Earlier::Found(found)) = (&approved.earlier, earlier) {
+    if let (false, Earlier::NotRead, Earlier::Found(found)) =
+        (is_second_half, &approved.earlier, earlier)
+    {
         // An import that changes nothing is weaker than a create; one that would change the object is not.
         let same = late
             .planned

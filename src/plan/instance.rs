@@ -146,7 +146,8 @@ fn prior_value(schema: &Schema, inputs: &Inputs<'_>) -> (Option<Value>, Option<S
             (Some(record.attributes.clone()), why)
         }
     };
-    (value.map(|value| conform(schema, &value)), half_made)
+    let value = value.map(|value| conform(schema, &value).with_secrecy_of(&record.attributes));
+    (value, half_made)
 }
 
 /// Proposes a value, and lets the resource type refine it.

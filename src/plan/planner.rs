@@ -285,7 +285,7 @@ impl Planner {
         let Some(provider) = self.world.registry.provider(&key.name) else {
             return;
         };
-        let mut state = provider_state(&key.name, provider.schema(), decoded.value);
+        let mut state = provider_state(&key.name, provider.schema(), &decoded.value);
         if state.config.is_wholly_known() {
             match (self.configure)(&key.name, &state.config) {
                 Ok(configured) => state.configured = Some(configured),
@@ -630,7 +630,7 @@ impl Planner {
                     .span
                     .clone()
                     .or(span)
-                    .or_else(|| Some(block_span(&self.world, address)?));
+                    .or_else(|| block_span(&self.world, address));
                 self.plan
                     .diagnostics
                     .push(diagnostic.at(span).address(address));
@@ -893,6 +893,7 @@ impl Planner {
             let (found, changed) = match self.findings.get(address) {
                 Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {
                     let found = crate::instance::conform(schema, &object.attributes);
+                    let found = found.with_secrecy_of(&recorded);
                     let changed = differing(schema, &recorded, &found);
                     (Some(found), changed)
                 }
@@ -951,14 +952,14 @@ pub fn read_before_create(
 
 /// A provider configuration as far as it is known, not yet usable.
 #[must_use]
-pub fn provider_state(name: &Arc<str>, schema: &Schema, config: Value) -> ProviderState {
+pub fn provider_state(name: &Arc<str>, schema: &Schema, config: &Value) -> ProviderState {
     let origins = config
         .deep_marks()
         .origins()
         .iter()
         .map(|origin| origin.as_ref().clone())
         .collect();
-    let hosted_on = hosting_by_schema(schema, &config);
+    let hosted_on = hosting_by_schema(schema, config);
     let config =
         crate::instance::conform(schema, &config.map_marks(&dmp_sdk::Marks::without_origins));
     ProviderState {

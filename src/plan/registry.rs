@@ -10,9 +10,12 @@ use dmp_sdk::{DataSource, Mode, Provider, Resource, Schema};
 #[derive(Clone, Default)]
 pub struct Registry {
     providers: BTreeMap<Arc<str>, Arc<dyn Provider>>,
-    resources: BTreeMap<Arc<str>, (Arc<str>, Arc<dyn Resource>)>,
-    data_sources: BTreeMap<Arc<str>, (Arc<str>, Arc<dyn DataSource>)>,
+    resources: BTreeMap<Arc<str>, Offered<dyn Resource>>,
+    data_sources: BTreeMap<Arc<str>, Offered<dyn DataSource>>,
 }
+
+/// What is offered, and the provider's name.
+type Offered<T> = (Arc<str>, Arc<T>);
 
 impl Registry {
     /// Registers providers.

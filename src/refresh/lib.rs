@@ -1,1 +1,10 @@
-//! Not begun.
+//! Reading, for everybody: the refresh of what the state records, what the planner asks for, what was just written.
+//!
+//! Only here are objects read. Wishes of all resources are merged: equal queries are asked once, all scripts of a
+//! machine go in one exchange.
+
+mod reader;
+mod recorded;
+
+pub use reader::Reader;
+pub use recorded::{Recorded, provider_of_record, refresh};

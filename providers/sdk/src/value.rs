@@ -179,6 +179,40 @@ impl Value {
             .with_marks(change(&self.marks))
     }
 
+    /// The same value with the *sensitive* and *ephemeral* marks that another value has at the same places: what was
+    /// read outside carries no marks, what was written did.
+    #[must_use]
+    pub fn with_secrecy_of(&self, other: &Self) -> Self {
+        let inside = match (&self.kind, other.as_members()) {
+            (Kind::Map(members) | Kind::Object(members), Some(others)) => {
+                let mark = |(name, value): (&Arc<str>, &Self)| {
+                    let marked = others.get(name).map(|other| value.with_secrecy_of(other));
+                    (Arc::clone(name), marked.unwrap_or_else(|| value.clone()))
+                };
+                let members = Arc::new(members.iter().map(mark).collect());
+                let kind = match self.kind {
+                    Kind::Map(_) => Kind::Map(members),
+                    _ => Kind::Object(members),
+                };
+                Self {
+                    kind,
+                    marks: self.marks.clone(),
+                }
+            }
+            (Kind::List(_) | Kind::Set(_) | Kind::Tuple(_), None) => {
+                // Elements may have moved: one secret among them makes all of them secret.
+                let marks = other.deep_marks().without_origins();
+                self.clone().marked(&marks)
+            }
+            _ => self.clone(),
+        };
+        if inside.is_null() {
+            inside
+        } else {
+            inside.marked(&other.marks.without_origins())
+        }
+    }
+
     /// The values directly inside a collection.
     pub fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
         match &self.kind {

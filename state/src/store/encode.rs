@@ -83,18 +83,9 @@ struct StoredInstance {
 #[derive(Serialize, Deserialize)]
 struct StoredIntent {
     id: String,
-    address: Address,
-    instance: String,
     verb: Verb,
-    provider: String,
-    schema_version: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "kept_null")]
-    wanted: Option<Json>,
-    chosen: Json,
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "kept_null")]
-    earlier: Option<Json>,
+    instance: Json,
     object_id: Option<String>,
-    instance_record: Option<Json>,
     batches: Vec<StoredBatch>,
     run: String,
 }
@@ -207,32 +198,17 @@ fn instance_back(stored: StoredInstance, keys: &Keys) -> Result<Instance, StateE
 }
 
 fn intent(intent: &Intent, keys: &Keys) -> Result<Json, StateError> {
-    let id = &intent.id;
-    let sealed = |part, value: &Option<Value>| {
-        value
-            .as_ref()
-            .map(|value| seal(keys, id, part, value))
-            .transpose()
-    };
     let batch = |running: &RunningBatch| {
         Ok(StoredBatch {
             on: machine(&running.on, &running.batch, keys)?,
             batch: running.batch.clone(),
         })
     };
-    let record = intent.instance_record.as_deref();
     to_json(&StoredIntent {
-        id: id.clone(),
-        address: intent.address.clone(),
-        instance: intent.instance.clone(),
+        id: intent.id.clone(),
         verb: intent.verb,
-        provider: intent.provider.clone(),
-        schema_version: intent.schema_version,
-        wanted: sealed("wanted", &intent.wanted)?,
-        chosen: seal(keys, id, "chosen", &intent.chosen)?,
-        earlier: sealed("earlier", &intent.earlier)?,
+        instance: instance(&intent.instance, keys)?,
         object_id: intent.object_id.clone(),
-        instance_record: record.map(|record| instance(record, keys)).transpose()?,
         batches: intent
             .batches
             .iter()
@@ -243,17 +219,6 @@ fn intent(intent: &Intent, keys: &Keys) -> Result<Json, StateError> {
 }
 
 fn intent_back(stored: StoredIntent, keys: &Keys) -> Result<Intent, StateError> {
-    let id = &stored.id;
-    let opened = |part, json: &Option<Json>| {
-        json.as_ref()
-            .map(|json| open(keys, id, part, json))
-            .transpose()
-    };
-    let record = |json: Json| -> Result<Box<Instance>, StateError> {
-        let stored =
-            serde_json::from_value(json).map_err(|error| StateError::Damaged(error.to_string()))?;
-        Ok(Box::new(instance_back(stored, keys)?))
-    };
     let batch = |stored: StoredBatch| -> Result<RunningBatch, StateError> {
         let on = open(keys, &stored.batch, "machine", &stored.on)?;
         let on =
@@ -263,24 +228,19 @@ fn intent_back(stored: StoredIntent, keys: &Keys) -> Result<Intent, StateError> 
             batch: stored.batch,
         })
     };
+    let wanted = serde_json::from_value(stored.instance)
+        .map_err(|error| StateError::Damaged(error.to_string()))?;
     Ok(Intent {
-        wanted: opened("wanted", &stored.wanted)?,
-        chosen: open(keys, id, "chosen", &stored.chosen)?,
-        earlier: opened("earlier", &stored.earlier)?,
-        instance_record: stored.instance_record.map(record).transpose()?,
+        id: stored.id,
+        verb: stored.verb,
+        instance: Box::new(instance_back(wanted, keys)?),
+        object_id: stored.object_id,
         batches: stored
             .batches
             .into_iter()
             .map(batch)
             .collect::<Result<_, _>>()?,
-        address: stored.address,
-        instance: stored.instance,
-        verb: stored.verb,
-        provider: stored.provider,
-        schema_version: stored.schema_version,
-        object_id: stored.object_id,
         run: stored.run,
-        id: stored.id,
     })
 }
 

@@ -56,16 +56,9 @@ fn instance(name: &str) -> Instance {
 fn intent(id: &str) -> Intent {
     Intent {
         id: id.into(),
-        address: Address::managed("host_file", "motd"),
-        instance: "id-motd".into(),
         verb: Verb::Create,
-        provider: "host".into(),
-        schema_version: 1,
-        wanted: Some(Value::from("hunter2").marked(&Marks::sensitive())),
-        chosen: Value::null(),
-        earlier: None,
+        instance: Box::new(instance("motd")),
         object_id: None,
-        instance_record: Some(Box::new(instance("motd"))),
         batches: Vec::new(),
         run: "run".into(),
     }

@@ -1,0 +1,239 @@
+//! What goes to one machine together: everything that is ready there, and what only waits for that on the same machine
+//! with its values known.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use dmp_plan::ops::Operation;
+use dmp_sdk::{Action, Batch, BatchItem, Diagnostic, Machine, Unreachable};
+use dmp_state::Record;
+
+use crate::decide::Prepared;
+use crate::walker::Walker;
+use crate::work::{self, Op};
+
+impl Walker<'_, '_> {
+    /// Sends a batch to each machine that is idle and has something to do.
+    pub(crate) fn send_batches(&mut self) -> Result<(), Diagnostic> {
+        let idle: Vec<String> = self
+            .queues
+            .iter()
+            .filter(|(_, queue)| !queue.is_busy && !queue.ready.is_empty())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in idle {
+            self.send_batch(&key)?;
+        }
+        Ok(())
+    }
+
+    fn send_batch(&mut self, key: &str) -> Result<(), Diagnostic> {
+        let Some(queue) = self.queues.get_mut(key) else {
+            return Ok(());
+        };
+        let (machine, ready) = (queue.machine.clone(), std::mem::take(&mut queue.ready));
+        queue.is_busy = true;
+        let ops = self.with_followers(&machine, ready);
+        let batch = (self.run.services.mint)();
+        let items = self.items(&machine, &ops);
+        let tasks: Vec<_> = ops.iter().filter_map(|op| self.tasks.get(op)).collect();
+        let mut records: Vec<Record> = tasks
+            .iter()
+            .map(|task| Record::IntentOpened(Box::new(task.open_intent(&self.run.id))))
+            .collect();
+        let intents = tasks.iter().map(|task| task.intent.clone()).collect();
+        records.push(Record::BatchSent {
+            intents,
+            on: machine.clone(),
+            batch: batch.clone(),
+        });
+        self.run.commit(records)?;
+        self.batches.insert(batch.clone(), ops);
+        self.in_flight += 1;
+        let entry = self
+            .ended_batches
+            .entry(machine.key())
+            .or_insert_with(|| (machine.clone(), Vec::new()));
+        entry.1.push(batch.clone());
+        let machines = Arc::clone(&self.run.services.machines);
+        tokio::spawn(work::run_batch(
+            machines,
+            machine,
+            Batch { id: batch, items },
+            self.to.clone(),
+        ));
+        Ok(())
+    }
+
+    /// What is ready, and what can follow it on the same machine without anybody having to look in between.
+    fn with_followers(&mut self, machine: &Machine, ready: Vec<Op>) -> Vec<Op> {
+        let mut together = ready;
+        // Work that is none (joins, objects which stay as they are) lets what is behind it through.
+        let mut passed: BTreeSet<Op> = BTreeSet::new();
+        let mut refused: BTreeSet<Op> = BTreeSet::new();
+        let mut look: VecDeque<Op> = together.iter().copied().collect();
+        while let Some(op) = look.pop_front() {
+            for next in self.operations.schedule.needed_by(op).to_vec() {
+                let is_open = self.progress.is_waiting(next)
+                    && !passed.contains(&next)
+                    && !refused.contains(&next);
+                let is_free = |needed: &Op| {
+                    self.progress.is_done(*needed)
+                        || together.contains(needed)
+                        || passed.contains(needed)
+                };
+                if !is_open || !self.operations.schedule.needs(next).iter().all(is_free) {
+                    continue;
+                }
+                if self.is_no_work(next) {
+                    passed.insert(next);
+                    look.push_back(next);
+                } else if self.follows(next, machine) {
+                    together.push(next);
+                    look.push_back(next);
+                } else {
+                    refused.insert(next);
+                }
+            }
+        }
+        together
+    }
+
+    fn is_no_work(&self, op: Op) -> bool {
+        match &self.operations.all[op] {
+            Operation::Join(_) => true,
+            Operation::Delete(_) => false,
+            Operation::Apply(address) => self
+                .plan
+                .instances
+                .get(address)
+                .is_some_and(|planned| planned.action == Action::NoOp),
+        }
+    }
+
+    /// Whether an operation can be decided now, and is work on just this machine. It is taken then.
+    fn follows(&mut self, op: Op, machine: &Machine) -> bool {
+        let address = match self.operations.all[op].clone() {
+            Operation::Delete(address) => {
+                return match self.prepare_delete(&address) {
+                    Prepared::Task(task) if !task.calls && is_on(task.machine(), machine) => {
+                        self.take_follower(op, *task)
+                    }
+                    _ => false,
+                };
+            }
+            Operation::Apply(address) => address,
+            Operation::Join(_) => return false,
+        };
+        let Some(planned) = self.plan.instances.get(&address) else {
+            return false;
+        };
+        // The second half of a replacement, and what has to be looked at before, is decided when its time has come.
+        let is_certain = matches!(planned.action, Action::Create | Action::Update);
+        let is_known = self
+            .world
+            .decode(&address)
+            .is_some_and(|decoded| decoded.value.is_wholly_known());
+        let provider = self.providers.get(&planned.provider);
+        if !is_certain || !is_known || provider.is_none_or(|provider| provider.configured.is_none())
+        {
+            return false;
+        }
+        match self.prepare(&address, None) {
+            Prepared::Task(task) if !task.calls && is_on(task.machine(), machine) => {
+                self.take_follower(op, *task)
+            }
+            _ => false,
+        }
+    }
+
+    fn take_follower(&mut self, op: Op, task: crate::decide::Task) -> bool {
+        if !self.progress.take_early(op) {
+            return false;
+        }
+        self.by_intent.insert(task.intent.clone(), op);
+        self.tasks.insert(op, Arc::new(task));
+        true
+    }
+
+    /// The items of a batch, each with what it needs of the others.
+    fn items(&self, machine: &Machine, ops: &[Op]) -> Vec<BatchItem> {
+        let positions: HashMap<Op, usize> =
+            ops.iter().enumerate().map(|(at, op)| (*op, at)).collect();
+        let item = |op: &Op| {
+            let task = self.tasks.get(op)?;
+            Some(BatchItem {
+                key: task.intent.clone(),
+                label: task.address.to_string(),
+                steps: task.steps.clone(),
+                read: task.read_scripts(machine).unwrap_or_default(),
+                after: self.needed_in(*op, &positions),
+            })
+        };
+        ops.iter().filter_map(item).collect()
+    }
+
+    /// What an operation needs among those of its batch, also through work that is none.
+    fn needed_in(&self, op: Op, positions: &HashMap<Op, usize>) -> Vec<usize> {
+        let mut found = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        let mut look = vec![op];
+        while let Some(op) = look.pop() {
+            for needed in self.operations.schedule.needs(op) {
+                match positions.get(needed) {
+                    Some(position) => {
+                        found.insert(*position);
+                    }
+                    None if !self.progress.is_done(*needed) && seen.insert(*needed) => {
+                        look.push(*needed);
+                    }
+                    None => {}
+                }
+            }
+        }
+        found.into_iter().collect()
+    }
+
+    /// A batch has ended, or can't be followed any more: then what is left of it stays an open intent.
+    pub(crate) fn heard_batch_end(
+        &mut self,
+        batch: &str,
+        result: Result<(), Unreachable>,
+    ) -> Result<(), Diagnostic> {
+        self.in_flight -= 1;
+        let left = self.batches.remove(batch).unwrap_or_default();
+        let on = left
+            .first()
+            .and_then(|op| self.tasks.get(op))
+            .and_then(|task| task.machine().cloned());
+        for queue in self.queues.values_mut() {
+            let ended = self.ended_batches.get(&queue.machine.key());
+            if ended.is_some_and(|(_, batches)| batches.last().is_some_and(|last| last == batch)) {
+                queue.is_busy = false;
+            }
+        }
+        if let Err(unreachable) = result {
+            // Its files are still needed to settle what is left.
+            for (_, batches) in self.ended_batches.values_mut() {
+                batches.retain(|ended| ended != batch);
+            }
+            for op in left {
+                if let Some(task) = self.tasks.get(&op).cloned() {
+                    self.fail(op, &task.address, work::lost(&unreachable));
+                }
+            }
+            return Ok(());
+        }
+        for op in left {
+            let on = on.clone();
+            if let (Some(task), Some(on)) = (self.tasks.get(&op).cloned(), on) {
+                self.fail(op, &task.address, work::interrupted(&on));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_on(found: Option<&Machine>, wanted: &Machine) -> bool {
+    found.is_some_and(|found| found.key() == wanted.key())
+}

@@ -1,0 +1,571 @@
+//! Plans one instance again with what is known by now, and turns the decision into work.
+
+use std::sync::Arc;
+
+use dmp_plan::envelope::{Late, compare};
+use dmp_plan::instance::{Inputs, conform, decide};
+use dmp_plan::planner::read_before_create;
+use dmp_plan::world::block_key;
+use dmp_plan::{Earlier, Finding, Planned, ReadKind, ReadRequest};
+use dmp_sdk::{
+    Action, Address, Configured, Diagnostic, Fetch, Job, Kind, Known, Machine, Mark, Marks, Object,
+    Purpose, Resource, Script, Step, Value, Verb, Work,
+};
+use dmp_state::{Dependency, EdgeKind, Instance, Intent, ProviderRecord, Record, Status};
+
+use crate::walker::Walker;
+
+/// One piece of work, decided and ready to be begun.
+pub(crate) struct Task {
+    pub address: Address,
+    pub action: Action,
+    pub layer: dmp_sdk::Layer,
+    pub verb: Verb,
+    pub resource: Arc<dyn Resource>,
+    pub provider: Arc<dyn Configured>,
+    pub intent: String,
+    /// The instance as it is recorded when the work ends well.
+    pub instance: Instance,
+    pub prior: Option<Value>,
+    pub wanted: Option<Value>,
+    /// The planned value with its unknowns, to be compared with what is found afterwards.
+    pub planned: Option<Value>,
+    pub mark: Mark,
+    pub is_new: bool,
+    pub steps: Vec<Step>,
+    pub calls: bool,
+}
+
+/// What became of the wish to begin an operation.
+pub(crate) enum Prepared {
+    /// Work to do.
+    Task(Box<Task>),
+    /// It has to be read first.
+    Read(Box<ReadRequest>),
+    /// There is nothing to do but to record.
+    Record(Box<Task>),
+    /// It goes beyond what was approved.
+    Stage(String),
+    /// Nothing at all.
+    Nothing,
+    /// It can't be done.
+    Failed(Diagnostic),
+}
+
+impl Task {
+    /// The work as the resource type sees it.
+    pub(crate) fn job(&self, verb: Verb) -> Job<'_> {
+        Job {
+            verb,
+            address: &self.address,
+            mark: &self.mark,
+            id: self.instance.object_id.as_deref(),
+            prior: self.prior.as_ref(),
+            wanted: self.wanted.as_ref(),
+            chosen: &self.instance.chosen,
+            earlier: self.instance.earlier.as_ref(),
+            is_dead: false,
+            has_successor: false,
+        }
+    }
+
+    /// The intent that goes to disk before anything is begun.
+    pub(crate) fn open_intent(&self, run: &str) -> Intent {
+        Intent {
+            id: self.intent.clone(),
+            verb: self.verb,
+            instance: Box::new(self.instance.clone()),
+            object_id: self.instance.object_id.clone(),
+            batches: Vec::new(),
+            run: run.to_owned(),
+        }
+    }
+
+    /// What has to be read when the work is through.
+    pub(crate) fn read_back(&self) -> ReadRequest {
+        ReadRequest {
+            address: self.address.clone(),
+            kind: ReadKind::Object {
+                resource: Arc::clone(&self.resource),
+                purpose: Purpose::AfterWrite,
+                attributes: self.instance.attributes.clone(),
+                object_id: self.instance.object_id.clone(),
+                chosen: self.instance.chosen.clone(),
+                mark: Some(self.mark.clone()),
+            },
+            provider: Arc::clone(&self.provider),
+            provider_address: self.instance.provider.clone(),
+        }
+    }
+
+    /// What is known of the object when it is read back.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known {
+            address: &self.address,
+            purpose: Purpose::AfterWrite,
+            id: self.instance.object_id.as_deref(),
+            attributes: &self.instance.attributes,
+            chosen: &self.instance.chosen,
+            mark: Some(&self.mark),
+        }
+    }
+
+    /// The one machine that all steps run on.
+    pub(crate) fn machine(&self) -> Option<&Machine> {
+        let first = &self.steps.first()?.on;
+        self.steps
+            .iter()
+            .all(|step| step.on.key() == first.key())
+            .then_some(first)
+    }
+
+    /// The scripts that read the object back on a machine, if that is all it takes.
+    pub(crate) fn read_scripts(&self, on: &Machine) -> Option<Vec<Script>> {
+        if self.verb == Verb::Delete {
+            return Some(Vec::new());
+        }
+        let fetches = self.resource.fetches(&self.known()).ok()?;
+        let script = |fetch: Fetch| match fetch {
+            Fetch::Script {
+                on: machine,
+                script,
+            } if machine.key() == on.key() => Some(script),
+            _ => None,
+        };
+        fetches.into_iter().map(script).collect()
+    }
+}
+
+impl Walker<'_, '_> {
+    /// Plans an operation again. `found` is what a read before the create has just found.
+    pub(crate) fn prepare(&mut self, address: &Address, found: Option<Finding>) -> Prepared {
+        match self.try_prepare(address, found) {
+            Ok(prepared) => prepared,
+            Err(diagnostic) => Prepared::Failed(*diagnostic),
+        }
+    }
+
+    fn try_prepare(
+        &mut self,
+        address: &Address,
+        found: Option<Finding>,
+    ) -> Result<Prepared, Box<Diagnostic>> {
+        let bug = |what: &str| Box::new(Diagnostic::bug(format!("{what} of `{address}`")));
+        let planned = self
+            .plan
+            .instances
+            .get(address)
+            .ok_or_else(|| bug("no plan"))?;
+        let resource = self
+            .world
+            .registry
+            .resource(&address.resource_type)
+            .cloned();
+        let resource = resource.ok_or_else(|| bug("no resource type"))?;
+        let schema = resource.schema();
+        let decoded = self.world.decode(address).ok_or_else(|| bug("no block"))?;
+        if let Some(error) = decoded
+            .diagnostics
+            .iter()
+            .find(|diagnostic| diagnostic.is_error())
+        {
+            return Err(Box::new(error.clone()));
+        }
+        let place = self.world.place_of(address);
+        let block = self
+            .world
+            .block_of(address)
+            .ok_or_else(|| bug("no block"))?;
+        let lifecycle = block.lifecycle.clone();
+        let failed = self.world.failed_conditions(
+            &lifecycle.preconditions,
+            &place,
+            "precondition",
+            "precondition does not hold",
+        );
+        if let Some(error) = failed.into_iter().next() {
+            return Err(Box::new(error.address(address)));
+        }
+        if !decoded.value.is_wholly_known() {
+            let unknown = decoded.value.as_members().into_iter().flatten();
+            let names = unknown
+                .filter(|(_, value)| !value.is_wholly_known())
+                .map(|(name, _)| name.to_string());
+            let names = names.collect::<Vec<_>>().join("`, `");
+            return Err(Box::new(
+                Diagnostic::error("still-unknown", "a value is still unknown")
+                    .detail(format!(
+                        "`{names}` of `{address}` is not known although all it refers to is applied"
+                    ))
+                    .address(address),
+            ));
+        }
+        let provider = self.usable_provider(&planned.provider, address)?;
+        // The second half of a replacement makes a new object.
+        let is_replaced = planned.action.replaces();
+        let record = if is_replaced || planned.action == Action::Create {
+            None
+        } else {
+            planned.record.as_ref()
+        };
+        let earlier = match (&planned.earlier, found) {
+            (Earlier::NotRead, Some(Finding::Found(object) | Finding::HalfMade(object, _))) => {
+                Earlier::Found(conform(schema, &object.attributes))
+            }
+            (Earlier::NotRead, Some(Finding::Absent)) => Earlier::Nothing,
+            (Earlier::NotRead, Some(Finding::Unreachable(why))) => {
+                return Err(Box::new(
+                    Diagnostic::remote("unreachable", "cannot read an object")
+                        .address(address)
+                        .cause(why),
+                ));
+            }
+            (Earlier::NotRead, Some(Finding::Failed(diagnostic))) => {
+                return Err(Box::new(diagnostic.address(address)));
+            }
+            (Earlier::NotRead, _) if record.is_none() => {
+                let name = &planned.provider;
+                let request =
+                    read_before_create(&resource, address, &decoded.value, &provider, name);
+                match request {
+                    Some(request) => return Ok(Prepared::Read(Box::new(request))),
+                    None => Earlier::NotRead,
+                }
+            }
+            (earlier, _) => earlier.clone(),
+        };
+        let finding = planned.prior.clone().map(|attributes| {
+            let object = Object {
+                attributes,
+                id: record.and_then(|record| record.object_id.clone()),
+            };
+            match &planned.half_made {
+                Some(why) => Finding::HalfMade(object, why.clone()),
+                None => Finding::Found(object),
+            }
+        });
+        let inputs = Inputs {
+            address,
+            config: &decoded.value,
+            lifecycle: &lifecycle,
+            record,
+            finding: finding.as_ref(),
+            earlier: &earlier,
+            triggered: None,
+        };
+        let decision = decide(resource.as_ref(), &inputs).map_err(Box::new)?;
+        if let Late::Beyond(why) = compare(planned, &decision, &earlier) {
+            return Ok(Prepared::Stage(why));
+        }
+        if decision.action == Action::NoOp {
+            self.world.set_instance(address, &decision.planned);
+            let mut task = self.task(planned, &resource, &provider, Verb::Update);
+            task.instance.attributes = decision.planned.clone();
+            task.prior = decision.prior;
+            task.planned = Some(decision.planned);
+            return Ok(Prepared::Record(Box::new(task)));
+        }
+        let is_finish = decision.half_made.is_some();
+        let verb = if record.is_none() || is_finish {
+            Verb::Create
+        } else {
+            Verb::Update
+        };
+        let wanted = without_unknowns(&decision.planned);
+        let mut task = self.task(planned, &resource, &provider, verb);
+        if record.is_none() {
+            task.is_new = true;
+            task.instance.id = (self.run.services.mint)();
+            task.mark.instance.clone_from(&task.instance.id);
+            task.instance.object_id = None;
+            task.instance.earlier = earlier.to_record();
+            task.instance.chosen = resource.choose(&wanted).map_err(Box::new)?;
+        }
+        task.instance.attributes = wanted.clone();
+        task.prior = decision.prior;
+        task.wanted = Some(wanted);
+        task.planned = Some(decision.planned);
+        match resource.work(&task.job(verb)).map_err(Box::new)? {
+            Work::Steps(steps) => task.steps = steps,
+            Work::Calls => task.calls = true,
+        }
+        if task.steps.is_empty() && !task.calls {
+            return Ok(Prepared::Record(Box::new(task)));
+        }
+        Ok(Prepared::Task(Box::new(task)))
+    }
+
+    /// The work that removes an instance.
+    pub(crate) fn prepare_delete(&mut self, address: &Address) -> Prepared {
+        let Some(planned) = self.plan.instances.get(address) else {
+            return Prepared::Nothing;
+        };
+        let Some(record) = &planned.record else {
+            return Prepared::Nothing;
+        };
+        let Some(resource) = self
+            .world
+            .registry
+            .resource(&address.resource_type)
+            .cloned()
+        else {
+            return Prepared::Failed(Diagnostic::bug(format!("no resource type of `{address}`")));
+        };
+        let provider = match self.provider_for_delete(&planned.provider) {
+            Ok(provider) => provider,
+            Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
+        };
+        let mut task = self.task(planned, &resource, &provider, Verb::Delete);
+        task.action = Action::Delete;
+        task.instance = record.clone();
+        task.prior = planned
+            .prior
+            .clone()
+            .or_else(|| Some(record.attributes.clone()));
+        task.prior = task.prior.map(|prior| conform(resource.schema(), &prior));
+        let mut steps = Vec::new();
+        for verb in [Verb::Leave, Verb::Delete] {
+            if verb == Verb::Leave && !resource.leaves() {
+                continue;
+            }
+            match resource.work(&task.job(verb)) {
+                Ok(Work::Steps(more)) => {
+                    // A step takes another's output by its position within its own work.
+                    let before = steps.len();
+                    steps.extend(more.into_iter().map(|mut step| {
+                        step.takes = step.takes.map(|position| position + before);
+                        step
+                    }));
+                }
+                Ok(Work::Calls) => task.calls = true,
+                Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
+            }
+        }
+        task.steps = steps;
+        if task.steps.is_empty() && !task.calls {
+            return Prepared::Record(Box::new(task));
+        }
+        Prepared::Task(Box::new(task))
+    }
+
+    /// A task as far as the plan determines it.
+    pub(crate) fn task(
+        &self,
+        planned: &Planned,
+        resource: &Arc<dyn Resource>,
+        provider: &Arc<dyn Configured>,
+        verb: Verb,
+    ) -> Task {
+        let instance = self.instance(planned, resource.as_ref());
+        let lineage = self.run.store.snapshot().lineage.clone();
+        Task {
+            address: planned.address.clone(),
+            action: planned.action,
+            layer: planned.layer,
+            verb,
+            resource: Arc::clone(resource),
+            provider: Arc::clone(provider),
+            intent: (self.run.services.mint)(),
+            mark: Mark {
+                lineage,
+                instance: instance.id.clone(),
+            },
+            instance,
+            prior: None,
+            wanted: None,
+            planned: None,
+            is_new: false,
+            steps: Vec::new(),
+            calls: false,
+        }
+    }
+
+    /// The record of an instance as the plan determines it; attributes are those recorded before.
+    pub(crate) fn instance(&self, planned: &Planned, resource: &dyn Resource) -> Instance {
+        let schema = resource.schema();
+        let record = planned.record.as_ref();
+        let hosts = planned
+            .hosted_on
+            .iter()
+            .flat_map(|hosting| &hosting.hosts)
+            .cloned();
+        let hosts = hosts.map(|address| Dependency {
+            address,
+            kind: EdgeKind::HostedOn,
+        });
+        let mut dependencies: Vec<Dependency> = hosts.collect();
+        for address in &planned.uses {
+            if !dependencies
+                .iter()
+                .any(|dependency| dependency.address == *address)
+            {
+                dependencies.push(Dependency {
+                    address: address.clone(),
+                    kind: EdgeKind::Uses,
+                });
+            }
+        }
+        for (module, key) in &planned.waits_for {
+            let address = dmp_plan::world::instance_address(module, key, None);
+            if !dependencies
+                .iter()
+                .any(|dependency| dependency.address == address)
+            {
+                dependencies.push(Dependency {
+                    address,
+                    kind: EdgeKind::Uses,
+                });
+            }
+        }
+        dependencies.sort();
+        Instance {
+            address: planned.address.clone(),
+            id: record.map(|record| record.id.clone()).unwrap_or_default(),
+            provider: planned.provider.clone(),
+            schema_version: schema.version,
+            attributes: record
+                .map(|record| record.attributes.clone())
+                .unwrap_or_default(),
+            set_paths: planned.set_paths.clone(),
+            object_id: record.and_then(|record| record.object_id.clone()),
+            chosen: record
+                .map(|record| record.chosen.clone())
+                .unwrap_or_default(),
+            earlier: record.and_then(|record| record.earlier.clone()),
+            dependencies,
+            hosted_on: planned.hosted_on.clone(),
+            status: Status::Whole,
+            prevent_destroy: planned.prevent_destroy,
+            layer: planned.layer,
+            holds_data: schema.holds_data,
+            ends_hosted: schema.ends_hosted,
+            create_milliseconds: record.and_then(|record| record.create_milliseconds),
+        }
+    }
+
+    /// A provider configuration that is known by now; it is recorded before the first intent that goes through it.
+    pub(crate) fn usable_provider(
+        &mut self,
+        name: &str,
+        address: &Address,
+    ) -> Result<Arc<dyn Configured>, Box<Diagnostic>> {
+        let missing = || {
+            Box::new(Diagnostic::bug(format!(
+                "no provider configuration `{name}`"
+            )))
+        };
+        let state = self.providers.get(name).ok_or_else(missing)?;
+        let configured = match &state.configured {
+            Some(configured) => Arc::clone(configured),
+            None => {
+                let (module, key) = self.provider_key(address).ok_or_else(missing)?;
+                let decoded = self
+                    .world
+                    .decode_provider(&module, &key)
+                    .ok_or_else(missing)?;
+                let provider = self
+                    .world
+                    .registry
+                    .provider(&key.name)
+                    .ok_or_else(missing)?;
+                let late =
+                    dmp_plan::planner::provider_state(&key.name, provider.schema(), &decoded.value);
+                if !late.config.is_wholly_known() {
+                    return Err(Box::new(
+                        Diagnostic::error(
+                            "still-unknown",
+                            "a provider configuration is still unknown",
+                        )
+                        .detail(format!(
+                            "`{name}` is not known although all it refers to is applied"
+                        )),
+                    ));
+                }
+                let configured =
+                    (self.run.services.configure)(&key.name, &late.config).map_err(Box::new)?;
+                let state = self.providers.get_mut(name).ok_or_else(missing)?;
+                state.config = late.config;
+                state.configured = Some(Arc::clone(&configured));
+                configured
+            }
+        };
+        self.record_provider(name).map_err(Box::new)?;
+        Ok(configured)
+    }
+
+    fn provider_key(
+        &self,
+        address: &Address,
+    ) -> Option<(dmp_sdk::ModulePath, dmp_lang::config::ProviderKey)> {
+        let block = self.world.block(&address.module, &block_key(address))?;
+        let path = dmp_plan::world::config_path(&address.module);
+        let (owner, key) = self
+            .world
+            .graph
+            .provider_of(&self.world.configuration, &path, block)?;
+        Some((
+            dmp_sdk::ModulePath(address.module.0[..owner.0.len()].to_vec()),
+            key,
+        ))
+    }
+
+    /// Records a provider configuration if it is not recorded as it is. Empty ones say nothing and are left out.
+    fn record_provider(&mut self, name: &str) -> Result<(), Diagnostic> {
+        let Some(state) = self.providers.get(name) else {
+            return Ok(());
+        };
+        let is_empty = state
+            .config
+            .as_members()
+            .is_none_or(|members| members.values().all(Value::is_null));
+        let record = ProviderRecord {
+            provider: state.name.to_string(),
+            config: state.config.clone(),
+            origins: state.origins.iter().cloned().collect(),
+        };
+        let recorded = self.run.store.snapshot().providers.get(name);
+        let same = recorded.is_some_and(|recorded| {
+            recorded.origins == record.origins
+                && dmp_sdk::codec::to_json(&recorded.config)
+                    == dmp_sdk::codec::to_json(&record.config)
+        });
+        if is_empty || same {
+            return Ok(());
+        }
+        self.run.commit(vec![Record::ProviderPut {
+            address: name.to_owned(),
+            provider: Box::new(record),
+        }])
+    }
+
+    /// The provider of what is deleted: the present configuration if it is usable, else the recorded one.
+    fn provider_for_delete(&mut self, name: &str) -> Result<Arc<dyn Configured>, Diagnostic> {
+        if let Some(configured) = self
+            .providers
+            .get(name)
+            .and_then(|state| state.configured.clone())
+        {
+            return Ok(configured);
+        }
+        let snapshot = self.run.store.snapshot();
+        let (provider, config) = match snapshot.providers.get(name) {
+            Some(record) => (record.provider.clone(), record.config.clone()),
+            None => (
+                name.split('.').next().unwrap_or(name).to_owned(),
+                Value::object(dmp_sdk::Members::new()),
+            ),
+        };
+        let known = self.world.registry.provider(&provider);
+        let known = known.ok_or_else(|| Diagnostic::bug(format!("no provider `{provider}`")))?;
+        let config = conform(known.schema(), &config.map_marks(&Marks::without_sensitive));
+        (self.run.services.configure)(&provider, &config)
+    }
+}
+
+/// The same value with null where something is unknown: what a resource type is given as wanted.
+fn without_unknowns(value: &Value) -> Value {
+    match value.kind() {
+        Kind::Unknown(_) => Value::null(),
+        _ => value.map_children(without_unknowns),
+    }
+}

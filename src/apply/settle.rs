@@ -1,0 +1,280 @@
+//! Looks after what earlier runs began and did not see the end of. Nothing else is begun before.
+
+use std::collections::BTreeMap;
+
+use dmp_events::Event;
+use dmp_plan::instance::{conform, differing};
+use dmp_plan::{Finding, ReadKind, ReadRequest, World};
+use dmp_sdk::{Address, Candidate, Diagnostic, Mark, Purpose, Schema, Value, Verb};
+use dmp_state::{Instance, Intent, Record, Status};
+use tokio::sync::mpsc;
+
+use crate::run::Run;
+
+/// Settles every open intent. `world` knows variables only.
+///
+/// # Errors
+/// For each intent that can't be settled now: what it is, and why. The others are settled all the same.
+pub async fn settle(run: &mut Run<'_>, world: &World) -> Result<(), Vec<Diagnostic>> {
+    let intents: Vec<Intent> = run.store.snapshot().intents.values().cloned().collect();
+    if intents.is_empty() {
+        return Ok(());
+    }
+    let mut problems = Vec::new();
+    let mut requests = Vec::new();
+    let mut waiting: BTreeMap<Address, Intent> = BTreeMap::new();
+    for intent in intents {
+        let address = intent.instance.address.clone();
+        run.services.events.emit(Event::Settling {
+            address: address.clone(),
+            verb: intent.verb,
+        });
+        if let Err(diagnostic) = wait_for_batches(run, &intent).await {
+            problems.push(diagnostic.address(&address));
+            continue;
+        }
+        match request(run, world, &intent) {
+            Ok(request) => {
+                requests.push(request);
+                waiting.insert(address, intent);
+            }
+            Err(diagnostic) => problems.push(diagnostic.address(&address)),
+        }
+    }
+    let findings = run.services.reader.read(requests).await;
+    for (address, finding) in findings {
+        let Some(intent) = waiting.remove(&address) else {
+            continue;
+        };
+        match settle_one(run, world, &intent, finding) {
+            Ok(()) => forget(run, &intent).await,
+            Err(diagnostic) => problems.push(diagnostic.address(&address)),
+        }
+    }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems)
+    }
+}
+
+/// Steps that still run on a machine are waited for: they are never started twice.
+async fn wait_for_batches(run: &Run<'_>, intent: &Intent) -> Result<(), Diagnostic> {
+    for running in &intent.batches {
+        let (reports, mut incoming) = mpsc::channel(64);
+        let settled = run
+            .services
+            .machines
+            .settle(&running.on, &running.batch, reports);
+        let follow = async {
+            while let Some(report) = incoming.recv().await {
+                if let dmp_sdk::Report::StepStarted { .. } = report {
+                    let why = format!(
+                        "what an earlier run began on `{}` still runs",
+                        intent.instance.address
+                    );
+                    run.services.events.emit(Event::Waiting {
+                        what: running.on.address.clone(),
+                        why,
+                    });
+                }
+            }
+        };
+        let (result, ()) = futures::join!(settled, follow);
+        result.map_err(|unreachable| {
+            Diagnostic::remote("unsettled", "cannot settle what an earlier run began")
+                .cause(unreachable.to_string())
+                .state("its intent stays open")
+                .help("make the machine reachable and run the command again")
+        })?;
+    }
+    Ok(())
+}
+
+async fn forget(run: &Run<'_>, intent: &Intent) {
+    for running in &intent.batches {
+        // That its files stay there harms nobody.
+        let _ = run
+            .services
+            .machines
+            .forget(&running.on, std::slice::from_ref(&running.batch))
+            .await;
+    }
+}
+
+fn request(run: &Run<'_>, world: &World, intent: &Intent) -> Result<ReadRequest, Diagnostic> {
+    let instance = &intent.instance;
+    let snapshot = run.store.snapshot();
+    let resource = world.registry.resource(&instance.address.resource_type);
+    let resource = resource.ok_or_else(|| {
+        let detail = format!(
+            "no provider here offers `{}`",
+            instance.address.resource_type
+        );
+        Diagnostic::error("unknown-type", "unknown resource type").detail(detail)
+    })?;
+    let configure = &run.services.configure;
+    let provider = dmp_refresh::provider_of_record(world, snapshot, &instance.provider, configure)
+        .map_err(|why| {
+            Diagnostic::remote("unsettled", "cannot settle what an earlier run began").cause(why)
+        })?;
+    Ok(ReadRequest {
+        address: instance.address.clone(),
+        kind: ReadKind::Object {
+            resource: std::sync::Arc::clone(resource),
+            purpose: Purpose::Settle,
+            attributes: conform(resource.schema(), &instance.attributes),
+            object_id: intent.object_id.clone(),
+            chosen: instance.chosen.clone(),
+            mark: Some(Mark {
+                lineage: snapshot.lineage.clone(),
+                instance: instance.id.clone(),
+            }),
+        },
+        provider,
+        provider_address: instance.provider.clone(),
+    })
+}
+
+fn settle_one(
+    run: &mut Run<'_>,
+    world: &World,
+    intent: &Intent,
+    finding: Finding,
+) -> Result<(), Diagnostic> {
+    let unsettled = || Diagnostic::remote("unsettled", "cannot settle what an earlier run began");
+    let candidates = match finding {
+        Finding::Candidates(candidates) => candidates,
+        Finding::Absent => Vec::new(),
+        Finding::Failed(diagnostic) => return Err(diagnostic),
+        Finding::Unreachable(why) | Finding::NotConfigured(why) => {
+            return Err(unsettled().cause(why));
+        }
+        Finding::Found(object) | Finding::HalfMade(object, _) => vec![Candidate {
+            object,
+            half_made: None,
+        }],
+        Finding::Data(_) => return Err(Diagnostic::bug("an object was read as a data source")),
+    };
+    let candidate = pick(intent, candidates)?;
+    let address = intent.instance.address.clone();
+    let schema = world.schema_of(&address);
+    let schema = schema.ok_or_else(|| Diagnostic::bug(format!("no schema of `{address}`")))?;
+    let (mut records, outcome) = match intent.verb {
+        Verb::Delete | Verb::Leave => after_delete(intent, schema, candidate),
+        Verb::Create | Verb::Update => after_write(run, intent, schema, candidate),
+    };
+    records.push(Record::IntentClosed {
+        intent: intent.id.clone(),
+    });
+    run.commit(records)?;
+    run.services.events.emit(Event::Settled {
+        address,
+        verb: intent.verb,
+        outcome,
+    });
+    Ok(())
+}
+
+/// The one object that the intent may have left. Two without a second identity are refused, never picked.
+fn pick(intent: &Intent, candidates: Vec<Candidate>) -> Result<Option<Candidate>, Diagnostic> {
+    if candidates.len() < 2 {
+        return Ok(candidates.into_iter().next());
+    }
+    let known = candidates.iter().position(|candidate| {
+        intent.object_id.is_some() && candidate.object.id == intent.object_id
+    });
+    match known {
+        Some(position) => Ok(candidates.into_iter().nth(position)),
+        None => {
+            let ids: Vec<_> = candidates
+                .iter()
+                .filter_map(|candidate| candidate.object.id.clone())
+                .collect();
+            Err(
+                Diagnostic::remote("ambiguous", "several objects carry the same mark")
+                    .detail(format!(
+                        "each of these may be `{}`: {}",
+                        intent.instance.address,
+                        ids.join(", ")
+                    ))
+                    .help("remove the one that is a copy, or its mark, and run the command again"),
+            )
+        }
+    }
+}
+
+fn after_write(
+    run: &Run<'_>,
+    intent: &Intent,
+    schema: &Schema,
+    candidate: Option<Candidate>,
+) -> (Vec<Record>, String) {
+    let address = intent.instance.address.clone();
+    let is_recorded = run.store.snapshot().instances.contains_key(&address);
+    let Some(candidate) = candidate else {
+        let gone = is_recorded.then(|| Record::InstanceRemoved {
+            address,
+            why: "gone".into(),
+        });
+        return (gone.into_iter().collect(), "it was not made".into());
+    };
+    let found = conform(schema, &candidate.object.attributes);
+    let earlier = intent
+        .instance
+        .earlier
+        .as_ref()
+        .filter(|earlier| !earlier.is_null());
+    let is_earlier =
+        |earlier: &Value| differing(schema, &conform(schema, earlier), &found).is_empty();
+    if !is_recorded && earlier.is_some_and(is_earlier) {
+        return (
+            Vec::new(),
+            "it was not begun: what is there is what was there before".into(),
+        );
+    }
+    let mut instance: Instance = (*intent.instance).clone();
+    instance.attributes = found.with_secrecy_of(&intent.instance.attributes);
+    instance.object_id = candidate.object.id.or_else(|| intent.object_id.clone());
+    let outcome = match &candidate.half_made {
+        Some(why) => {
+            instance.status = Status::Suspect { why: why.clone() };
+            format!("it is there, not finished ({why}): the next plan finishes it")
+        }
+        None => "it is there and recorded".into(),
+    };
+    (vec![Record::InstancePut(Box::new(instance))], outcome)
+}
+
+fn after_delete(
+    intent: &Intent,
+    schema: &Schema,
+    candidate: Option<Candidate>,
+) -> (Vec<Record>, String) {
+    let address = intent.instance.address.clone();
+    let removed = |address| {
+        vec![Record::InstanceRemoved {
+            address,
+            why: "deleted".into(),
+        }]
+    };
+    let Some(candidate) = candidate else {
+        return (removed(address), "it is gone".into());
+    };
+    let found = conform(schema, &candidate.object.attributes);
+    let earlier = intent
+        .instance
+        .earlier
+        .as_ref()
+        .filter(|earlier| !earlier.is_null());
+    // What was there before dmp is back: the delete came to its end.
+    if earlier
+        .is_some_and(|earlier| differing(schema, &conform(schema, earlier), &found).is_empty())
+    {
+        return (removed(address), "what was there before is back".into());
+    }
+    (
+        Vec::new(),
+        "it is still there: the next plan deletes it".into(),
+    )
+}

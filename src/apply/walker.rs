@@ -1,0 +1,659 @@
+//! Starts what is ready, takes what comes back. The only one who knows how far the run is, and who writes the state.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use dmp_events::{BusyWith, Event, OperationEnd};
+use dmp_graph::Progress;
+use dmp_plan::ops::{Operation, Operations, operations};
+use dmp_plan::{Finding, Plan, ProviderState, ReadKind, ReadRequest, World};
+use dmp_sdk::{Action, Address, Diagnostic, Fetch, Known, Machine, Output, Report};
+use dmp_state::Record;
+use tokio::sync::mpsc;
+
+use crate::decide::{Prepared, Task};
+use crate::run::{Outcome, Run};
+use crate::work::{self, Message, Op};
+
+/// The owner of the truth of one apply.
+pub(crate) struct Walker<'r, 's> {
+    pub(crate) run: &'r mut Run<'s>,
+    pub(crate) plan: &'r Plan,
+    pub(crate) world: &'r mut World,
+    pub(crate) providers: &'r mut BTreeMap<String, ProviderState>,
+    pub(crate) operations: &'r Operations,
+    pub(crate) progress: Progress<'r>,
+    pub(crate) tasks: HashMap<Op, Arc<Task>>,
+    pub(crate) queues: BTreeMap<String, Queue>,
+    pub(crate) batches: HashMap<String, Vec<Op>>,
+    pub(crate) by_intent: HashMap<String, Op>,
+    pub(crate) ended_batches: BTreeMap<String, (Machine, Vec<String>)>,
+    pub(crate) outcome: Outcome,
+    pub(crate) to: mpsc::Sender<Message>,
+    pub(crate) in_flight: usize,
+    calls: VecDeque<Op>,
+    calls_running: usize,
+    began: HashMap<Op, u64>,
+    step_began: HashMap<Op, (u64, bool)>,
+    last_output: HashMap<Op, (usize, Output)>,
+}
+
+/// What waits for one machine.
+pub(crate) struct Queue {
+    pub(crate) machine: Machine,
+    pub(crate) ready: Vec<Op>,
+    pub(crate) is_busy: bool,
+}
+
+/// Carries out what was approved.
+///
+/// # Errors
+/// When the state can't be written any more, or the plan contradicts itself. All else is in the outcome.
+pub async fn apply(
+    run: &mut Run<'_>,
+    plan: &Plan,
+    world: &mut World,
+    providers: &mut BTreeMap<String, ProviderState>,
+) -> Result<Outcome, Diagnostic> {
+    let operations = operations(plan)?;
+    let (to, mut inbox) = mpsc::channel(1024);
+    let stop = run.services.stop.clone();
+    let mut walker = Walker {
+        progress: operations.schedule.start(),
+        operations: &operations,
+        run,
+        plan,
+        world,
+        providers,
+        tasks: HashMap::new(),
+        queues: BTreeMap::new(),
+        batches: HashMap::new(),
+        by_intent: HashMap::new(),
+        ended_batches: BTreeMap::new(),
+        outcome: Outcome::default(),
+        to,
+        in_flight: 0,
+        calls: VecDeque::new(),
+        calls_running: 0,
+        began: HashMap::new(),
+        step_began: HashMap::new(),
+        last_output: HashMap::new(),
+    };
+    loop {
+        if !stop.soft.is_cancelled() {
+            walker.pump()?;
+        }
+        if walker.in_flight == 0 {
+            break;
+        }
+        tokio::select! {
+            message = inbox.recv() => {
+                let Some(message) = message else { break };
+                walker.hear(message)?;
+                // What has come in meanwhile is heard before anything new is begun: more of it goes together.
+                while let Ok(message) = inbox.try_recv() {
+                    walker.hear(message)?;
+                }
+            }
+            () = stop.hard.cancelled() => break,
+        }
+    }
+    walker.outcome.stopped = stop.soft.is_cancelled();
+    walker.record_outputs()?;
+    let ended = std::mem::take(&mut walker.ended_batches);
+    let outcome = std::mem::take(&mut walker.outcome);
+    drop(walker);
+    forget_batches(run, ended).await;
+    Ok(outcome)
+}
+
+/// Removes the files of batches whose results are recorded. That they can't be removed now harms nobody.
+async fn forget_batches(run: &Run<'_>, ended: BTreeMap<String, (Machine, Vec<String>)>) {
+    let machines = &run.services.machines;
+    let forgets = ended
+        .values()
+        .map(|(machine, batches)| machines.forget(machine, batches));
+    futures::future::join_all(forgets).await;
+}
+
+impl Walker<'_, '_> {
+    /// Begins everything that can be begun.
+    fn pump(&mut self) -> Result<(), Diagnostic> {
+        let mut reads = Vec::new();
+        while let Some(op) = self.progress.take() {
+            match self.operations.all[op].clone() {
+                Operation::Join(_) => self.progress.done(op),
+                Operation::Delete(address) => {
+                    let prepared = self.prepare_delete(&address);
+                    self.take(op, &address, prepared, &mut reads)?;
+                }
+                Operation::Apply(address) => {
+                    let action = self
+                        .plan
+                        .instances
+                        .get(&address)
+                        .map_or(Action::NoOp, |planned| planned.action);
+                    match action {
+                        Action::NoOp | Action::Defer => {
+                            self.refresh_record(&address)?;
+                            self.progress.done(op);
+                        }
+                        Action::Read => reads.extend(self.data_request(op, &address)?),
+                        _ => {
+                            let prepared = self.prepare(&address, None);
+                            self.take(op, &address, prepared, &mut reads)?;
+                        }
+                    }
+                }
+            }
+        }
+        self.spawn_reads(reads);
+        self.send_batches()?;
+        self.start_calls()
+    }
+
+    /// Takes what has become of the wish to begin an operation.
+    pub(crate) fn take(
+        &mut self,
+        op: Op,
+        address: &Address,
+        prepared: Prepared,
+        reads: &mut Vec<(Op, ReadRequest)>,
+    ) -> Result<(), Diagnostic> {
+        match prepared {
+            Prepared::Task(task) => self.enqueue(op, *task),
+            Prepared::Read(request) => reads.push((op, *request)),
+            Prepared::Record(task) => {
+                self.tasks.insert(op, Arc::new(*task));
+                return self.record_without_work(op);
+            }
+            Prepared::Nothing => self.progress.done(op),
+            Prepared::Stage(why) => self.stage(op, address, &why),
+            Prepared::Failed(diagnostic) => self.fail(op, address, diagnostic),
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, op: Op, task: Task) {
+        let task = Arc::new(task);
+        self.by_intent.insert(task.intent.clone(), op);
+        self.tasks.insert(op, Arc::clone(&task));
+        if task.calls {
+            self.calls.push_back(op);
+            return;
+        }
+        match task.machine() {
+            Some(machine) => {
+                let queue = self.queues.entry(machine.key()).or_insert_with(|| Queue {
+                    machine: machine.clone(),
+                    ready: Vec::new(),
+                    is_busy: false,
+                });
+                queue.ready.push(op);
+            }
+            None => self.calls.push_back(op),
+        }
+    }
+
+    /// Reads side by side what does not need the same machine.
+    fn spawn_reads(&mut self, reads: Vec<(Op, ReadRequest)>) {
+        let mut groups: BTreeMap<String, Vec<(Op, ReadRequest)>> = BTreeMap::new();
+        for (op, request) in reads {
+            groups
+                .entry(read_group(&request))
+                .or_default()
+                .push((op, request));
+        }
+        for group in groups.into_values() {
+            self.in_flight += 1;
+            let (reader, to) = (self.run.services.reader.clone(), self.to.clone());
+            let services = self.run.services.clone();
+            tokio::spawn(async move {
+                let from = services.elapsed();
+                let by_address: HashMap<Address, Op> = group
+                    .iter()
+                    .map(|(op, request)| (request.address.clone(), *op))
+                    .collect();
+                let requests = group.into_iter().map(|(_, request)| request).collect();
+                let findings = reader.read(requests).await;
+                services.busy(None, BusyWith::Request, from);
+                let findings = findings
+                    .into_iter()
+                    .map(|(address, finding)| (by_address[&address], finding));
+                let _ = to.send(Message::Read(findings.collect())).await;
+            });
+        }
+    }
+
+    /// Starts calls and works over several machines, as many as may run at once.
+    fn start_calls(&mut self) -> Result<(), Diagnostic> {
+        while self.calls_running < self.run.services.parallelism.max(1) {
+            let Some(op) = self.calls.pop_front() else {
+                break;
+            };
+            let Some(task) = self.tasks.get(&op).cloned() else {
+                continue;
+            };
+            let intent = task.open_intent(&self.run.id);
+            self.run
+                .commit(vec![Record::IntentOpened(Box::new(intent))])?;
+            self.calls_running += 1;
+            self.in_flight += 1;
+            self.operation_started(op);
+            let (reader, to) = (self.run.services.reader.clone(), self.to.clone());
+            if task.calls {
+                let hard = self.run.services.stop.hard.clone();
+                tokio::spawn(work::run_calls(reader, task, op, to, hard));
+            } else {
+                let machines = Arc::clone(&self.run.services.machines);
+                tokio::spawn(work::run_sequence(machines, reader, task, op, to));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one message.
+    fn hear(&mut self, message: Message) -> Result<(), Diagnostic> {
+        match message {
+            Message::Read(findings) => {
+                self.in_flight -= 1;
+                let mut again = Vec::new();
+                for (op, finding) in findings {
+                    self.heard_finding(op, finding, &mut again)?;
+                }
+                self.spawn_reads(again);
+            }
+            Message::Report { batch, report } => self.heard_report(&batch, report)?,
+            Message::BatchEnded { batch, result } => self.heard_batch_end(&batch, result)?,
+            Message::SendPart {
+                op,
+                on,
+                batch,
+                ready,
+            } => {
+                let intents = self
+                    .tasks
+                    .get(&op)
+                    .map(|task| task.intent.clone())
+                    .into_iter()
+                    .collect();
+                let record = Record::BatchSent {
+                    intents,
+                    on: on.clone(),
+                    batch: batch.clone(),
+                };
+                let noted = self.run.commit(vec![record]);
+                self.note_batch(&on, &batch);
+                answer(ready, noted)?;
+            }
+            Message::StepBegan {
+                op,
+                title,
+                waits,
+                ready,
+            } => {
+                crate::fail::point("call.before");
+                self.step_started(op, title, waits);
+                if let Some(ready) = ready {
+                    let stopped = self.run.services.stop.hard.is_cancelled();
+                    let _ = ready.send(if stopped {
+                        Err(work::stopped())
+                    } else {
+                        Ok(())
+                    });
+                }
+            }
+            Message::StepEnded {
+                op,
+                title,
+                waits,
+                skipped,
+                ok,
+                milliseconds,
+            } => {
+                self.step_ended(op, title, waits, skipped, ok, milliseconds);
+            }
+            Message::RecordId { op, id, ready } => {
+                let intent = self
+                    .tasks
+                    .get(&op)
+                    .map(|task| task.intent.clone())
+                    .unwrap_or_default();
+                let noted = self.run.commit(vec![Record::IntentId {
+                    intent,
+                    object_id: id,
+                }]);
+                answer(ready, noted)?;
+            }
+            Message::ReadBack {
+                op,
+                result,
+                finding,
+            } => {
+                self.in_flight -= 1;
+                self.finish(op, result, finding, true)?;
+            }
+            Message::Ended {
+                op,
+                result,
+                finding,
+                is_settled,
+            } => {
+                self.in_flight -= 1;
+                self.calls_running -= 1;
+                self.close_step(op);
+                self.finish(op, result, finding, is_settled)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn heard_finding(
+        &mut self,
+        op: Op,
+        finding: Finding,
+        again: &mut Vec<(Op, ReadRequest)>,
+    ) -> Result<(), Diagnostic> {
+        let Operation::Apply(address) = self.operations.all[op].clone() else {
+            return Ok(());
+        };
+        match finding {
+            Finding::Data(value) => {
+                let schema = self.world.schema_of(&address);
+                let value = schema.map_or_else(
+                    || value.clone(),
+                    |schema| dmp_plan::instance::conform(schema, &value),
+                );
+                self.world.set_instance(&address, &value);
+                self.progress.done(op);
+                Ok(())
+            }
+            Finding::Failed(diagnostic) => {
+                self.fail(op, &address, diagnostic);
+                Ok(())
+            }
+            finding => {
+                let prepared = self.prepare(&address, Some(finding));
+                self.take(op, &address, prepared, again)
+            }
+        }
+    }
+
+    fn data_request(
+        &mut self,
+        op: Op,
+        address: &Address,
+    ) -> Result<Option<(Op, ReadRequest)>, Diagnostic> {
+        let source = self
+            .world
+            .registry
+            .data_source(&address.resource_type)
+            .cloned();
+        let decoded = self.world.decode(address);
+        let name = self
+            .plan
+            .instances
+            .get(address)
+            .map(|planned| planned.provider.clone())
+            .unwrap_or_default();
+        let (Some(source), Some(decoded)) = (source, decoded) else {
+            return Ok(None);
+        };
+        match self.usable_provider(&name, address) {
+            Ok(provider) => {
+                let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
+                let kind = ReadKind::Data { source, config };
+                let request = ReadRequest {
+                    address: address.clone(),
+                    kind,
+                    provider,
+                    provider_address: name,
+                };
+                Ok(Some((op, request)))
+            }
+            Err(diagnostic) => {
+                self.fail(op, address, *diagnostic);
+                Ok(None)
+            }
+        }
+    }
+
+    fn heard_report(&mut self, batch: &str, report: Report) -> Result<(), Diagnostic> {
+        match report {
+            Report::StepStarted { item, step } => {
+                let Some(op) = self.by_intent.get(&item).copied() else {
+                    return Ok(());
+                };
+                self.operation_started(op);
+                let Some(step) = self
+                    .tasks
+                    .get(&op)
+                    .and_then(|task| task.steps.get(step))
+                    .cloned()
+                else {
+                    return Ok(());
+                };
+                self.step_started(op, step.title, step.waits);
+            }
+            Report::StepEnded {
+                item,
+                step,
+                output,
+                skipped,
+                milliseconds,
+            } => {
+                let Some(op) = self.by_intent.get(&item).copied() else {
+                    return Ok(());
+                };
+                let ok = skipped || output.is_success();
+                self.last_output.insert(op, (step, output));
+                let Some(step) = self
+                    .tasks
+                    .get(&op)
+                    .and_then(|task| task.steps.get(step))
+                    .cloned()
+                else {
+                    return Ok(());
+                };
+                self.step_ended(op, step.title, step.waits, skipped, ok, milliseconds);
+            }
+            Report::ItemEnded { item, end, read } => {
+                let Some(op) = self.by_intent.get(&item).copied() else {
+                    return Ok(());
+                };
+                if let Some(ops) = self.batches.get_mut(batch) {
+                    ops.retain(|other| *other != op);
+                }
+                let last = self.last_output.remove(&op);
+                self.finish_item(op, &end, read, last.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_batch(&mut self, on: &Machine, batch: &str) {
+        let (_, batches) = self
+            .ended_batches
+            .entry(on.key())
+            .or_insert_with(|| (on.clone(), Vec::new()));
+        batches.push(batch.to_owned());
+    }
+
+    /// Shows that an operation has begun, once.
+    pub(crate) fn operation_started(&mut self, op: Op) {
+        let Some(task) = self.tasks.get(&op) else {
+            return;
+        };
+        if self.began.contains_key(&op) {
+            return;
+        }
+        self.began.insert(op, self.run.services.elapsed());
+        self.run.services.events.emit(Event::OperationStarted {
+            address: task.address.clone(),
+            layer: task.layer,
+            action: task.action,
+        });
+    }
+
+    /// How long an operation has been under way.
+    pub(crate) fn operation_milliseconds(&self, op: Op) -> u64 {
+        let now = self.run.services.elapsed();
+        now - self.began.get(&op).copied().unwrap_or(now)
+    }
+
+    /// Shows that an operation has ended.
+    pub(crate) fn operation_ended(&mut self, op: Op, end: OperationEnd) -> u64 {
+        let milliseconds = self.operation_milliseconds(op);
+        if let Some(task) = self.tasks.get(&op) {
+            self.run.services.events.emit(Event::OperationEnded {
+                address: task.address.clone(),
+                layer: task.layer,
+                action: task.action,
+                end,
+                milliseconds,
+            });
+        }
+        milliseconds
+    }
+
+    fn step_started(&mut self, op: Op, title: String, waits: bool) {
+        self.close_step(op);
+        let Some(task) = self.tasks.get(&op) else {
+            return;
+        };
+        self.step_began
+            .insert(op, (self.run.services.elapsed(), waits));
+        self.run.services.events.emit(Event::StepStarted {
+            address: task.address.clone(),
+            title,
+            waits,
+        });
+    }
+
+    fn step_ended(
+        &mut self,
+        op: Op,
+        title: String,
+        waits: bool,
+        skipped: bool,
+        ok: bool,
+        milliseconds: u64,
+    ) {
+        self.close_step(op);
+        let Some(task) = self.tasks.get(&op) else {
+            return;
+        };
+        let address = task.address.clone();
+        self.run.services.events.emit(Event::StepEnded {
+            address,
+            title,
+            waits,
+            skipped,
+            ok,
+            milliseconds,
+        });
+    }
+
+    /// Accounts for the step that was under way.
+    fn close_step(&mut self, op: Op) {
+        let Some((from, waits)) = self.step_began.remove(&op) else {
+            return;
+        };
+        let Some(task) = self.tasks.get(&op) else {
+            return;
+        };
+        let what = match (waits, task.calls) {
+            (true, _) => BusyWith::Wait,
+            (false, true) => BusyWith::Request,
+            (false, false) => BusyWith::Process,
+        };
+        self.run.services.busy(Some(task.layer), what, from);
+    }
+
+    /// An operation failed: what needs it is skipped, all else goes on.
+    pub(crate) fn fail(&mut self, op: Op, address: &Address, diagnostic: Diagnostic) {
+        let diagnostic = diagnostic.address(address);
+        self.run.services.events.emit(Event::Diagnosed {
+            diagnostic: diagnostic.clone(),
+        });
+        self.outcome.diagnostics.push(diagnostic);
+        self.outcome.failed += 1;
+        self.operation_ended(op, OperationEnd::Failed);
+        self.skip_dependents(op);
+    }
+
+    fn stage(&mut self, op: Op, address: &Address, why: &str) {
+        self.outcome.stages.insert(address.clone(), why.to_owned());
+        if let Some(planned) = self.plan.instances.get(address) {
+            self.run.services.events.emit(Event::OperationEnded {
+                address: address.clone(),
+                layer: planned.layer,
+                action: planned.action,
+                end: OperationEnd::Stage {
+                    why: why.to_owned(),
+                },
+                milliseconds: 0,
+            });
+        }
+        self.skip_dependents(op);
+    }
+
+    pub(crate) fn skip_dependents(&mut self, op: Op) {
+        for skipped in self.progress.failed(op) {
+            let (Operation::Apply(address) | Operation::Delete(address)) =
+                self.operations.all[skipped].clone()
+            else {
+                continue;
+            };
+            let Some(planned) = self.plan.instances.get(&address) else {
+                continue;
+            };
+            if !planned.is_change() || self.batches.values().any(|ops| ops.contains(&skipped)) {
+                continue;
+            }
+            self.outcome.skipped += 1;
+            self.run.services.events.emit(Event::OperationEnded {
+                address,
+                layer: planned.layer,
+                action: planned.action,
+                end: OperationEnd::Skipped,
+                milliseconds: 0,
+            });
+        }
+    }
+}
+
+/// What can be read in one go: one machine, or one provider configuration.
+fn read_group(request: &ReadRequest) -> String {
+    let fetches = match &request.kind {
+        ReadKind::Object {
+            resource,
+            purpose,
+            attributes,
+            object_id,
+            chosen,
+            mark,
+        } => resource.fetches(&Known {
+            address: &request.address,
+            purpose: *purpose,
+            id: object_id.as_deref(),
+            attributes,
+            chosen,
+            mark: mark.as_ref(),
+        }),
+        ReadKind::Data { source, config } => source.fetches(config),
+    };
+    match fetches.ok().and_then(|fetches| fetches.into_iter().next()) {
+        Some(Fetch::Script { on, .. }) => on.key(),
+        _ => request.provider_address.clone(),
+    }
+}
+
+/// Tells a worker that what it waits for is on disk. A state that can't be written ends the run.
+fn answer(
+    ready: tokio::sync::oneshot::Sender<Result<(), Diagnostic>>,
+    noted: Result<(), Diagnostic>,
+) -> Result<(), Diagnostic> {
+    let _ = ready.send(noted.clone());
+    noted
+}

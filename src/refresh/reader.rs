@@ -1,0 +1,303 @@
+//! Merges the fetches of many objects, asks, and hands the answers out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dmp_plan::{Finding, ReadKind, ReadRequest};
+use dmp_sdk::{
+    Address, Answer, Answers, Configured, DataReading, Diagnostic, Fetch, FetchFailure, Known,
+    Machine, Machines, Purpose, Query, Reading, Script,
+};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{self, StreamExt};
+
+/// Reads objects and data sources.
+#[derive(Clone)]
+pub struct Reader {
+    machines: Arc<dyn Machines>,
+    /// How long one exchange with a machine may take.
+    pub deadline: Duration,
+}
+
+/// An object that is being read.
+struct Pending {
+    request: ReadRequest,
+    fetches: Vec<Fetch>,
+    answers: Vec<Answer>,
+}
+
+/// Why a fetch has no answer.
+#[derive(Clone)]
+enum NoAnswer {
+    Unreachable(String),
+    Refused(String),
+}
+
+impl Reader {
+    /// A reader over these machines.
+    #[must_use]
+    pub fn new(machines: Arc<dyn Machines>) -> Self {
+        Self {
+            machines,
+            deadline: Duration::from_secs(120),
+        }
+    }
+
+    /// Reads all that is asked for, in as few exchanges as possible.
+    pub async fn read(&self, requests: Vec<ReadRequest>) -> Vec<(Address, Finding)> {
+        let mut findings = Vec::new();
+        let mut pending = Vec::new();
+        for request in requests {
+            match first_fetches(&request) {
+                Ok(fetches) => pending.push(Pending {
+                    request,
+                    fetches,
+                    answers: Vec::new(),
+                }),
+                Err(diagnostic) => findings.push((request.address, Finding::Failed(diagnostic))),
+            }
+        }
+        // A type that asks for more without end is a bug; no honest one needs this many rounds.
+        for _ in 0..MAX_ROUNDS {
+            if pending.is_empty() {
+                return findings;
+            }
+            pending = self.round(pending, &mut findings).await;
+        }
+        for left in pending {
+            let bug = Diagnostic::bug(format!(
+                "`{}` asks for more without end",
+                left.request.address
+            ));
+            findings.push((left.request.address, Finding::Failed(bug)));
+        }
+        findings
+    }
+
+    async fn round(
+        &self,
+        pending: Vec<Pending>,
+        findings: &mut Vec<(Address, Finding)>,
+    ) -> Vec<Pending> {
+        let scripts = self.run_scripts(&pending).await;
+        let queries = run_queries(&pending).await;
+        let mut again = Vec::new();
+        for mut object in pending {
+            let mut failure = None;
+            for fetch in &object.fetches {
+                let answer = match fetch {
+                    Fetch::Script { on, script } => scripts[&on.key()].answer(script),
+                    Fetch::Api(query) => queries[&object.request.provider_address][query].clone(),
+                };
+                match answer {
+                    Ok(answer) => object.answers.push(answer),
+                    Err(why) => failure = failure.or(Some(why)),
+                }
+            }
+            let finding = match failure {
+                Some(NoAnswer::Unreachable(why)) => Finding::Unreachable(why),
+                Some(NoAnswer::Refused(why)) => Finding::Failed(
+                    Diagnostic::remote("cannot-read", "cannot read an object").cause(why),
+                ),
+                None => match parse(&object) {
+                    Ok(Parsed::Finding(finding)) => finding,
+                    Ok(Parsed::More(fetches)) => {
+                        object.fetches = fetches;
+                        again.push(object);
+                        continue;
+                    }
+                    Err(diagnostic) => Finding::Failed(diagnostic),
+                },
+            };
+            findings.push((object.request.address, finding));
+        }
+        again
+    }
+
+    /// One exchange per machine, machines side by side.
+    async fn run_scripts(&self, pending: &[Pending]) -> HashMap<String, MachineAnswers> {
+        let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
+        for fetch in pending.iter().flat_map(|object| &object.fetches) {
+            let Fetch::Script { on, script } = fetch else {
+                continue;
+            };
+            let (machine, scripts, positions) = wanted
+                .entry(on.key())
+                .or_insert_with(|| (on.clone(), Vec::new(), HashMap::new()));
+            // Of equal connections the one with pins is used.
+            if machine.host_keys.is_empty() && !on.host_keys.is_empty() {
+                *machine = on.clone();
+            }
+            if !positions.contains_key(script) {
+                positions.insert(script.clone(), scripts.len());
+                scripts.push(script.clone());
+            }
+        }
+        let one = |(key, (machine, scripts, positions)): (String, Wanted)| {
+            self.exchange(key, machine, scripts, positions).boxed()
+        };
+        let exchanges: Vec<BoxFuture<'_, _>> = wanted.into_iter().map(one).collect();
+        stream::iter(exchanges)
+            .buffer_unordered(MACHINES_AT_ONCE)
+            .collect()
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        key: String,
+        machine: Machine,
+        scripts: Vec<Script>,
+        positions: HashMap<Script, usize>,
+    ) -> (String, MachineAnswers) {
+        let result = self.machines.read(&machine, &scripts, self.deadline).await;
+        let result = result.map_err(|unreachable| NoAnswer::Unreachable(unreachable.to_string()));
+        let answers = result.map(|exchange| {
+            let host_key: Arc<str> = exchange.host_key.into();
+            let answer = |output| Answer::Script {
+                output,
+                host_key: Arc::clone(&host_key),
+            };
+            exchange.outputs.into_iter().map(answer).collect()
+        });
+        (key, MachineAnswers { positions, answers })
+    }
+}
+
+/// A machine, the scripts for it in order, and the position of each.
+type Wanted = (Machine, Vec<Script>, HashMap<Script, usize>);
+
+/// The answers of one machine.
+struct MachineAnswers {
+    positions: HashMap<Script, usize>,
+    answers: Result<Vec<Answer>, NoAnswer>,
+}
+
+impl MachineAnswers {
+    fn answer(&self, script: &Script) -> Result<Answer, NoAnswer> {
+        let answers = self.answers.as_ref().map_err(Clone::clone)?;
+        let found = self
+            .positions
+            .get(script)
+            .and_then(|position| answers.get(*position));
+        found
+            .cloned()
+            .ok_or_else(|| NoAnswer::Unreachable("the machine's answer is incomplete".into()))
+    }
+}
+
+type QueryAnswers = HashMap<Query, Result<Answer, NoAnswer>>;
+
+/// Each query of a provider configuration once.
+async fn run_queries(pending: &[Pending]) -> HashMap<String, QueryAnswers> {
+    let mut wanted: BTreeMap<String, (Arc<dyn Configured>, Vec<Query>)> = BTreeMap::new();
+    for object in pending {
+        for fetch in &object.fetches {
+            let Fetch::Api(query) = fetch else { continue };
+            let (_, queries) = wanted
+                .entry(object.request.provider_address.clone())
+                .or_insert_with(|| (Arc::clone(&object.request.provider), Vec::new()));
+            if !queries.contains(query) {
+                queries.push(query.clone());
+            }
+        }
+    }
+    let one = |(address, (provider, queries))| ask(address, provider, queries).boxed();
+    let asked: Vec<BoxFuture<'_, _>> = wanted.into_iter().map(one).collect();
+    stream::iter(asked)
+        .buffer_unordered(MACHINES_AT_ONCE)
+        .collect()
+        .await
+}
+
+async fn ask(
+    address: String,
+    provider: Arc<dyn Configured>,
+    queries: Vec<Query>,
+) -> (String, QueryAnswers) {
+    let answers = provider.fetch(&queries).await;
+    let answers = answers.into_iter().map(|answer| match answer {
+        Ok(json) => Ok(Answer::Api(Arc::new(json))),
+        Err(FetchFailure::Unreachable(why)) => Err(NoAnswer::Unreachable(why)),
+        Err(FetchFailure::Refused(why) | FetchFailure::NotUnderstood(why)) => {
+            Err(NoAnswer::Refused(why))
+        }
+    });
+    (address, queries.iter().cloned().zip(answers).collect())
+}
+
+enum Parsed {
+    Finding(Finding),
+    More(Vec<Fetch>),
+}
+
+fn first_fetches(request: &ReadRequest) -> Result<Vec<Fetch>, Diagnostic> {
+    match &request.kind {
+        ReadKind::Object { resource, .. } => resource.fetches(&known(request)),
+        ReadKind::Data { source, config } => source.fetches(config),
+    }
+}
+
+fn known(request: &ReadRequest) -> Known<'_> {
+    match &request.kind {
+        ReadKind::Object {
+            purpose,
+            attributes,
+            object_id,
+            chosen,
+            mark,
+            ..
+        } => Known {
+            address: &request.address,
+            purpose: *purpose,
+            id: object_id.as_deref(),
+            attributes,
+            chosen,
+            mark: mark.as_ref(),
+        },
+        ReadKind::Data { config, .. } => Known {
+            address: &request.address,
+            purpose: Purpose::Refresh,
+            id: None,
+            attributes: config,
+            chosen: config,
+            mark: None,
+        },
+    }
+}
+
+fn parse(object: &Pending) -> Result<Parsed, Diagnostic> {
+    let answers = Answers(&object.answers);
+    match &object.request.kind {
+        ReadKind::Object {
+            resource,
+            purpose: Purpose::Settle,
+            ..
+        } => {
+            // `find` makes candidates of the last answers; a type that needs more says so through `parse`.
+            if let Reading::More(fetches) = resource.parse(&known(&object.request), answers)? {
+                return Ok(Parsed::More(fetches));
+            }
+            Ok(Parsed::Finding(Finding::Candidates(
+                resource.find(&known(&object.request), answers)?,
+            )))
+        }
+        ReadKind::Object { resource, .. } => {
+            Ok(match resource.parse(&known(&object.request), answers)? {
+                Reading::Found(found) => Parsed::Finding(Finding::Found(found)),
+                Reading::HalfMade(found, why) => Parsed::Finding(Finding::HalfMade(found, why)),
+                Reading::Absent => Parsed::Finding(Finding::Absent),
+                Reading::More(fetches) => Parsed::More(fetches),
+            })
+        }
+        ReadKind::Data { source, config } => Ok(match source.parse(config, answers)? {
+            DataReading::Value(value) => Parsed::Finding(Finding::Data(value)),
+            DataReading::More(fetches) => Parsed::More(fetches),
+        }),
+    }
+}
+
+const MAX_ROUNDS: usize = 16;
+const MACHINES_AT_ONCE: usize = 64;

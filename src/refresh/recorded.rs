@@ -1,0 +1,152 @@
+//! The refresh: everything that the state records is read, through present provider configurations where they follow
+//! from variables alone, else through the recorded ones.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dmp_plan::planner::Configure;
+use dmp_plan::{Finding, ReadKind, ReadRequest, World};
+use dmp_sdk::{Address, Configured, Diagnostic, Mark, Purpose};
+use dmp_state::{Instance, Snapshot};
+
+use crate::reader::Reader;
+
+/// What was found of everything that is recorded.
+#[derive(Default)]
+pub struct Recorded {
+    /// For each instance.
+    pub findings: BTreeMap<Address, Finding>,
+}
+
+/// Reads everything that the state records. `world` knows variables only.
+pub async fn refresh(
+    world: &World,
+    snapshot: &Snapshot,
+    configure: &Configure,
+    reader: &Reader,
+) -> Recorded {
+    let mut providers: BTreeMap<String, Result<Arc<dyn Configured>, String>> = BTreeMap::new();
+    let mut requests = Vec::new();
+    let mut recorded = Recorded::default();
+    for (address, instance) in &snapshot.instances {
+        let provider = providers
+            .entry(instance.provider.clone())
+            .or_insert_with(|| provider_of_record(world, snapshot, &instance.provider, configure));
+        let finding = match provider {
+            Ok(provider) => match request(world, snapshot, address, instance, provider) {
+                Ok(request) => {
+                    requests.push(request);
+                    continue;
+                }
+                Err(diagnostic) => Finding::Failed(diagnostic),
+            },
+            Err(why) => Finding::NotConfigured(why.clone()),
+        };
+        recorded.findings.insert(address.clone(), finding);
+    }
+    recorded.findings.extend(reader.read(requests).await);
+    recorded
+}
+
+/// The request that reads a recorded instance.
+fn request(
+    world: &World,
+    snapshot: &Snapshot,
+    address: &Address,
+    instance: &Instance,
+    provider: &Arc<dyn Configured>,
+) -> Result<ReadRequest, Diagnostic> {
+    let Some(resource) = world.registry.resource(&address.resource_type) else {
+        let detail = format!(
+            "the state has `{address}`, but no provider here offers `{}`",
+            address.resource_type
+        );
+        return Err(Diagnostic::error("unknown-type", "unknown resource type").detail(detail));
+    };
+    let schema = resource.schema();
+    if instance.schema_version > schema.version {
+        let detail = format!(
+            "`{address}` was recorded with version {} of its schema, this dmp knows version {}",
+            instance.schema_version, schema.version
+        );
+        return Err(Diagnostic::error("newer-schema", "newer state")
+            .detail(detail)
+            .help("use a newer dmp"));
+    }
+    let mut attributes = instance.attributes.clone();
+    for version in instance.schema_version..schema.version {
+        attributes = resource.upgrade(version, attributes)?;
+    }
+    Ok(ReadRequest {
+        address: address.clone(),
+        kind: ReadKind::Object {
+            resource: Arc::clone(resource),
+            purpose: Purpose::Refresh,
+            attributes: dmp_plan::instance::conform(schema, &attributes),
+            object_id: instance.object_id.clone(),
+            chosen: instance.chosen.clone(),
+            mark: Some(Mark {
+                lineage: snapshot.lineage.clone(),
+                instance: instance.id.clone(),
+            }),
+        },
+        provider: Arc::clone(provider),
+        provider_address: instance.provider.clone(),
+    })
+}
+
+/// A provider for what is recorded: by its present configuration if that needs nothing but variables, else as recorded.
+///
+/// # Errors
+/// Why there is none, in words.
+pub fn provider_of_record(
+    world: &World,
+    snapshot: &Snapshot,
+    address: &str,
+    configure: &Configure,
+) -> Result<Arc<dyn Configured>, String> {
+    let name = snapshot
+        .providers
+        .get(address)
+        .map(|record| record.provider.clone());
+    let name = name.unwrap_or_else(|| address.split('.').next().unwrap_or(address).to_owned());
+    let key = present_key(address);
+    let present = key.and_then(|key| world.decode_provider(&dmp_sdk::ModulePath::root(), &key));
+    if let Some(decoded) = present
+        && let Some(provider) = world.registry.provider(&name)
+    {
+        let config = dmp_plan::instance::conform(provider.schema(), &decoded.value);
+        if config.is_wholly_known() && !decoded.diagnostics.iter().any(Diagnostic::is_error) {
+            return configure(&name, &config).map_err(|diagnostic| diagnostic.to_string());
+        }
+    }
+    let Some(record) = snapshot.providers.get(address) else {
+        return Err(format!(
+            "the provider configuration `{address}` waits for something and was never recorded"
+        ));
+    };
+    let Some(provider) = world.registry.provider(&record.provider) else {
+        return Err(format!("no provider `{}` is known here", record.provider));
+    };
+    let config = dmp_plan::instance::conform(provider.schema(), &record.config);
+    if !config.is_wholly_known() {
+        return Err(format!(
+            "the recorded configuration of `{address}` has values that are in no state"
+        ));
+    }
+    configure(&record.provider, &config).map_err(|diagnostic| diagnostic.to_string())
+}
+
+/// The key of a provider configuration in the stack itself.
+fn present_key(address: &str) -> Option<dmp_lang::config::ProviderKey> {
+    if address.starts_with("module.") {
+        return None;
+    }
+    let (name, alias) = address
+        .split_once('.')
+        .map_or((address, None), |(name, alias)| (name, Some(alias)));
+    Some(dmp_lang::config::ProviderKey {
+        name: name.into(),
+        alias: alias.map(Into::into),
+    })
+}
