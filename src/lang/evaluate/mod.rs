@@ -151,6 +151,10 @@ impl<'s> Evaluation<'s> {
         let mut is_known = true;
         let mut failed = Vec::new();
         for item in items {
+            if let Some(complaint) = bare_key(item) {
+                failed.push(complaint);
+                continue;
+            }
             let (key, value) = (self.value(&item.key), self.value(&item.value));
             let (key, value) = match (key, value) {
                 (Ok(key), Ok(value)) => (key, value),
@@ -257,6 +261,20 @@ impl<'s> Evaluation<'s> {
         }
         value
     }
+}
+
+/// The complaint about a key that is made by an expression without parentheses.
+pub(crate) fn bare_key(item: &ObjectItem) -> Option<Diagnostic> {
+    let is_bare = matches!(
+        item.key.kind,
+        ExprKind::Variable(_) | ExprKind::Reference(_) | ExprKind::Attribute(..)
+    );
+    is_bare.then(|| {
+        Diagnostic::error("syntax-error", "syntax error")
+            .detail("a key that is made by an expression needs parentheses")
+            .at(item.key.span.clone())
+            .help("write `(key) = value`")
+    })
 }
 
 /// A conditional whose condition is not known: either branch may be the result.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dmp_sdk::{Kind, Span, Value};
+use dmp_sdk::{Kind, Span, Type, Value};
 
 use super::{Failure, Fault, Function, Gives, any, hash, text, text_of};
 use crate::evaluate::Evaluation;
 use crate::parse::parse_template;
+use crate::scope::FileError;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("basename", &[text("path")], Gives::Text, |a| {
@@ -17,16 +18,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("dirname", &[text("path")], Gives::Text, |a| {
         Ok(dirname(text_of(a, 0)).into())
     }),
-    Function::inside("file", &[text("path")], Gives::Text, |e, a, _| {
-        Ok(read_text(e, text_of(a, 0))?.into())
-    }),
-    Function::inside("filebase64", &[text("path")], Gives::Text, |e, a, _| {
-        Ok(STANDARD.encode(read(e, text_of(a, 0))?).into())
-    }),
+    Function::inside("file", &[text("path")], Gives::Text, file),
+    Function::inside("filebase64", &[text("path")], Gives::Text, filebase64),
     Function::inside("fileexists", &[text("path")], Gives::Bool, fileexists),
-    Function::inside("filesha256", &[text("path")], Gives::Text, |e, a, _| {
-        Ok(hash::sha256_of(&read(e, text_of(a, 0))?).into())
-    }),
+    Function::inside("filesha256", &[text("path")], Gives::Text, filesha256),
     Function::inside(
         "templatefile",
         &[text("path"), any("variables")],
@@ -56,20 +51,51 @@ fn dirname(path: &str) -> String {
     }
 }
 
-fn read(evaluation: &Evaluation, path: &str) -> Result<Arc<[u8]>, Fault> {
-    evaluation
-        .scope
-        .files()
-        .read(path)
-        .map_err(|error| Fault::of(0, format!("`{path}` can't be read: {error}")))
+/// The bytes of a file; `None` if they are known later.
+fn read(evaluation: &Evaluation, path: &str) -> Result<Option<Arc<[u8]>>, Fault> {
+    match evaluation.scope.files().read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(FileError::Later) => Ok(None),
+        Err(error) => Err(Fault::of(0, format!("`{path}` can't be read: {error}"))),
+    }
 }
 
-fn read_text(evaluation: &Evaluation, path: &str) -> Result<String, Fault> {
-    let bytes = read(evaluation, path)?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| {
+fn read_text(evaluation: &Evaluation, path: &str) -> Result<Option<String>, Fault> {
+    let Some(bytes) = read(evaluation, path)? else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
         Fault::of(0, format!("`{path}` is not UTF-8 text"))
             .help("read other files with `filebase64(…)`")
-    })
+    })?;
+    Ok(Some(text))
+}
+
+fn later() -> Value {
+    crate::evaluate::unknown_not_null(Type::String)
+}
+
+fn file(evaluation: &mut Evaluation, arguments: &[Value], _span: &Span) -> Result<Value, Failure> {
+    let text = read_text(evaluation, text_of(arguments, 0))?;
+    Ok(text.map_or_else(later, Value::from))
+}
+
+fn filebase64(
+    evaluation: &mut Evaluation,
+    arguments: &[Value],
+    _span: &Span,
+) -> Result<Value, Failure> {
+    let bytes = read(evaluation, text_of(arguments, 0))?;
+    Ok(bytes.map_or_else(later, |bytes| STANDARD.encode(bytes).into()))
+}
+
+fn filesha256(
+    evaluation: &mut Evaluation,
+    arguments: &[Value],
+    _span: &Span,
+) -> Result<Value, Failure> {
+    let bytes = read(evaluation, text_of(arguments, 0))?;
+    Ok(bytes.map_or_else(later, |bytes| hash::sha256_of(&bytes).into()))
 }
 
 fn fileexists(
@@ -80,6 +106,7 @@ fn fileexists(
     let path = text_of(arguments, 0);
     match evaluation.scope.files().exists(path) {
         Ok(found) => Ok(found.into()),
+        Err(FileError::Later) => Ok(crate::evaluate::unknown_not_null(Type::Bool)),
         Err(error) => Err(Fault::of(0, format!("`{path}` can't be looked for: {error}")).into()),
     }
 }
@@ -105,7 +132,9 @@ fn templatefile(
     if !matches!(variables.kind(), Kind::Map(_) | Kind::Object(_)) {
         return Err(Fault::of(1, "an object of the template's variables is required").into());
     }
-    let text = read_text(evaluation, path)?;
+    let Some(text) = read_text(evaluation, path)? else {
+        return Ok(later().marked(&marks.union(&variables.deep_marks())));
+    };
     let template = parse_template(&text, path)?;
     let rendered = evaluation.template_file(&template, variables, span)?;
     Ok(rendered.marked(&marks))

@@ -157,16 +157,6 @@ impl Parser<'_> {
         } else {
             let key = self.expression()?;
             *tallest = (*tallest).max(self.height);
-            if matches!(
-                key.kind,
-                ExprKind::Variable(_) | ExprKind::Reference(_) | ExprKind::Attribute(..)
-            ) {
-                let complaint = syntax_error(
-                    "a key that is made by an expression needs parentheses",
-                    key.span.clone(),
-                );
-                self.complain(complaint.help("write `(key) = value`"));
-            }
             key
         };
         self.skip_space();
@@ -369,6 +359,8 @@ impl Parser<'_> {
                 path: Vec::new(),
                 span: self.span_from(start),
             }),
+            // A bare name may be an attribute's, where attributes are listed.
+            None if !self.looking_at(".") => ExprKind::Variable(root.text),
             None => {
                 let forms = forms_of(&root.text);
                 let detail = format!("`{}` is followed by a name: {forms}", root.text);
