@@ -30,7 +30,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         match &expr.kind {
             ExprKind::Reference(reference) => self.reference(reference),
             ExprKind::Variable(name) if !self.bound.contains(name) => {
-                self.bare_name(name, &expr.span)
+                self.bare_name(name, &expr.span);
             }
             ExprKind::Call(call) => self.checking.diagnostics.extend(check_call(call)),
             ExprKind::Object(items) => {
@@ -108,10 +108,10 @@ impl<'a, 'c> Walk<'a, 'c> {
     pub(super) fn whole(&mut self, reference: &'c Reference) {
         match &reference.target {
             Target::Resource(key) if self.resource_block(key).is_none() => {
-                self.undeclared_resource(key, reference)
+                self.undeclared_resource(key, reference);
             }
             Target::Module(name) if !self.checking.module.calls.contains_key(name) => {
-                self.undeclared_module(name, reference)
+                self.undeclared_module(name, reference);
             }
             _ => {}
         }
@@ -121,20 +121,20 @@ impl<'a, 'c> Walk<'a, 'c> {
         let module = self.checking.module;
         match &reference.target {
             Target::Variable(name) if !module.variables.contains_key(name) => {
-                let names = module
+                let names: Vec<String> = module
                     .variables
                     .keys()
                     .map(|name| format!("var.{name}"))
                     .collect();
-                self.undeclared("input variable", reference, names);
+                self.undeclared("input variable", reference, &names);
             }
             Target::Local(name) if !module.locals.contains_key(name) => {
-                let names = module
+                let names: Vec<String> = module
                     .locals
                     .keys()
                     .map(|name| format!("local.{name}"))
                     .collect();
-                self.undeclared("local value", reference, names);
+                self.undeclared("local value", reference, &names);
             }
             Target::Resource(key) => self.resource(key, reference),
             Target::Module(name) => self.module_output(name, reference),
@@ -219,18 +219,18 @@ impl<'a, 'c> Walk<'a, 'c> {
             self.checking.diagnostics.push(failed.help(help));
             return;
         }
-        let names = module.resources.keys().map(ToString::to_string).collect();
+        let names: Vec<String> = module.resources.keys().map(ToString::to_string).collect();
         let what = match key.mode {
             Mode::Managed => "resource",
             Mode::Data => "data source",
         };
-        self.undeclared(what, reference, names);
+        self.undeclared(what, reference, &names);
     }
 
     fn undeclared_module(&mut self, _name: &str, reference: &Reference) {
         let calls = self.checking.module.calls.keys();
-        let names = calls.map(|name| format!("module.{name}")).collect();
-        self.undeclared("module call", reference, names);
+        let names: Vec<String> = calls.map(|name| format!("module.{name}")).collect();
+        self.undeclared("module call", reference, &names);
     }
 
     fn module_output(&mut self, name: &str, reference: &Reference) {
@@ -240,9 +240,10 @@ impl<'a, 'c> Walk<'a, 'c> {
         let Some(called) = call.module.map(|id| self.checking.configuration.module(id)) else {
             return;
         };
-        let step = match (call.repetition.is_some(), reference.path.as_slice()) {
-            (true, [Step::Index(..), step, ..]) | (false, [step, ..]) => step,
-            _ => return,
+        let ((true, [Step::Index(..), step, ..]) | (false, [step, ..])) =
+            (call.repetition.is_some(), reference.path.as_slice())
+        else {
+            return;
         };
         if let Step::Attribute(output, span) = step
             && !called.outputs.contains_key(output)
@@ -258,7 +259,7 @@ impl<'a, 'c> Walk<'a, 'c> {
         }
     }
 
-    fn undeclared(&mut self, what: &str, reference: &Reference, names: Vec<String>) {
+    fn undeclared(&mut self, what: &str, reference: &Reference, names: &[String]) {
         let given = reference.target.to_string();
         self.checking.diagnostics.push(
             Diagnostic::error("unknown-reference", "unknown reference")

@@ -68,7 +68,7 @@ fn add_block(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic
         "removed" => removed(module, block, diagnostics),
         "import" => import(module, block, diagnostics),
         "terraform" => {
-            diagnostics.push(unknown_block(&block).help("write `stack` for `terraform`"))
+            diagnostics.push(unknown_block(&block).help("write `stack` for `terraform`"));
         }
         _ => diagnostics.push(unknown_block(&block).did_you_mean(&block.kind.text, BLOCKS)),
     }

@@ -35,7 +35,7 @@ fn urlencode(arguments: &[Value]) -> Result<Value, Fault> {
     for byte in text_of(arguments, 0).bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte))
+                encoded.push(char::from(byte));
             }
             b' ' => encoded.push('+'),
             byte => encoded.push_str(&format!("%{byte:02X}")),
@@ -96,7 +96,7 @@ pub(super) fn write_string(string: &str, text: &mut String) {
             '\r' => text.push_str("\\r"),
             '\t' => text.push_str("\\t"),
             '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                text.push_str(&format!("\\u{:04x}", c as u32))
+                text.push_str(&format!("\\u{:04x}", c as u32));
             }
             c if c < ' ' => text.push_str(&format!("\\u{:04x}", c as u32)),
             c => text.push(c),

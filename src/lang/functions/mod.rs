@@ -312,7 +312,7 @@ pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Out
     if !failed.is_empty() {
         return Err(failed);
     }
-    run(evaluation, function, arguments, &marks, span).map_err(|failure| match failure {
+    run(evaluation, function, &arguments, &marks, span).map_err(|failure| match failure {
         Failure::Inside(diagnostics) => diagnostics,
         Failure::Fault(fault) => {
             let at = fault.argument.map_or(span, place);
@@ -330,7 +330,7 @@ pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Out
 fn run(
     evaluation: &mut Evaluation,
     function: &Function,
-    arguments: Vec<Value>,
+    arguments: &[Value],
     marks: &Marks,
     span: &Span,
 ) -> Result<Value, Failure> {
@@ -345,14 +345,14 @@ fn run(
         Run::Lazy(_) => Ok(Value::null()),
     };
     match function.looks {
-        Looks::Own => Ok(invoke(evaluation, &arguments)?.marked(marks)),
+        Looks::Own => Ok(invoke(evaluation, arguments)?.marked(marks)),
         Looks::Deep => {
             let marks = deep(marks);
             if !arguments.iter().all(Value::is_wholly_known) {
                 return Ok(function.unknown_result().marked(&marks));
             }
             if marks.is_empty() {
-                return invoke(evaluation, &arguments);
+                return invoke(evaluation, arguments);
             }
             let plain: Vec<Value> = arguments.iter().map(Value::deep_unmarked).collect();
             Ok(invoke(evaluation, &plain)?.marked(&marks))
@@ -364,7 +364,7 @@ fn run(
             let marks = arguments
                 .iter()
                 .fold(marks.clone(), |all, argument| all.union(argument.marks()));
-            let result = invoke(evaluation, &arguments)?;
+            let result = invoke(evaluation, arguments)?;
             if result
                 .as_items()
                 .is_some_and(|items| items.len() > MOST_ELEMENTS)

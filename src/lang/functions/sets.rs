@@ -41,9 +41,9 @@ fn combined(arguments: &[Value], with: fn(&mut Vec<Value>, &[Value])) -> Result<
         return Err(Fault::new("the elements have no type in common"));
     };
     let mut kept: Option<Vec<Value>> = None;
-    for index in 0..arguments.len() {
+    for (index, argument) in arguments.iter().enumerate() {
         let set = super::convert(
-            &arguments[index],
+            argument,
             &Type::set(ty.clone()),
             dmp_sdk::Strictness::Lenient,
         )

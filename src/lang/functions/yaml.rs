@@ -34,7 +34,7 @@ fn write(value: &Value, depth: usize, text: &mut String) -> Result<(), String> {
         Kind::Number(number) => text.push_str(&number.to_string()),
         Kind::String(string) => write_text(string, depth, text),
         Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
-            write_items(items, depth, text)?
+            write_items(items, depth, text)?;
         }
         Kind::Map(members) | Kind::Object(members) => write_members(members, depth, text)?,
     }

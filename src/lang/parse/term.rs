@@ -212,11 +212,6 @@ impl Parser<'_> {
             .extend(key_name.map(|name| Arc::clone(&name.text)));
         self.bound.push(Arc::clone(&value_name.text));
     }
-
-    #[expect(
-        clippy::type_complexity,
-        reason = "the four parts are named where they are taken apart"
-    )]
     fn for_result(
         &mut self,
         close: &str,
@@ -263,7 +258,7 @@ impl Parser<'_> {
         let end = self.at;
         self.skip_space();
         if self.looking_at("::") || self.looking_at("(") {
-            return self.call(name, start);
+            return self.call(&name, start);
         }
         self.at = end;
         let word = match name.text.as_ref() {
@@ -282,7 +277,7 @@ impl Parser<'_> {
         self.node(kind, start, 0)
     }
 
-    fn call(&mut self, first: Name, start: usize) -> Parsed<Expr> {
+    fn call(&mut self, first: &Name, start: usize) -> Parsed<Expr> {
         let mut name = first.text.to_string();
         while self.take("::") {
             name.push_str("::");
@@ -386,8 +381,12 @@ impl Parser<'_> {
     }
 
     fn one_of(&mut self, choices: &[(&str, Target)]) -> Option<Target> {
+        let start = self.at;
         let name = self.step_name()?;
         let found = choices.iter().find(|(choice, _)| *choice == name.as_ref());
+        if found.is_none() {
+            self.at = start;
+        }
         found.map(|(_, target)| target.clone())
     }
 }
