@@ -11,6 +11,16 @@
 //! | `decode` | a block's body against a schema, to the value that the planner starts from |
 //! | `check` | everything that is wrong in a configuration before anything is evaluated |
 //!
+//! ```
+//! use dmp_lang::{Bindings, evaluate, parse_expression, references};
+//!
+//! let expr = parse_expression("[for n in var.nodes : upper(n)]", "console")?;
+//! assert_eq!(references(&expr)[0].target.to_string(), "var.nodes");
+//! let scope = Bindings::new().with_variable("nodes", dmp_sdk::Value::list(vec!["a".into()]));
+//! assert_eq!(evaluate(&expr, &scope)?, dmp_sdk::Value::tuple(vec!["A".into()]));
+//! # Ok::<(), dmp_lang::Diagnostics>(())
+//! ```
+//!
 //! Everything but `load` is pure. A caller gives an evaluation its [`Scope`]; files come through [`Files`].
 
 pub mod ast;

@@ -88,8 +88,10 @@ impl Parser<'_> {
         let mut nesting: usize = 0;
         let mut deepest: usize = 0;
         let mut at_line_start = true;
+        let mut is_closed = false;
         loop {
             if at_line_start && self.take_marker(until) {
+                is_closed = true;
                 break;
             }
             at_line_start = false;
@@ -137,8 +139,7 @@ impl Parser<'_> {
             }
         }
         if let Until::Marker(marker) = until
-            && self.rest().is_empty()
-            && !self.text.trim_end().ends_with(marker.text.as_ref())
+            && !is_closed
         {
             return Err(Box::new(unclosed_heredoc(marker)));
         }

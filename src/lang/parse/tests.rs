@@ -79,6 +79,7 @@ fn errors_say_what_was_expected() {
             "EOT"
         )]
     );
+    assert_eq!(errors("a = <<EOT\nxEOT").len(), 1);
     assert_eq!(
         errors("a = each.foo\n"),
         [pair(
