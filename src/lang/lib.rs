@@ -11,6 +11,16 @@
 //! | `decode` | a block's body against a schema, to the value that the planner starts from |
 //! | `check` | everything that is wrong in a configuration before anything is evaluated |
 //!
+//! ```
+//! use dmp_lang::{Bindings, evaluate, parse_expression, references};
+//!
+//! let expr = parse_expression("[for n in var.nodes : upper(n)]", "console")?;
+//! assert_eq!(references(&expr)[0].target.to_string(), "var.nodes");
+//! let scope = Bindings::new().with_variable("nodes", dmp_sdk::Value::list(vec!["a".into()]));
+//! assert_eq!(evaluate(&expr, &scope)?, dmp_sdk::Value::tuple(vec!["A".into()]));
+//! # Ok::<(), dmp_lang::Diagnostics>(())
+//! ```
+//!
 //! Everything but `load` is pure. A caller gives an evaluation its [`Scope`]; files come through [`Files`].
 
 pub mod ast;
@@ -18,6 +28,7 @@ pub mod check;
 pub mod config;
 pub mod decode;
 mod evaluate;
+mod functions;
 pub mod load;
 mod parse;
 pub mod reference;
@@ -31,7 +42,8 @@ pub use ast::{Body, Expr};
 pub use check::{Schemas, check};
 pub use config::{Configuration, Module, ModuleId};
 pub use decode::{Decoded, check_body, decode};
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_template};
+pub use functions::function_names;
 pub use load::{DiskFiles, load_stack};
 pub use parse::{parse_expression, parse_template, parse_type};
 pub use reference::{Reference, Target, body_references, references};

@@ -1,11 +1,16 @@
 //! Reads the folders of a stack and of the modules it calls. Nothing else in this crate touches the disk.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use dmp_sdk::Diagnostic;
+use dmp_sdk::{Diagnostic, Fault, Span};
+use sha2::{Digest, Sha256};
 
-use crate::config::Configuration;
+use crate::config::{Configuration, Module, ModuleId, add_file};
+use crate::parse::parse_file;
 use crate::scope::{FileError, Files};
 use crate::sources::Sources;
 
@@ -14,8 +19,243 @@ use crate::sources::Sources;
 /// The configuration holds whatever could be understood; it may be used only if no diagnostic is an error.
 #[must_use]
 pub fn load_stack(directory: &Path) -> (Configuration, Sources, Vec<Diagnostic>) {
-    let _ = directory;
-    unreachable!()
+    let mut loader = Loader {
+        root: tidy(directory),
+        modules: Vec::new(),
+        known: HashMap::new(),
+        under_way: Vec::new(),
+        sources: Sources::new(),
+        diagnostics: Vec::new(),
+    };
+    let root = loader.folder(&tidy(directory), None);
+    let root = root.unwrap_or_else(|| {
+        loader.modules.push(Module::default());
+        ModuleId(loader.modules.len() - 1)
+    });
+    let configuration = Configuration {
+        root,
+        modules: loader.modules,
+        digest: digest(&loader.sources, &loader.root),
+    };
+    (configuration, loader.sources, loader.diagnostics)
+}
+
+struct Loader {
+    root: PathBuf,
+    modules: Vec<Module>,
+    known: HashMap<PathBuf, ModuleId>,
+    /// The folders whose modules are being loaded, the stack's first.
+    under_way: Vec<PathBuf>,
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Loader {
+    /// Loads a folder, unless that was done before. `None` if there is nothing, which has been complained of.
+    fn folder(&mut self, directory: &Path, called: Option<&Span>) -> Option<ModuleId> {
+        let identity = match fs::canonicalize(directory) {
+            Ok(identity) => identity,
+            Err(error) => {
+                self.complain(cannot_read(directory, &error).at(called.cloned()));
+                return None;
+            }
+        };
+        if let Some(at) = self.under_way.iter().position(|folder| *folder == identity) {
+            self.complain(self.calls_itself(at, directory, called));
+            return None;
+        }
+        if let Some(known) = self.known.get(&identity) {
+            return Some(*known);
+        }
+        let files = match files_of(directory) {
+            Ok(files) => files,
+            Err(error) => {
+                self.complain(cannot_read(directory, &error).at(called.cloned()));
+                return None;
+            }
+        };
+        if files.is_empty() {
+            self.complain(
+                Diagnostic::error("no-files", "no configuration here")
+                    .detail(format!("`{}` has no `*.hcl` files", shown(directory)))
+                    .at(called.cloned()),
+            );
+            return None;
+        }
+        let mut module = Module {
+            directory: shown(directory).into(),
+            ..Module::default()
+        };
+        for file in files {
+            self.file(&file, &mut module);
+        }
+        self.under_way.push(identity.clone());
+        self.calls(directory, &mut module);
+        self.under_way.pop();
+        self.modules.push(module);
+        let id = ModuleId(self.modules.len() - 1);
+        self.known.insert(identity, id);
+        Some(id)
+    }
+
+    fn file(&mut self, path: &Path, module: &mut Module) {
+        let name = shown(path);
+        let text = match read_bounded(path) {
+            Ok(bytes) => String::from_utf8(bytes),
+            Err(error) => {
+                let failed = Diagnostic::error("cannot-read", "cannot read file");
+                self.complain(failed.detail(format!("`{name}`: {error}")));
+                return;
+            }
+        };
+        let Ok(text) = text else {
+            let failed = Diagnostic::error("cannot-read", "cannot read file");
+            self.complain(failed.detail(format!("`{name}` is not UTF-8 text")));
+            return;
+        };
+        let (body, diagnostics) = parse_file(&text, &name);
+        self.sources.add(&name, text);
+        self.diagnostics.extend(diagnostics);
+        add_file(module, body, &mut self.diagnostics);
+    }
+
+    fn calls(&mut self, directory: &Path, module: &mut Module) {
+        for call in module.calls.values_mut() {
+            let source = call.source.text.as_ref();
+            if !source.starts_with(['.', '/']) {
+                self.complain(
+                    Diagnostic::error("not-a-folder", "source is not a folder")
+                        .detail(format!("`{source}` is neither relative nor absolute"))
+                        .at(call.source.span.clone())
+                        .help(format!("write `./{source}` for a folder beside this file")),
+                );
+                continue;
+            }
+            let folder = tidy(&directory.join(source));
+            call.module = self.folder(&folder, Some(&call.source.span));
+        }
+    }
+
+    fn calls_itself(&self, at: usize, directory: &Path, called: Option<&Span>) -> Diagnostic {
+        let mut path: Vec<String> = self.under_way[at..]
+            .iter()
+            .map(|folder| match folder.file_name() {
+                Some(name) => format!("`{}`", name.to_string_lossy()),
+                None => format!("`{}`", shown(folder)),
+            })
+            .collect();
+        path.extend(path.first().cloned());
+        Diagnostic::error("module-cycle", "module calls itself")
+            .detail(format!(
+                "`{}` is called inside itself: {}",
+                shown(directory),
+                path.join(" → ")
+            ))
+            .at(called.cloned())
+    }
+
+    fn complain(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+}
+
+/// The `*.hcl` files of a folder, sorted by name; hidden ones and files of values are left out.
+fn files_of(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_ours =
+            name.ends_with(".hcl") && !name.starts_with('.') && !name.ends_with(".auto.hcl");
+        if is_ours && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, FileError> {
+    let metadata = fs::metadata(path).map_err(|error| file_error(&error))?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile);
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(FileError::TooLarge(LARGEST_FILE));
+    }
+    fs::read(path).map_err(|error| file_error(&error))
+}
+
+fn file_error(error: &io::Error) -> FileError {
+    match error.kind() {
+        io::ErrorKind::NotFound => FileError::NotFound,
+        _ => FileError::Refused(error.to_string()),
+    }
+}
+
+fn cannot_read(directory: &Path, error: &io::Error) -> Diagnostic {
+    let mut failed = Diagnostic::error("cannot-read", "cannot read folder").detail(format!(
+        "`{}`: {}",
+        shown(directory),
+        file_error(error)
+    ));
+    failed.fault = Fault::User;
+    failed
+}
+
+/// A path without the steps that lead nowhere: `./a/../b` is `b`.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(tidied.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                tidied.pop();
+            }
+            component => tidied.push(component),
+        }
+    }
+    if tidied.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        tidied
+    }
+}
+
+fn shown(path: &Path) -> String {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    match path.as_os_str().is_empty() {
+        true => ".".into(),
+        false => path.to_string_lossy().into_owned(),
+    }
+}
+
+/// SHA-256 over all names and texts. Names count from the stack's folder, so that a copy elsewhere has the same.
+fn digest(sources: &Sources, root: &Path) -> String {
+    let mut files: Vec<(String, &Arc<str>)> = sources
+        .iter()
+        .map(|(name, text)| {
+            (
+                shown(
+                    Path::new(name.as_ref())
+                        .strip_prefix(root)
+                        .unwrap_or(Path::new(name.as_ref())),
+                ),
+                text,
+            )
+        })
+        .collect();
+    files.sort();
+    let mut hash = Sha256::new();
+    for (name, text) in files {
+        hash.update((name.len() as u64).to_be_bytes());
+        hash.update(name);
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hex::encode(hash.finalize())
 }
 
 /// The files of the disk, relative paths taken from one folder.
@@ -36,12 +276,17 @@ impl DiskFiles {
 
 impl Files for DiskFiles {
     fn read(&self, path: &str) -> Result<Arc<[u8]>, FileError> {
-        let _ = self.base.join(path);
-        unreachable!()
+        read_bounded(&self.base.join(path)).map(Arc::from)
     }
 
     fn exists(&self, path: &str) -> Result<bool, FileError> {
-        let _ = path;
-        unreachable!()
+        match fs::metadata(self.base.join(path)) {
+            Ok(metadata) if metadata.is_file() => Ok(true),
+            Ok(_) => Err(FileError::NotAFile),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(file_error(&error)),
+        }
     }
 }
+
+const LARGEST_FILE: u64 = 16 << 20;

@@ -53,6 +53,9 @@ pub enum FileError {
     /// It is larger than a value may be.
     #[error("it is larger than {0} bytes")]
     TooLarge(u64),
+    /// What is in it is known later; a function that reads it has an unknown result.
+    #[error("what is in it is not known yet")]
+    Later,
     /// The operating system refused.
     #[error("{0}")]
     Refused(String),

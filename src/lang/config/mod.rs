@@ -1,5 +1,9 @@
 //! The typed configuration: what the blocks of a stack and its modules mean, before anything is evaluated.
 
+mod build;
+mod fields;
+mod resource;
+
 use std::sync::Arc;
 
 use dmp_sdk::{Address, AttributePath, Layer, ModulePath, Span, Type, Value};
@@ -7,6 +11,8 @@ use indexmap::IndexMap;
 
 use crate::ast::{Block, Body, Expr, Name};
 use crate::reference::{Reference, ResourceKey};
+
+pub(crate) use build::add_file;
 
 /// A stack and every module it calls.
 #[derive(Clone, Debug)]

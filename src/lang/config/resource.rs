@@ -1,0 +1,159 @@
+//! `resource` and `data` blocks: their meta-arguments, and what is left for the type's schema.
+
+use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode};
+
+use super::build::repetition;
+use super::fields::{Fields, labels};
+use super::{IgnoreChanges, Lifecycle, ResourceBlock};
+use crate::ast::{Block, Expr, ExprKind};
+use crate::reference::{ResourceKey, Target};
+
+pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Option<ResourceBlock> {
+    let [resource_type, name] = labels(&block, ["TYPE", "NAME"], diagnostics)?;
+    let mode = match block.kind.text.as_ref() {
+        "data" => Mode::Data,
+        _ => Mode::Managed,
+    };
+    let span = block.span.clone();
+    let mut fields = Fields::new(block.body, block.span, diagnostics);
+    let repetition = repetition(&mut fields);
+    let depends_on = fields.depends_on();
+    let provider = fields.provider("provider");
+    let layer = layer(&mut fields);
+    let lifecycle = match fields.block("lifecycle") {
+        Some(block) => lifecycle(block, mode, fields.diagnostics),
+        None => Lifecycle::default(),
+    };
+    let timeouts = fields.block("timeouts").map(|block| block.body);
+    Some(ResourceBlock {
+        key: ResourceKey {
+            mode,
+            resource_type: resource_type.text,
+            name: name.text,
+        },
+        type_span: resource_type.span,
+        name_span: name.span,
+        repetition,
+        depends_on,
+        provider,
+        layer,
+        lifecycle,
+        timeouts,
+        body: fields.rest(),
+        span,
+    })
+}
+
+fn layer(fields: &mut Fields<'_>) -> Option<Layer> {
+    let expr = fields.expr("layer")?;
+    let name = match &expr.bare().kind {
+        ExprKind::Variable(name) => Some(name),
+        _ => expr.as_text(),
+    };
+    let found = name.and_then(|name| Layer::parse(name));
+    if found.is_none() {
+        let names = Layer::ALL.map(Layer::as_str);
+        let failed = Diagnostic::error("unknown-layer", "unknown layer")
+            .detail(format!("the layers are {}", names.join(", ")))
+            .at(expr.span.clone());
+        let given = name.map_or("", |name| name.as_ref());
+        fields.diagnostics.push(failed.did_you_mean(given, names));
+    }
+    found
+}
+
+fn lifecycle(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Lifecycle {
+    let mut fields = Fields::new(block.body, block.span, diagnostics);
+    let mut lifecycle = Lifecycle {
+        preconditions: fields.conditions("precondition"),
+        postconditions: fields.conditions("postcondition"),
+        hosted_on: fields.expr("hosted_on"),
+        ..Lifecycle::default()
+    };
+    if mode == Mode::Managed {
+        lifecycle.create_before_destroy = fields.bool("create_before_destroy");
+        lifecycle.prevent_destroy = fields.bool("prevent_destroy").unwrap_or(false);
+        lifecycle.ignore_changes = ignore_changes(&mut fields);
+        lifecycle.replace_triggered_by = triggers(&mut fields);
+        lifecycle.rollout = fields.block("rollout").map(|block| block.body);
+        if let Some(rollout) = lifecycle.rollout.clone() {
+            let span = rollout.span.clone();
+            let mut inner = Fields::new(rollout, span, fields.diagnostics);
+            for name in ["group", "max_out", "surge", "health"] {
+                inner.attribute(name);
+            }
+            inner.blocks("health");
+            inner.finish("`rollout`");
+        }
+    }
+    fields.finish("`lifecycle`");
+    lifecycle
+}
+
+fn ignore_changes(fields: &mut Fields<'_>) -> IgnoreChanges {
+    let Some(expr) = fields.expr("ignore_changes") else {
+        return IgnoreChanges::default();
+    };
+    if matches!(&expr.bare().kind, ExprKind::Variable(name) if name.as_ref() == "all") {
+        return IgnoreChanges::All;
+    }
+    let mut paths = Vec::new();
+    for item in fields.items(&expr) {
+        match attribute_path(item) {
+            Some(path) => paths.push((path, item.span.clone())),
+            None => fields.diagnostics.push(
+                Diagnostic::error("not-an-attribute", "not an attribute")
+                    .detail("the path of an attribute is expected here, such as `tags[\"a\"]`")
+                    .at(item.span.clone()),
+            ),
+        }
+    }
+    IgnoreChanges::Paths(paths)
+}
+
+/// The attribute that a path names; `a.b` was parsed as the reference which it would be elsewhere.
+fn attribute_path(expr: &Expr) -> Option<AttributePath> {
+    match &expr.kind {
+        ExprKind::Variable(name) => Some(AttributePath::of(name)),
+        ExprKind::Literal(_) => expr.as_text().map(|name| AttributePath::of(name)),
+        ExprKind::Reference(reference) => match &reference.target {
+            Target::Resource(key) if key.mode == Mode::Managed => {
+                Some(AttributePath::of(&key.resource_type).member(&key.name))
+            }
+            _ => None,
+        },
+        ExprKind::Attribute(of, name) => Some(attribute_path(of)?.member(&name.text)),
+        ExprKind::Index(of, key) => {
+            let ExprKind::Literal(value) = &key.kind else {
+                return None;
+            };
+            let path = attribute_path(of)?;
+            match value.kind() {
+                Kind::String(name) => Some(path.member(name)),
+                _ => Some(path.index(usize::try_from(value.as_i64()?).ok()?)),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn triggers(fields: &mut Fields<'_>) -> Vec<Expr> {
+    let Some(expr) = fields.expr("replace_triggered_by") else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for item in fields.items(&expr) {
+        let refers = crate::references(item)
+            .iter()
+            .any(|reference| matches!(reference.target, Target::Resource(_)));
+        match refers {
+            true => found.push(item.clone()),
+            false => fields.diagnostics.push(
+                Diagnostic::error("not-a-reference", "not a reference")
+                    .detail("a resource or an attribute of one is named here")
+                    .at(item.span.clone()),
+            ),
+        }
+    }
+    found
+}

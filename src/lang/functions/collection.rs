@@ -1,0 +1,481 @@
+//! Functions over lists, tuples, maps and objects.
+//!
+//! Those that read elements (to compare or sort them) look deep; those that only move them about look shallow.
+
+use std::sync::Arc;
+
+use dmp_sdk::{Kind, Marks, Members, Number, Strictness, Type, Value, convert};
+
+use super::sets::without_repetitions;
+use super::{
+    Fault, Function, Gives, Parameter, Takes, any, items_of, members_of, nullable, number,
+    parameter, text, text_of, texts, whole_of,
+};
+use crate::evaluate::MOST_ELEMENTS;
+use crate::evaluate::equality::equal;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("alltrue", &[BOOLS], Gives::Bool, |a| {
+        Ok(items_of(a, 0)?.iter().all(is_true).into())
+    }),
+    Function::new("anytrue", &[BOOLS], Gives::Bool, |a| {
+        Ok(items_of(a, 0)?.iter().any(is_true).into())
+    }),
+    Function::new(
+        "chunklist",
+        &[any("list"), number("size")],
+        Gives::Any,
+        chunklist,
+    )
+    .shallow(),
+    Function::new("coalesce", &[nullable("value")], Gives::Any, coalesce)
+        .variadic(nullable("value"))
+        .own(),
+    Function::new("coalescelist", &[any("list")], Gives::Any, coalescelist)
+        .variadic(any("list"))
+        .shallow(),
+    Function::new("compact", &[texts("list")], Gives::Texts, compact),
+    Function::new("concat", &[any("list")], Gives::Any, concat)
+        .variadic(any("list"))
+        .shallow(),
+    Function::new(
+        "contains",
+        &[any("list"), nullable("value")],
+        Gives::Bool,
+        contains,
+    ),
+    Function::new("distinct", &[any("list")], Gives::Any, distinct),
+    Function::new(
+        "element",
+        &[any("list"), number("index")],
+        Gives::Any,
+        element,
+    )
+    .shallow(),
+    Function::new("flatten", &[any("list")], Gives::Any, flatten).own(),
+    Function::new(
+        "index",
+        &[any("list"), nullable("value")],
+        Gives::Number,
+        index,
+    ),
+    Function::new("keys", &[any("map")], Gives::Texts, keys).shallow(),
+    Function::new("length", &[any("value")], Gives::Number, length).shallow(),
+    Function::new(
+        "lookup",
+        &[any("map"), text("key"), nullable("default")],
+        Gives::Any,
+        lookup,
+    )
+    .optional(1)
+    .shallow(),
+    Function::new(
+        "matchkeys",
+        &[any("values"), any("keys"), any("searched")],
+        Gives::Any,
+        matchkeys,
+    ),
+    Function::new("merge", &[], Gives::Any, merge)
+        .variadic(nullable("map"))
+        .shallow(),
+    Function::new("one", &[any("list")], Gives::Any, one).shallow(),
+    Function::new("range", &[number("limit")], Gives::Any, range).variadic(number("limit")),
+    Function::new("reverse", &[any("list")], Gives::Any, reverse).shallow(),
+    Function::new(
+        "slice",
+        &[any("list"), number("start"), number("end")],
+        Gives::Any,
+        slice,
+    )
+    .shallow(),
+    Function::new("sort", &[texts("list")], Gives::Texts, sort),
+    Function::new("transpose", &[any("map")], Gives::Any, transpose),
+    Function::new("values", &[any("map")], Gives::Any, values).shallow(),
+    Function::new(
+        "zipmap",
+        &[texts("keys"), any("values")],
+        Gives::Any,
+        zipmap,
+    )
+    .own(),
+];
+
+const BOOLS: Parameter = parameter("list", Takes::Bools);
+
+fn is_true(item: &Value) -> bool {
+    item.as_bool() == Some(true)
+}
+
+/// A collection of the kind of another.
+fn alike(model: &Value, items: Vec<Value>) -> Value {
+    match model.kind() {
+        Kind::Tuple(_) => Value::tuple(items),
+        _ => Value::list(items),
+    }
+}
+
+fn chunklist(arguments: &[Value]) -> Result<Value, Fault> {
+    let items = items_of(arguments, 0)?;
+    let size = usize::try_from(whole_of(arguments, 1)?)
+        .map_err(|_| Fault::of(1, "the size can't be negative"))?;
+    let size = if size == 0 { items.len().max(1) } else { size };
+    Ok(Value::list(
+        items
+            .chunks(size)
+            .map(|chunk| Value::list(chunk.to_vec()))
+            .collect(),
+    ))
+}
+
+/// The first that is neither null nor an empty text.
+fn coalesce(arguments: &[Value]) -> Result<Value, Fault> {
+    let types = arguments.iter().map(Value::type_of);
+    let Some(ty) = Type::unify(types) else {
+        return Err(Fault::new("the values have no type in common"));
+    };
+    let mut marks = Marks::none();
+    for (index, argument) in arguments.iter().enumerate() {
+        if let Kind::Unknown(unknown) = argument.kind() {
+            let is_sure = unknown.not_null && unknown.ty != Type::String && unknown.ty != Type::Any;
+            let rest = match is_sure {
+                true => &arguments[index..=index],
+                false => &arguments[index..],
+            };
+            let all = rest
+                .iter()
+                .fold(marks, |all, argument| all.union(&argument.deep_marks()));
+            return Ok(Value::unknown(ty).marked(&all));
+        }
+        if argument.is_null() || argument.as_str() == Some("") {
+            marks = marks.union(argument.marks());
+            continue;
+        }
+        let converted = convert(argument, &ty, Strictness::Lenient)
+            .map_err(|error| Fault::of(index, error.to_string()))?;
+        return Ok(converted.marked(&marks));
+    }
+    Err(Fault::new("all values are null or empty texts"))
+}
+
+fn coalescelist(arguments: &[Value]) -> Result<Value, Fault> {
+    for index in 0..arguments.len() {
+        if !items_of(arguments, index)?.is_empty() {
+            return Ok(arguments[index].clone());
+        }
+    }
+    Err(Fault::new("all lists are empty"))
+}
+
+fn compact(arguments: &[Value]) -> Result<Value, Fault> {
+    let kept = items_of(arguments, 0)?
+        .iter()
+        .filter(|item| item.as_str().is_some_and(|text| !text.is_empty()));
+    Ok(Value::list(kept.cloned().collect()))
+}
+
+fn concat(arguments: &[Value]) -> Result<Value, Fault> {
+    let mut all = Vec::new();
+    let mut is_list = true;
+    for (index, argument) in arguments.iter().enumerate() {
+        all.extend_from_slice(items_of(arguments, index)?);
+        is_list &= matches!(argument.kind(), Kind::List(_) | Kind::Set(_));
+    }
+    if !is_list {
+        return Ok(Value::tuple(all));
+    }
+    let list = Value::tuple(all);
+    convert(&list, &Type::list(Type::Any), Strictness::Lenient)
+        .map_err(|error| Fault::new(error.to_string()))
+}
+
+fn contains(arguments: &[Value]) -> Result<Value, Fault> {
+    let found = items_of(arguments, 0)?
+        .iter()
+        .any(|item| equal(item, &arguments[1]) == Some(true));
+    Ok(found.into())
+}
+
+fn distinct(arguments: &[Value]) -> Result<Value, Fault> {
+    let (kept, _) = without_repetitions(items_of(arguments, 0)?);
+    Ok(alike(&arguments[0], kept))
+}
+
+/// The index wraps around, and counts from the end where it is negative.
+fn element(arguments: &[Value]) -> Result<Value, Fault> {
+    let items = items_of(arguments, 0)?;
+    if items.is_empty() {
+        return Err(Fault::of(0, "the list is empty"));
+    }
+    let at = whole_of(arguments, 1)?.rem_euclid(items.len() as i64);
+    Ok(items[usize::try_from(at).unwrap_or_default()].clone())
+}
+
+/// Lists inside are taken apart at any depth. A part that is not known makes the result unknown.
+fn flatten(arguments: &[Value]) -> Result<Value, Fault> {
+    let Some(given) = arguments.first() else {
+        return Err(Fault::new("a list is required"));
+    };
+    if !given.is_known() {
+        return Ok(Value::unknown(Type::Any).marked(&given.deep_marks()));
+    }
+    items_of(arguments, 0)?;
+    let mut flat = Vec::new();
+    let mut marks = Marks::none();
+    let mut is_known = true;
+    let mut waiting: Vec<&Value> = vec![given];
+    while let Some(value) = waiting.pop() {
+        match value.kind() {
+            Kind::List(items) | Kind::Tuple(items) | Kind::Set(items) => {
+                marks = marks.union(value.marks());
+                waiting.extend(items.iter().rev());
+                if waiting.len() > MOST_ELEMENTS {
+                    return Err(Fault::new(
+                        "the list would have more than a million elements",
+                    ));
+                }
+            }
+            Kind::Unknown(unknown)
+                if matches!(
+                    unknown.ty,
+                    Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_)
+                ) =>
+            {
+                is_known = false;
+            }
+            _ => flat.push(value.clone()),
+        }
+        if flat.len() > MOST_ELEMENTS {
+            return Err(Fault::new(
+                "the list would have more than a million elements",
+            ));
+        }
+    }
+    Ok(match is_known {
+        true => Value::tuple(flat).marked(&marks),
+        false => Value::unknown(Type::Any).marked(&given.deep_marks()),
+    })
+}
+
+fn index(arguments: &[Value]) -> Result<Value, Fault> {
+    let found = items_of(arguments, 0)?
+        .iter()
+        .position(|item| equal(item, &arguments[1]) == Some(true));
+    match found {
+        Some(at) => Ok((at as i64).into()),
+        None => Err(Fault::of(1, "the value is not in the list")),
+    }
+}
+
+fn keys(arguments: &[Value]) -> Result<Value, Fault> {
+    let names = members_of(arguments, 0)?.keys();
+    Ok(Value::list(
+        names.map(|name| Value::from(Arc::clone(name))).collect(),
+    ))
+}
+
+fn length(arguments: &[Value]) -> Result<Value, Fault> {
+    let count = match arguments[0].kind() {
+        Kind::String(text) => text.chars().count(),
+        Kind::Set(items) if !items.iter().all(Value::is_wholly_known) => {
+            return Ok(crate::evaluate::unknown_not_null(Type::Number));
+        }
+        Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => items.len(),
+        Kind::Map(members) | Kind::Object(members) => members.len(),
+        _ => {
+            return Err(Fault::of(
+                0,
+                "a text, a list, a set, a map or the like is required",
+            ));
+        }
+    };
+    Ok((count as i64).into())
+}
+
+fn lookup(arguments: &[Value]) -> Result<Value, Fault> {
+    let members = members_of(arguments, 0)?;
+    let key = text_of(arguments, 1);
+    match (members.get(key), arguments.get(2)) {
+        (Some(member), _) => Ok(member.clone()),
+        (None, Some(default)) => Ok(default.clone()),
+        (None, None) => {
+            Err(Fault::of(1, "there is no such key").help("give a default as third argument"))
+        }
+    }
+}
+
+/// Those of the values whose keys are among the searched ones.
+fn matchkeys(arguments: &[Value]) -> Result<Value, Fault> {
+    let (values, keys, searched) = (
+        items_of(arguments, 0)?,
+        items_of(arguments, 1)?,
+        items_of(arguments, 2)?,
+    );
+    if values.len() != keys.len() {
+        return Err(Fault::of(1, "there must be as many keys as values"));
+    }
+    let is_searched = |key: &Value| {
+        searched
+            .iter()
+            .any(|wanted| equal(key, wanted) == Some(true))
+    };
+    let found = values
+        .iter()
+        .zip(keys)
+        .filter(|(_, key)| is_searched(key))
+        .map(|(value, _)| value.clone());
+    Ok(Value::list(found.collect()))
+}
+
+fn merge(arguments: &[Value]) -> Result<Value, Fault> {
+    let mut merged = Members::new();
+    let mut is_map = !arguments.is_empty();
+    for (index, argument) in arguments.iter().enumerate() {
+        if argument.is_null() {
+            continue;
+        }
+        is_map &= matches!(argument.kind(), Kind::Map(_));
+        let members = members_of(arguments, index)?;
+        merged.extend(
+            members
+                .iter()
+                .map(|(name, value)| (Arc::clone(name), value.clone())),
+        );
+    }
+    if !is_map {
+        return Ok(Value::object(merged));
+    }
+    let merged = Value::object(merged);
+    convert(&merged, &Type::map(Type::Any), Strictness::Lenient)
+        .map_err(|error| Fault::new(error.to_string()))
+}
+
+fn one(arguments: &[Value]) -> Result<Value, Fault> {
+    match items_of(arguments, 0)? {
+        [] => Ok(Value::null()),
+        [only] => Ok(only.clone()),
+        items => Err(Fault::of(
+            0,
+            format!("there must be one element or none, not {}", items.len()),
+        )),
+    }
+}
+
+fn range(arguments: &[Value]) -> Result<Value, Fault> {
+    let number = |index: usize| arguments.get(index).and_then(Value::as_number).cloned();
+    let (zero, unit) = (Number::zero(), Number::from(1_i64));
+    let (start, limit, step) = match (number(0), number(1), number(2)) {
+        _ if arguments.len() > 3 => return Err(Fault::new("it takes one to three numbers")),
+        (Some(limit), None, _) => (zero.clone(), limit, None),
+        (Some(start), Some(limit), step) => (start, limit, step),
+        _ => return Err(Fault::new("it takes one to three numbers")),
+    };
+    let is_down = limit < start;
+    let step = step.unwrap_or(if is_down { unit.neg() } else { unit });
+    if step == zero || (step < zero) != is_down && start != limit {
+        return Err(Fault::new("the step never leads to the limit"));
+    }
+    let mut items = Vec::new();
+    let mut at = start;
+    while if is_down { at > limit } else { at < limit } {
+        if items.len() >= LONGEST_RANGE {
+            return Err(Fault::new(format!(
+                "it would have more than {LONGEST_RANGE} numbers"
+            )));
+        }
+        items.push(Value::from(at.clone()));
+        at = at
+            .add(&step)
+            .map_err(|error| Fault::new(error.to_string()))?;
+    }
+    Ok(Value::list(items))
+}
+
+fn reverse(arguments: &[Value]) -> Result<Value, Fault> {
+    let items = items_of(arguments, 0)?.iter().rev().cloned().collect();
+    Ok(alike(&arguments[0], items))
+}
+
+fn slice(arguments: &[Value]) -> Result<Value, Fault> {
+    let items = items_of(arguments, 0)?;
+    let place = |index: usize| {
+        let at = usize::try_from(whole_of(arguments, index)?).ok();
+        at.filter(|at| *at <= items.len())
+            .ok_or_else(|| Fault::of(index, format!("it must be between 0 and {}", items.len())))
+    };
+    let (start, end) = (place(1)?, place(2)?);
+    if start > end {
+        return Err(Fault::of(1, "the start comes after the end"));
+    }
+    Ok(alike(&arguments[0], items[start..end].to_vec()))
+}
+
+fn sort(arguments: &[Value]) -> Result<Value, Fault> {
+    let mut items = items_of(arguments, 0)?.to_vec();
+    if items.iter().any(Value::is_null) {
+        return Err(Fault::of(0, "null can't be sorted"));
+    }
+    items.sort_by(Value::canonical_order);
+    Ok(Value::list(items))
+}
+
+/// From `{a = ["x", "y"]}` to `{x = ["a"], y = ["a"]}`.
+fn transpose(arguments: &[Value]) -> Result<Value, Fault> {
+    let ty = Type::map(Type::list(Type::String));
+    let given = convert(&arguments[0], &ty, Strictness::Lenient)
+        .map_err(|error| Fault::of(0, error.to_string()))?;
+    let mut turned: std::collections::BTreeMap<Arc<str>, Vec<Value>> =
+        std::collections::BTreeMap::new();
+    for (name, texts) in given.as_members().into_iter().flatten() {
+        for text in texts.as_items().unwrap_or_default() {
+            let text = text
+                .as_str()
+                .ok_or_else(|| Fault::of(0, "null can't be a key"))?;
+            turned
+                .entry(text.into())
+                .or_default()
+                .push(Value::from(Arc::clone(name)));
+        }
+    }
+    Ok(Value::map(
+        turned
+            .into_iter()
+            .map(|(name, items)| (name, Value::list(items)))
+            .collect(),
+    ))
+}
+
+fn values(arguments: &[Value]) -> Result<Value, Fault> {
+    let items = members_of(arguments, 0)?.values().cloned().collect();
+    Ok(match arguments[0].kind() {
+        Kind::Map(_) => Value::list(items),
+        _ => Value::tuple(items),
+    })
+}
+
+/// The keys' marks become the result's, the values keep theirs.
+fn zipmap(arguments: &[Value]) -> Result<Value, Fault> {
+    let marks = arguments[0].deep_marks().union(arguments[1].marks());
+    if !arguments[0].is_wholly_known() || !arguments[1].is_known() {
+        let all = marks.union(&arguments[1].deep_marks());
+        return Ok(Value::unknown(Type::Any).marked(&all));
+    }
+    let (keys, values) = (items_of(arguments, 0)?, items_of(arguments, 1)?);
+    if keys.len() != values.len() {
+        let why = format!("there are {} keys and {} values", keys.len(), values.len());
+        return Err(Fault::new(why));
+    }
+    let mut members = Members::new();
+    for (key, value) in keys.iter().zip(values) {
+        let key = key
+            .as_str()
+            .ok_or_else(|| Fault::of(0, "null can't be a key"))?;
+        members.insert(key.into(), value.clone());
+    }
+    let zipped = match arguments[1].kind() {
+        Kind::Tuple(_) => Value::object(members),
+        _ => Value::map(members),
+    };
+    Ok(zipped.marked(&marks))
+}
+
+const LONGEST_RANGE: usize = 65_536;

@@ -1,0 +1,149 @@
+//! JSON, base64 and URL encoding.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dmp_sdk::{Kind, Value};
+
+use super::{Fault, Function, Gives, nullable, text, text_of};
+use crate::evaluate::LONGEST_TEXT;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("base64decode", &[text("text")], Gives::Text, base64decode),
+    Function::new("base64encode", &[text("text")], Gives::Text, |a| {
+        Ok(STANDARD.encode(text_of(a, 0)).into())
+    }),
+    Function::new("jsondecode", &[text("text")], Gives::Any, jsondecode),
+    Function::new("jsonencode", &[nullable("value")], Gives::Text, |a| {
+        json(&a[0]).map(Value::from).map_err(Fault::new)
+    }),
+    Function::new("urlencode", &[text("text")], Gives::Text, urlencode),
+];
+
+fn base64decode(arguments: &[Value]) -> Result<Value, Fault> {
+    let bytes = STANDARD
+        .decode(text_of(arguments, 0))
+        .map_err(|_| Fault::of(0, "the text is not base64"))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Fault::of(0, "what is encoded is not UTF-8 text"))?;
+    Ok(text.into())
+}
+
+fn urlencode(arguments: &[Value]) -> Result<Value, Fault> {
+    let mut encoded = String::new();
+    for byte in text_of(arguments, 0).bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            b' ' => encoded.push('+'),
+            byte => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Ok(encoded.into())
+}
+
+/// A value as JSON: names sorted, `<`, `>` and `&` escaped, as Terraform writes it.
+pub(super) fn json(value: &Value) -> Result<String, String> {
+    let mut text = String::new();
+    write_json(value, &mut text)?;
+    Ok(text)
+}
+
+fn write_json(value: &Value, text: &mut String) -> Result<(), String> {
+    if text.len() > LONGEST_TEXT {
+        return Err("the text would be longer than 16 MiB".into());
+    }
+    match value.kind() {
+        Kind::Null | Kind::Unknown(_) => text.push_str("null"),
+        Kind::Bool(truth) => text.push_str(if *truth { "true" } else { "false" }),
+        Kind::Number(number) => text.push_str(&number.to_string()),
+        Kind::String(string) => write_string(string, text),
+        Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_json(item, text)?;
+            }
+            text.push(']');
+        }
+        Kind::Map(members) | Kind::Object(members) => {
+            text.push('{');
+            for (index, (name, member)) in members.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_string(name, text);
+                text.push(':');
+                write_json(member, text)?;
+            }
+            text.push('}');
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn write_string(string: &str, text: &mut String) {
+    text.push('"');
+    for c in string.chars() {
+        match c {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                text.push_str(&format!("\\u{:04x}", c as u32));
+            }
+            c if c < ' ' => text.push_str(&format!("\\u{:04x}", c as u32)),
+            c => text.push(c),
+        }
+    }
+    text.push('"');
+}
+
+fn jsondecode(arguments: &[Value]) -> Result<Value, Fault> {
+    let parsed: serde_json::Value =
+        serde_json::from_str(text_of(arguments, 0)).map_err(|error| {
+            let why = format!(
+                "the text is not JSON: line {}, column {}",
+                error.line(),
+                error.column()
+            );
+            Fault::of(0, why)
+        })?;
+    from_json(&parsed).map_err(|why| Fault::of(0, why))
+}
+
+fn from_json(parsed: &serde_json::Value) -> Result<Value, String> {
+    Ok(match parsed {
+        serde_json::Value::Null => Value::null(),
+        serde_json::Value::Bool(truth) => (*truth).into(),
+        serde_json::Value::Number(number) => number_of(&number.to_string())?,
+        serde_json::Value::String(text) => text.as_str().into(),
+        serde_json::Value::Array(items) => {
+            Value::tuple(items.iter().map(from_json).collect::<Result<_, _>>()?)
+        }
+        serde_json::Value::Object(members) => {
+            let member = |(name, value): (&String, &serde_json::Value)| {
+                Ok((Arc::from(name.as_str()), from_json(value)?))
+            };
+            Value::object(members.iter().map(member).collect::<Result<_, String>>()?)
+        }
+    })
+}
+
+pub(super) fn number_of(text: &str) -> Result<Value, String> {
+    match text.len() > LONGEST_NUMBER {
+        true => Err("a number in it is too long".into()),
+        false => text
+            .parse::<dmp_sdk::Number>()
+            .map(Value::from)
+            .map_err(|error| error.to_string()),
+    }
+}
+
+const LONGEST_NUMBER: usize = 5_000;

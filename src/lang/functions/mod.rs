@@ -1,0 +1,563 @@
+//! The function table, and the one place where calls are checked: arity, conversion, null, unknown, marks.
+//!
+//! One file per family. A function says how it looks at its arguments: *deep* ones see plain, wholly known values and
+//! their result carries every mark; *shallow* ones move elements about without reading them, so elements keep their
+//! own marks and may be unknown; *own* ones see everything and answer for it.
+
+mod collection;
+mod control;
+mod conversion;
+mod encoding;
+mod file;
+mod format;
+mod hash;
+mod network;
+mod number;
+mod pattern;
+mod sets;
+mod text;
+mod yaml;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use dmp_sdk::{Diagnostic, Kind, Marks, Span, Strictness, Type, Value, convert};
+
+use crate::Diagnostics;
+use crate::ast::{Call, Expr};
+use crate::evaluate::{
+    Evaluation, MOST_ELEMENTS, Outcome, null_value, too_large, unknown_not_null,
+};
+
+/// The names of all functions, sorted.
+#[must_use]
+pub fn function_names() -> Vec<&'static str> {
+    let mut names: Vec<_> = table().keys().copied().collect();
+    names.sort_unstable();
+    names
+}
+
+/// A function of the language.
+pub(crate) struct Function {
+    name: &'static str,
+    parameters: &'static [Parameter],
+    /// How many of the parameters may be left out at the end.
+    optional: usize,
+    variadic: Option<Parameter>,
+    looks: Looks,
+    gives: Gives,
+    run: Run,
+}
+
+/// A parameter.
+#[derive(Clone, Copy)]
+struct Parameter {
+    name: &'static str,
+    takes: Takes,
+    null: bool,
+}
+
+/// What an argument is converted to.
+#[derive(Clone, Copy)]
+enum Takes {
+    Any,
+    Text,
+    Number,
+    Texts,
+    Numbers,
+    Bools,
+}
+
+/// How a function looks at its arguments.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    Deep,
+    Shallow,
+    Own,
+}
+
+/// The type of a result that is not known yet.
+#[derive(Clone, Copy)]
+enum Gives {
+    Any,
+    Text,
+    Number,
+    Bool,
+    Texts,
+}
+
+#[derive(Clone, Copy)]
+enum Run {
+    /// Over values alone.
+    Plain(fn(&[Value]) -> Result<Value, Fault>),
+    /// With the evaluation around it: for files and templates.
+    Inside(fn(&mut Evaluation, &[Value], &Span) -> Result<Value, Failure>),
+    /// Over expressions that it evaluates itself.
+    Lazy(fn(&mut Evaluation, &Call, &Span) -> Outcome),
+}
+
+/// What is wrong with a call, and with which argument.
+struct Fault {
+    argument: Option<usize>,
+    text: String,
+    help: Option<String>,
+}
+
+/// A fault of the call, or errors of something evaluated inside it.
+enum Failure {
+    Fault(Fault),
+    Inside(Diagnostics),
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Diagnostics> for Failure {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Inside(diagnostics)
+    }
+}
+
+impl Fault {
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            argument: None,
+            text: text.into(),
+            help: None,
+        }
+    }
+
+    fn of(argument: usize, text: impl Into<String>) -> Self {
+        Self {
+            argument: Some(argument),
+            ..Self::new(text)
+        }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl Function {
+    const fn new(
+        name: &'static str,
+        parameters: &'static [Parameter],
+        gives: Gives,
+        run: fn(&[Value]) -> Result<Value, Fault>,
+    ) -> Self {
+        Self {
+            name,
+            parameters,
+            optional: 0,
+            variadic: None,
+            looks: Looks::Deep,
+            gives,
+            run: Run::Plain(run),
+        }
+    }
+
+    const fn lazy(name: &'static str, run: fn(&mut Evaluation, &Call, &Span) -> Outcome) -> Self {
+        Self {
+            name,
+            parameters: &[],
+            optional: 0,
+            variadic: Some(any("expression")),
+            looks: Looks::Own,
+            gives: Gives::Any,
+            run: Run::Lazy(run),
+        }
+    }
+
+    const fn inside(
+        name: &'static str,
+        parameters: &'static [Parameter],
+        gives: Gives,
+        run: fn(&mut Evaluation, &[Value], &Span) -> Result<Value, Failure>,
+    ) -> Self {
+        Self {
+            name,
+            parameters,
+            optional: 0,
+            variadic: None,
+            looks: Looks::Deep,
+            gives,
+            run: Run::Inside(run),
+        }
+    }
+
+    const fn variadic(mut self, parameter: Parameter) -> Self {
+        self.variadic = Some(parameter);
+        self
+    }
+
+    const fn optional(mut self, count: usize) -> Self {
+        self.optional = count;
+        self
+    }
+
+    const fn shallow(mut self) -> Self {
+        self.looks = Looks::Shallow;
+        self
+    }
+
+    const fn own(mut self) -> Self {
+        self.looks = Looks::Own;
+        self
+    }
+
+    fn parameter(&self, index: usize) -> Option<&Parameter> {
+        self.parameters.get(index).or(self.variadic.as_ref())
+    }
+
+    /// What is wrong with a number of arguments.
+    fn arity_fault(&self, given: usize) -> Option<String> {
+        let most = self.parameters.len();
+        let least = most - self.optional;
+        let too_many = given > most && self.variadic.is_none();
+        if given >= least && !too_many {
+            return None;
+        }
+        let wanted = match (least, self.variadic.is_some() || least < most) {
+            (0, false) => "no argument".to_owned(),
+            (1, false) => "one argument".to_owned(),
+            (count, false) => format!("{count} arguments"),
+            (count, true) if self.variadic.is_none() => format!("{count} to {most} arguments"),
+            (1, true) => "at least one argument".to_owned(),
+            (count, true) => format!("at least {count} arguments"),
+        };
+        Some(format!(
+            "`{}` takes {wanted}, not {given}",
+            self.signature()
+        ))
+    }
+
+    fn signature(&self) -> String {
+        let least = self.parameters.len() - self.optional;
+        let mut names: Vec<String> = Vec::new();
+        for (at, parameter) in self.parameters.iter().enumerate() {
+            names.push(match at >= least {
+                true => format!("[{}]", parameter.name),
+                false => parameter.name.to_owned(),
+            });
+        }
+        names.extend(
+            self.variadic
+                .map(|parameter| format!("{}…", parameter.name)),
+        );
+        format!("{}({})", self.name, names.join(", "))
+    }
+}
+
+/// What is wrong with a call before anything is evaluated: its name, or the number of its arguments.
+pub(crate) fn check_call(call: &Call) -> Option<Diagnostic> {
+    let Some(function) = find(&call.name.text) else {
+        return Some(unknown_function(call));
+    };
+    if call.expand_last {
+        return None;
+    }
+    let fault = function.arity_fault(call.arguments.len())?;
+    Some(wrong_call(&fault, &call.name.span))
+}
+
+/// Calls a function.
+pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Outcome {
+    let Some(function) = find(&call.name.text) else {
+        return Err(vec![unknown_function(call)]);
+    };
+    if let Run::Lazy(run) = function.run {
+        if let Some(fault) = function.arity_fault(call.arguments.len()) {
+            return Err(vec![wrong_call(&fault, &call.name.span)]);
+        }
+        return run(evaluation, call, span);
+    }
+    let mut arguments = evaluation.values(&call.arguments)?;
+    let mut marks = Marks::none();
+    if call.expand_last
+        && let (Some(last), Some(expr)) = (arguments.pop(), call.arguments.last())
+    {
+        marks = last.marks().clone();
+        match expanded(&last, expr)? {
+            Some(items) => arguments.extend(items),
+            None => {
+                let all = arguments
+                    .iter()
+                    .fold(marks, |all, argument| all.union(&argument.deep_marks()));
+                return Ok(function.unknown_result().marked(&all));
+            }
+        }
+    }
+    if let Some(fault) = function.arity_fault(arguments.len()) {
+        return Err(vec![wrong_call(&fault, &call.name.span)]);
+    }
+    let place = |index: usize| match call.arguments.get(index).or(call.arguments.last()) {
+        Some(expr) => &expr.span,
+        None => span,
+    };
+    let mut failed = Diagnostics::new();
+    for (index, argument) in arguments.iter_mut().enumerate() {
+        let Some(parameter) = function.parameter(index) else {
+            continue;
+        };
+        match accept(function, parameter, argument, place(index)) {
+            Ok(accepted) => *argument = accepted,
+            Err(diagnostic) => failed.push(*diagnostic),
+        }
+    }
+    if !failed.is_empty() {
+        return Err(failed);
+    }
+    run(evaluation, function, &arguments, &marks, span).map_err(|failure| match failure {
+        Failure::Inside(diagnostics) => diagnostics,
+        Failure::Fault(fault) => {
+            let at = fault.argument.map_or(span, place);
+            let failed = Diagnostic::error("function-failed", "function has no result")
+                .detail(format!("`{}`: {}", function.name, fault.text))
+                .at(at.clone());
+            vec![match fault.help {
+                Some(help) => failed.help(help),
+                None => failed,
+            }]
+        }
+    })
+}
+
+fn run(
+    evaluation: &mut Evaluation,
+    function: &Function,
+    arguments: &[Value],
+    marks: &Marks,
+    span: &Span,
+) -> Result<Value, Failure> {
+    let deep = |start: &Marks| {
+        arguments.iter().fold(start.clone(), |all, argument| {
+            all.union(&argument.deep_marks())
+        })
+    };
+    let invoke = |evaluation: &mut Evaluation, arguments: &[Value]| match function.run {
+        Run::Plain(run) => run(arguments).map_err(Failure::Fault),
+        Run::Inside(run) => run(evaluation, arguments, span),
+        Run::Lazy(_) => Ok(Value::null()),
+    };
+    match function.looks {
+        Looks::Own => Ok(invoke(evaluation, arguments)?.marked(marks)),
+        Looks::Deep => {
+            let marks = deep(marks);
+            if !arguments.iter().all(Value::is_wholly_known) {
+                return Ok(function.unknown_result().marked(&marks));
+            }
+            if marks.is_empty() {
+                return invoke(evaluation, arguments);
+            }
+            let plain: Vec<Value> = arguments.iter().map(Value::deep_unmarked).collect();
+            Ok(invoke(evaluation, &plain)?.marked(&marks))
+        }
+        Looks::Shallow => {
+            if !arguments.iter().all(Value::is_known) {
+                return Ok(function.unknown_result().marked(&deep(marks)));
+            }
+            let marks = arguments
+                .iter()
+                .fold(marks.clone(), |all, argument| all.union(argument.marks()));
+            let result = invoke(evaluation, arguments)?;
+            if result
+                .as_items()
+                .is_some_and(|items| items.len() > MOST_ELEMENTS)
+            {
+                return Err(Failure::Inside(vec![too_large(
+                    "the collection has more than a million elements",
+                    span,
+                )]));
+            }
+            Ok(result.marked(&marks))
+        }
+    }
+}
+
+fn accept(
+    function: &Function,
+    parameter: &Parameter,
+    argument: &Value,
+    span: &Span,
+) -> Result<Value, Box<Diagnostic>> {
+    let ty = parameter.takes.ty();
+    if argument.is_null() && !parameter.null && function.looks != Looks::Own {
+        let failed = null_value(&ty, span);
+        let detail = format!(
+            "`{}` of `{}` may not be null",
+            parameter.name, function.name
+        );
+        return Err(Box::new(failed.detail(detail)));
+    }
+    convert(argument, &ty, Strictness::Lenient).map_err(|error| {
+        let failed = Diagnostic::error("wrong-type", "value has the wrong type").detail(format!(
+            "`{}` of `{}`: {error}",
+            parameter.name, function.name
+        ));
+        Box::new(failed.at(span.clone()))
+    })
+}
+
+/// The elements of the last argument; `None` if they are not known.
+fn expanded(value: &Value, expr: &Expr) -> Result<Option<Vec<Value>>, Diagnostics> {
+    match value.kind() {
+        Kind::List(items) | Kind::Tuple(items) | Kind::Set(items) => Ok(Some(items.to_vec())),
+        Kind::Unknown(_) => Ok(None),
+        Kind::Null => Err(vec![null_value(&Type::list(Type::Any), &expr.span)]),
+        _ => Err(vec![
+            Diagnostic::error("wrong-type", "value has the wrong type")
+                .detail("only a list, set or tuple can be spread with `...`")
+                .at(expr.span.clone()),
+        ]),
+    }
+}
+
+impl Function {
+    fn unknown_result(&self) -> Value {
+        match self.gives {
+            Gives::Any => Value::unknown(Type::Any),
+            Gives::Text => unknown_not_null(Type::String),
+            Gives::Number => unknown_not_null(Type::Number),
+            Gives::Bool => unknown_not_null(Type::Bool),
+            Gives::Texts => unknown_not_null(Type::list(Type::String)),
+        }
+    }
+}
+
+impl Takes {
+    fn ty(self) -> Type {
+        match self {
+            Self::Any => Type::Any,
+            Self::Text => Type::String,
+            Self::Number => Type::Number,
+            Self::Texts => Type::list(Type::String),
+            Self::Numbers => Type::list(Type::Number),
+            Self::Bools => Type::list(Type::Bool),
+        }
+    }
+}
+
+const fn parameter(name: &'static str, takes: Takes) -> Parameter {
+    Parameter {
+        name,
+        takes,
+        null: false,
+    }
+}
+
+const fn any(name: &'static str) -> Parameter {
+    parameter(name, Takes::Any)
+}
+
+const fn nullable(name: &'static str) -> Parameter {
+    Parameter {
+        name,
+        takes: Takes::Any,
+        null: true,
+    }
+}
+
+const fn text(name: &'static str) -> Parameter {
+    parameter(name, Takes::Text)
+}
+
+const fn number(name: &'static str) -> Parameter {
+    parameter(name, Takes::Number)
+}
+
+const fn texts(name: &'static str) -> Parameter {
+    parameter(name, Takes::Texts)
+}
+
+/// The text of an argument that the call has already converted.
+fn text_of(arguments: &[Value], index: usize) -> &str {
+    arguments
+        .get(index)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// The elements of an argument that must be a list, set or tuple.
+fn items_of(arguments: &[Value], index: usize) -> Result<&[Value], Fault> {
+    match arguments.get(index).and_then(Value::as_items) {
+        Some(items) => Ok(items),
+        None => Err(Fault::of(index, "a list, set or tuple is required")),
+    }
+}
+
+/// The members of an argument that must be a map or an object.
+fn members_of(arguments: &[Value], index: usize) -> Result<&dmp_sdk::Members, Fault> {
+    match arguments.get(index).and_then(Value::as_members) {
+        Some(members) => Ok(members),
+        None => Err(Fault::of(index, "a map or an object is required")),
+    }
+}
+
+/// A whole number of an argument that must be one.
+fn whole_of(arguments: &[Value], index: usize) -> Result<i64, Fault> {
+    match arguments.get(index).and_then(Value::as_i64) {
+        Some(number) => Ok(number),
+        None => Err(Fault::of(index, "a whole number is required")),
+    }
+}
+
+/// Refuses what would be longer than a text may be.
+fn bounded(length: usize) -> Result<(), Fault> {
+    match length > crate::evaluate::LONGEST_TEXT {
+        true => Err(Fault::new("the text would be longer than 16 MiB")),
+        false => Ok(()),
+    }
+}
+
+fn find(name: &str) -> Option<&'static Function> {
+    table()
+        .get(name.strip_prefix("core::").unwrap_or(name))
+        .copied()
+}
+
+fn table() -> &'static HashMap<&'static str, &'static Function> {
+    static TABLE: OnceLock<HashMap<&'static str, &'static Function>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let families = [
+            collection::FUNCTIONS,
+            control::FUNCTIONS,
+            conversion::FUNCTIONS,
+            encoding::FUNCTIONS,
+            file::FUNCTIONS,
+            format::FUNCTIONS,
+            hash::FUNCTIONS,
+            network::FUNCTIONS,
+            number::FUNCTIONS,
+            pattern::FUNCTIONS,
+            sets::FUNCTIONS,
+            text::FUNCTIONS,
+            yaml::FUNCTIONS,
+        ];
+        families
+            .into_iter()
+            .flatten()
+            .map(|function| (function.name, function))
+            .collect()
+    })
+}
+
+fn unknown_function(call: &Call) -> Diagnostic {
+    Diagnostic::error("unknown-function", "unknown function")
+        .detail(format!("there is no function `{}`", call.name.text))
+        .at(call.name.span.clone())
+        .did_you_mean(&call.name.text, function_names())
+}
+
+fn wrong_call(fault: &str, span: &Span) -> Diagnostic {
+    Diagnostic::error("wrong-arguments", "wrong number of arguments")
+        .detail(fault)
+        .at(span.clone())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! Functions over sets.
+
+use std::cmp::Ordering;
+
+use dmp_sdk::{Marks, Type, Value};
+
+use super::{Fault, Function, Gives, any, items_of};
+use crate::evaluate::MOST_ELEMENTS;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("setintersection", &[any("set")], Gives::Any, |a| {
+        combined(a, |kept, other| kept.retain(|item| contains(other, item)))
+    })
+    .variadic(any("set")),
+    Function::new("setproduct", &[any("set")], Gives::Any, setproduct).variadic(any("set")),
+    Function::new(
+        "setsubtract",
+        &[any("set"), any("other")],
+        Gives::Any,
+        |a| combined(a, |kept, other| kept.retain(|item| !contains(other, item))),
+    ),
+    Function::new("setunion", &[any("set")], Gives::Any, |a| {
+        combined(a, |kept, other| kept.extend(other.iter().cloned()))
+    })
+    .variadic(any("set")),
+];
+
+fn contains(items: &[Value], wanted: &Value) -> bool {
+    items
+        .binary_search_by(|item| item.canonical_order(wanted))
+        .is_ok()
+}
+
+/// All arguments as sets of one type, put together from left to right.
+fn combined(arguments: &[Value], with: fn(&mut Vec<Value>, &[Value])) -> Result<Value, Fault> {
+    let mut types = Vec::new();
+    for index in 0..arguments.len() {
+        types.extend(items_of(arguments, index)?.iter().map(Value::type_of));
+    }
+    let Some(ty) = Type::unify(types) else {
+        return Err(Fault::new("the elements have no type in common"));
+    };
+    let mut kept: Option<Vec<Value>> = None;
+    for (index, argument) in arguments.iter().enumerate() {
+        let set = super::convert(
+            argument,
+            &Type::set(ty.clone()),
+            dmp_sdk::Strictness::Lenient,
+        )
+        .map_err(|error| Fault::of(index, error.to_string()))?;
+        let items = set.as_items().unwrap_or_default();
+        match &mut kept {
+            None => kept = Some(items.to_vec()),
+            Some(kept) => with(kept, items),
+        }
+    }
+    Ok(Value::set(kept.unwrap_or_default()))
+}
+
+/// Every choice of one element of each, the last changing fastest.
+fn setproduct(arguments: &[Value]) -> Result<Value, Fault> {
+    let mut count: usize = 1;
+    let mut is_set = false;
+    for index in 0..arguments.len() {
+        count = count.saturating_mul(items_of(arguments, index)?.len());
+        is_set |= matches!(arguments[index].kind(), dmp_sdk::Kind::Set(_));
+    }
+    if count > MOST_ELEMENTS {
+        return Err(Fault::new("the product has more than a million elements"));
+    }
+    let mut choices: Vec<Vec<Value>> = vec![Vec::new()];
+    for index in 0..arguments.len() {
+        let items = items_of(arguments, index)?;
+        choices = choices
+            .iter()
+            .flat_map(|choice| {
+                items.iter().map(move |item| {
+                    let mut longer = choice.clone();
+                    longer.push(item.clone());
+                    longer
+                })
+            })
+            .collect();
+    }
+    let tuples: Vec<Value> = choices.into_iter().map(Value::tuple).collect();
+    Ok(match is_set {
+        true => Value::set(tuples),
+        false => Value::list(tuples),
+    })
+}
+
+/// The elements without those that come again, the first of each kept; with the marks of those left out.
+pub(super) fn without_repetitions(items: &[Value]) -> (Vec<Value>, Marks) {
+    let mut seen: std::collections::BTreeSet<Ordered<'_>> = std::collections::BTreeSet::new();
+    let mut marks = Marks::none();
+    let mut kept = Vec::new();
+    for item in items {
+        match seen.insert(Ordered(item)) {
+            true => kept.push(item.clone()),
+            false => marks = marks.union(&item.deep_marks()),
+        }
+    }
+    (kept, marks)
+}
+
+struct Ordered<'v>(&'v Value);
+
+impl PartialEq for Ordered<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Ordered<'_> {}
+
+impl PartialOrd for Ordered<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ordered<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.canonical_order(other.0)
+    }
+}
