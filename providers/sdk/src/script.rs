@@ -9,8 +9,15 @@ use std::borrow::Cow;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Script {
     text: Cow<'static, str>,
-    variables: Vec<(Cow<'static, str>, String)>,
+    variables: Vec<Variable>,
     stdin: Option<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Variable {
+    name: Cow<'static, str>,
+    content: String,
+    exported: bool,
 }
 
 impl Script {
@@ -37,14 +44,22 @@ impl Script {
     /// Sets the shell variable `name` to a value of any bytes but NUL.
     #[must_use]
     pub fn var(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.variables.push((Cow::Borrowed(name), value.into()));
+        self.variables.push(Variable {
+            name: Cow::Borrowed(name),
+            content: value.into(),
+            exported: false,
+        });
         self
     }
 
     /// Sets an environment variable whose name the user chose; it is exported to what the script starts.
     #[must_use]
     pub fn env(mut self, name: String, value: String) -> Self {
-        self.variables.push((Cow::Owned(name), value));
+        self.variables.push(Variable {
+            name: Cow::Owned(name),
+            content: value,
+            exported: true,
+        });
         self
     }
 
@@ -65,7 +80,15 @@ impl Script {
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables
             .iter()
-            .map(|(name, value)| (name.as_ref(), value.as_str()))
+            .map(|variable| (variable.name.as_ref(), variable.content.as_str()))
+    }
+
+    /// The names of the variables that are exported to what the script starts, in the order given.
+    pub fn exports(&self) -> impl Iterator<Item = &str> {
+        self.variables
+            .iter()
+            .filter(|variable| variable.exported)
+            .map(|variable| variable.name.as_ref())
     }
 
     /// What stands on standard input.

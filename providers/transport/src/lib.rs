@@ -1,1 +1,34 @@
-//! Not begun.
+//! Machines over SSH: what providers share on the wire.
+//!
+//! [`Ssh`] implements [`dmp_sdk::Machines`]. The way of a call:
+//!
+//! - `pool` holds one connection per machine, made by `connect` (port or bastion, handshake, `auth`), judged by
+//!   `host_keys` (pins, `known_hosts`, first contact);
+//! - `channel` runs one fixed command there and feeds it a program over standard input;
+//! - `exchange` is the program that reads: all scripts at once;
+//! - `batch` is the program that writes: it spools a batch into the machine's memory and starts `runner.sh` detached;
+//!   `session` follows it through lost connections, `follow` understands what comes back;
+//! - `quote` alone turns data into shell text.
+//!
+//! On the far side a POSIX shell (dash, bash or busybox), `flock` and the usual tools are enough. Root's batches live
+//! in `/run/dmp` (memory) and `/var/lib/dmp` (journals and logs), other users' in `/tmp/dmp-<uid>` and
+//! `~/.local/state/dmp`; `DMP_RUN_DIR` and `DMP_STATE_DIR` in the session's environment move them.
+
+mod auth;
+mod batch;
+mod channel;
+mod connect;
+mod exchange;
+mod follow;
+mod host_keys;
+mod known_hosts;
+mod options;
+mod pool;
+mod quote;
+mod retry;
+mod session;
+mod ssh;
+
+pub use host_keys::fingerprint;
+pub use options::{Options, Progress};
+pub use ssh::Ssh;

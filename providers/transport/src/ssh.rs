@@ -1,0 +1,202 @@
+//! [`Ssh`]: the public face.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dmp_sdk::machine::{Counts, Stream};
+use dmp_sdk::{Batch, Exchange, Machine, Machines, Report, Script, Unreachable};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::batch::Program;
+use crate::channel::{Running, Said, no_commands};
+use crate::connect::Connection;
+use crate::exchange;
+use crate::follow::{Decoder, Frame, Journal};
+use crate::options::Options;
+use crate::pool::Pool;
+use crate::session::Session;
+
+/// Machines over SSH. Clones share their connections.
+#[derive(Clone, Debug)]
+pub struct Ssh {
+    shared: Arc<Shared>,
+    read_wait: Duration,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: Pool,
+    exchanges: AtomicU64,
+}
+
+impl Ssh {
+    /// No connection is made yet.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                pool: Pool::new(options),
+                exchanges: AtomicU64::new(0),
+            }),
+            read_wait: Duration::ZERO,
+        }
+    }
+
+    /// The same machines, for reading while they may still boot: a read waits as long as a write does.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            read_wait: self.shared.pool.options.boot_wait,
+        }
+    }
+
+    fn session<'a>(
+        &'a self,
+        on: &'a Machine,
+        reports: mpsc::Sender<Report>,
+        count: &'a (dyn Fn() + Sync),
+    ) -> Session<'a> {
+        Session {
+            pool: &self.shared.pool,
+            on,
+            reports,
+            journal: Journal::default(),
+            count,
+        }
+    }
+
+    fn count(&self) {
+        self.shared.exchanges.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn read_once(
+        &self,
+        connection: &Arc<Connection>,
+        on: &Machine,
+        scripts: &[Script],
+        deadline: Duration,
+    ) -> Result<Exchange, Unreachable> {
+        self.count();
+        let read = timeout(deadline, exchange::read(connection, on, scripts)).await;
+        let result = read.unwrap_or_else(|_| {
+            Err(Unreachable::NoCommands {
+                machine: on.key(),
+                why: format!("no answer within {} s", deadline.as_secs()),
+            })
+        });
+        if let Err(Unreachable::Lost { .. }) = &result {
+            self.shared.pool.discard(connection);
+        }
+        Ok(Exchange {
+            outputs: result?,
+            host_key: connection.host_key.clone(),
+        })
+    }
+}
+
+#[async_trait]
+impl Machines for Ssh {
+    async fn read(
+        &self,
+        on: &Machine,
+        scripts: &[Script],
+        deadline: Duration,
+    ) -> Result<Exchange, Unreachable> {
+        let pool = &self.shared.pool;
+        let connection = pool.connection(on, self.read_wait).await?;
+        match self.read_once(&connection, on, scripts, deadline).await {
+            // Reading changes nothing, so once more is safe; a connection may have died unnoticed.
+            Err(Unreachable::Lost { .. }) => {
+                let connection = pool.connection(on, self.read_wait).await?;
+                self.read_once(&connection, on, scripts, deadline).await
+            }
+            result => result,
+        }
+    }
+
+    async fn run(
+        &self,
+        on: &Machine,
+        batch: &Batch,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<(), Unreachable> {
+        let count = || self.count();
+        self.session(on, reports, &count).run(batch).await
+    }
+
+    async fn settle(
+        &self,
+        on: &Machine,
+        batch: &str,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<bool, Unreachable> {
+        let count = || self.count();
+        self.session(on, reports, &count).settle(batch).await
+    }
+
+    async fn forget(&self, on: &Machine, batches: &[String]) -> Result<(), Unreachable> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let connection = self.shared.pool.connection(on, self.read_wait).await?;
+        self.count();
+        let program = Program::forget(batches);
+        let mut decoder = Decoder::new(&program.mark);
+        let mut running = Running::start(&connection, on, program.text).await?;
+        let mut errors = Vec::new();
+        let mut status = None;
+        let work = async {
+            while let Some(said) = running.next().await {
+                match said {
+                    Said::Out(bytes) => decoder.add(&bytes),
+                    Said::Err(bytes) => errors.extend(bytes),
+                    Said::Status(ended) => status = Some(ended),
+                }
+                while let Ok(Some(frame)) = decoder.next() {
+                    if frame == Frame::Word("done".into()) {
+                        return Ok(());
+                    }
+                }
+            }
+            Err(no_commands(on, status, &errors))
+        };
+        timeout(FORGET, work).await.unwrap_or_else(|_| {
+            Err(Unreachable::NoCommands {
+                machine: on.key(),
+                why: format!("no answer within {} s", FORGET.as_secs()),
+            })
+        })
+    }
+
+    async fn open_stream(
+        &self,
+        on: &Machine,
+        host: &str,
+        port: u16,
+    ) -> Result<Box<dyn Stream>, Unreachable> {
+        let pool = &self.shared.pool;
+        let connection = pool.connection(on, self.read_wait).await?;
+        let stream = connection
+            .stream_to(host, port, pool.options.connect_timeout)
+            .await?;
+        Ok(Box::new(stream))
+    }
+
+    async fn close(&self) {
+        self.shared.pool.close().await;
+    }
+
+    fn counts(&self) -> Counts {
+        Counts {
+            logins: self.shared.pool.logins.load(Ordering::Relaxed),
+            exchanges: self.shared.exchanges.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// How long removing files may take.
+const FORGET: Duration = Duration::from_secs(60);

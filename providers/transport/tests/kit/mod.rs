@@ -1,0 +1,287 @@
+//! A real `sshd` on loopback for the current user, with keys and batch directories of its own.
+#![allow(dead_code, reason = "each test binary uses a part of the kit")]
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dmp_sdk::{Machine, Output, Report, Script};
+use dmp_transport::{Options, Ssh};
+use tempfile::TempDir;
+
+/// A running server. Ends with the value, together with everything that hangs on it.
+pub(crate) struct Sshd {
+    child: Child,
+    dir: TempDir,
+    pub(crate) port: u16,
+}
+
+impl Sshd {
+    /// A server for each shell that may be the far side's `sh`.
+    pub(crate) fn with_each_shell() -> Vec<Self> {
+        let shells = ["/bin/dash", "/bin/bash", "/bin/busybox"];
+        let installed = shells.into_iter().filter(|path| Path::new(path).exists());
+        installed
+            .filter_map(|shell| {
+                let mut sshd = Self::start()?;
+                let bin = sshd.path("bin");
+                std::fs::create_dir(&bin).expect("writable");
+                std::os::unix::fs::symlink(shell, bin.join("sh")).expect("writable");
+                let file = sshd.path("config");
+                let config = std::fs::read_to_string(&file).expect("is there");
+                let path = format!("SetEnv PATH={}:/usr/bin:/bin ", bin.display());
+                std::fs::write(&file, config.replace("SetEnv ", &path)).expect("writable");
+                sshd.stop();
+                sshd.start_again();
+                Some(sshd)
+            })
+            .collect()
+    }
+
+    /// Starts a server, or says loudly that there is none and gives `None`.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    pub(crate) fn start() -> Option<Self> {
+        let program = ["/usr/sbin/sshd", "/usr/bin/sshd", "/sbin/sshd"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
+        let Some(program) = program else {
+            eprintln!("SKIPPED: sshd is not installed");
+            assert!(std::env::var_os("CI").is_none(), "CI needs sshd");
+            return None;
+        };
+        // sshd of root wants its directory for privilege separation.
+        let _ = std::fs::create_dir("/run/sshd");
+        let dir = TempDir::new().expect("a temporary directory");
+        keygen(&dir.path().join("host_key"), "");
+        keygen(&dir.path().join("user_key"), "");
+        let port = free_port();
+        std::fs::write(dir.path().join("config"), config(dir.path(), port)).expect("writable");
+        std::fs::copy(
+            dir.path().join("user_key.pub"),
+            dir.path().join("authorized"),
+        )
+        .expect("is there");
+        let mut sshd = Self {
+            child: spawn(program, dir.path()),
+            dir,
+            port,
+        };
+        sshd.wait();
+        Some(sshd)
+    }
+
+    fn wait(&mut self) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(
+                Instant::now() < until,
+                "sshd does not start: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Stops the server; sessions go on.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port.
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn("/usr/sbin/sshd", self.dir.path());
+        self.wait();
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The machine, by key file, pinned.
+    pub(crate) fn machine(&self) -> Machine {
+        Machine {
+            address: "127.0.0.1".into(),
+            port: self.port,
+            user: user(),
+            key_file: Some(self.path("user_key").display().to_string()),
+            private_key: None,
+            host_keys: vec![self.host_key()],
+            sudo: false,
+            bastions: Vec::new(),
+        }
+    }
+
+    pub(crate) fn host_key(&self) -> String {
+        let text = std::fs::read_to_string(self.path("host_key.pub")).expect("is there");
+        text.split_whitespace()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Kills the server's processes of all connections, as a network that breaks would.
+    pub(crate) fn cut_connections(&self) {
+        for pid in descendants(self.child.id()) {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if name.starts_with("sshd") {
+                kill(pid, "KILL");
+            }
+        }
+    }
+
+    /// The program id of a batch's runner, from its claim.
+    pub(crate) fn runner(&self, batch: &str) -> Option<u32> {
+        let claim =
+            std::fs::read_to_string(self.path("run").join(format!("{batch}@claim"))).ok()?;
+        claim.split(' ').next()?.parse().ok()
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.cut_connections();
+        self.stop();
+    }
+}
+
+fn spawn(program: &str, dir: &Path) -> Child {
+    Command::new(program)
+        .args(["-D", "-f"])
+        .arg(dir.join("config"))
+        .arg("-E")
+        .arg(dir.join("log"))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("sshd starts")
+}
+
+fn config(dir: &Path, port: u16) -> String {
+    let dir = dir.display();
+    format!(
+        "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized\n\
+         StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n\
+         KbdInteractiveAuthentication no\nAllowTcpForwarding yes\nMaxStartups 100\n\
+         SetEnv DMP_RUN_DIR={dir}/run DMP_STATE_DIR={dir}/state\n"
+    )
+}
+
+/// Makes an ed25519 key.
+pub(crate) fn keygen(path: &Path, passphrase: &str) {
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-C", "test", "-N", passphrase, "-f"])
+        .arg(path)
+        .status()
+        .expect("ssh-keygen runs");
+    assert!(status.success());
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("is bound").port()
+}
+
+pub(crate) fn user() -> String {
+    let output = Command::new("id").arg("-un").output().expect("id runs");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+pub(crate) fn kill(pid: u32, signal: &str) {
+    let _ = Command::new("kill")
+        .args([format!("-{signal}"), pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+}
+
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+fn descendants(of: u32) -> Vec<u32> {
+    let mut parents = Vec::new();
+    for entry in std::fs::read_dir("/proc").expect("is there").flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.split(' ').nth(1)?.parse().ok());
+        parents.push((pid, parent.unwrap_or(0)));
+    }
+    let mut found = vec![of];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        found.extend(
+            parents
+                .iter()
+                .filter(|(_, of)| *of == parent)
+                .map(|(pid, _)| *pid),
+        );
+        next += 1;
+    }
+    found.split_off(1)
+}
+
+/// Connections that give up soon.
+pub(crate) fn options() -> Options {
+    Options {
+        connect_timeout: Duration::from_secs(10),
+        boot_wait: Duration::from_secs(15),
+        ..Options::new()
+    }
+}
+
+pub(crate) fn ssh() -> Ssh {
+    Ssh::new(options())
+}
+
+pub(crate) fn script(text: &'static str) -> Script {
+    Script::new(text)
+}
+
+/// The outputs of a read.
+pub(crate) async fn read(ssh: &Ssh, on: &Machine, scripts: &[Script]) -> Vec<Output> {
+    use dmp_sdk::Machines;
+    ssh.read(on, scripts, Duration::from_secs(30))
+        .await
+        .expect("is read")
+        .outputs
+}
+
+/// What a finished batch reported, in short: `k S0`, `k E0=0`, `k Done`.
+pub(crate) fn short(reports: &[Report]) -> Vec<String> {
+    reports
+        .iter()
+        .map(|report| match report {
+            Report::StepStarted { item, step } => format!("{item} S{step}"),
+            Report::StepEnded {
+                item,
+                step,
+                output,
+                skipped,
+                ..
+            } => format!(
+                "{item} E{step}={}{}",
+                output.status,
+                if *skipped { " skipped" } else { "" }
+            ),
+            Report::ItemEnded { item, end, .. } => format!("{item} {end:?}"),
+        })
+        .collect()
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "{what}: not within 20 s");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
