@@ -11,6 +11,8 @@ pub mod number;
 pub mod resource;
 pub mod schema;
 pub mod script;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod types;
 pub mod value;
 
