@@ -21,6 +21,9 @@ pub(crate) struct HostCommand {
 
 impl HostCommand {
     pub(crate) fn new() -> Self {
+        // Any number of commands may run on one machine.
+        let mut host = host_attribute();
+        host.unique = false;
         let schema = Schema::new(
             "host_command",
             "A shell script that is run on a machine, with a check that says whether it has to be. Give it a `check` \
@@ -28,7 +31,7 @@ impl HostCommand {
         )
         .mark(MarkWay::NaturalKey(&["host", "check"]))
         .on_delete("`destroy` is run; without it nothing happens on the machine.")
-        .attribute("host", host_attribute())
+        .attribute("host", host)
         .attribute("create", Attribute::required(Type::String, "The script that makes it so. It may be begun again after a failure."))
         .attribute("check", Attribute::optional(Type::String, "A script that changes nothing and succeeds where all is as wanted. It is run in every plan."))
         .attribute("update", Attribute::optional(Type::String, "The script for a changed `create` or `environment`. Without it such a change destroys and creates anew."))

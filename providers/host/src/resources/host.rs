@@ -64,6 +64,7 @@ fn connection(attributes: &Value) -> Result<Option<Machine>, Diagnostic> {
         "user",
         "key_file",
         "private_key",
+        "sudo",
         "bastion",
     ];
     if arguments

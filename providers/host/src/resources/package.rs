@@ -284,24 +284,31 @@ impl Resource for HostPackage {
                 );
             steps.push(step(format!("install {}", count(wanted)), script));
         }
-        let removable: BTreeSet<String> = gone.difference(&earlier).cloned().collect();
-        if !gone.is_empty() && flag(of, "hold") {
-            steps.push(step(format!("release {}", count(&gone)), unhold(&gone)));
+        let held = prior
+            .or(job.earlier)
+            .is_some_and(|found| flag(found, "hold"));
+        let hold = flag(of, "hold");
+        // What is held can't be purged.
+        let mut release: BTreeSet<String> = if held { gone.clone() } else { BTreeSet::new() };
+        if held && !hold {
+            release.extend(names.iter().cloned());
         }
+        if !release.is_empty() {
+            steps.push(step(
+                format!("release {}", count(&release)),
+                unhold(&release),
+            ));
+        }
+        let removable: BTreeSet<String> = gone.difference(&earlier).cloned().collect();
         if !removable.is_empty() {
             let script = Script::new(PURGE)
                 .var("names", lines(&removable))
                 .var("last", "no");
             steps.push(step(format!("purge {}", count(&removable)), script));
         }
-        let held = prior
-            .or(job.earlier)
-            .is_some_and(|found| flag(found, "hold"));
-        if flag(of, "hold") && (!held || !missing.is_empty()) {
+        if hold && (!held || !missing.is_empty()) {
             let script = Script::new(HOLD).var("names", lines(&names));
             steps.push(step(format!("hold {}", count(&names)), script));
-        } else if !flag(of, "hold") && held {
-            steps.push(step(format!("release {}", count(&names)), unhold(&names)));
         }
         Ok(Work::Steps(steps))
     }
@@ -363,7 +370,7 @@ set -f
 IFS='
 '
 apt() {
-	apt-get -q -y -o DPkg::Lock::Timeout=600 -o APT::Color=0 "$@"
+	apt-get -q -y -o DPkg::Lock::Timeout=600 -o APT::Color=0 -o Dpkg::Use-Pty=0 "$@"
 }
 installed() {
 	dpkg-query -W -f='${db:Status-Abbrev}\t${binary:Package}\n' | sed -n 's/^.i.\t//p' | LC_ALL=C sort
@@ -405,7 +412,7 @@ apt -o "APT::Install-Recommends=$recommend" -o Dpkg::Options::=--force-confold -
 status=$?
 # Also what a failed run has brought is ours to take away.
 installed >"$kept/now" && LC_ALL=C comm -13 "$kept/before" "$kept/now" >"$kept/new" || exit 1
-LC_ALL=C sort -u "$kept/new" "$kept/brought" 2>/dev/null >"$kept/.brought"
+cat "$kept/new" "$kept/brought" 2>/dev/null | LC_ALL=C sort -u >"$kept/.brought"
 mv -f -- "$kept/.brought" "$kept/brought" || exit 1
 rm -f -- "$kept/now" "$kept/new"
 if [ "$status" = 0 ]; then rm -f -- "$kept/before"; fi

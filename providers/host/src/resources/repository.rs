@@ -293,8 +293,12 @@ const REMOVE: &str = with_kept!(
     r#"
 file=/etc/apt/sources.list.d/$name.sources
 if [ -f "$file" ]; then
-	apt-get indextargets --format '$(SOURCESENTRY) $(FILENAME)' 2>/dev/null | while read -r entry list; do
-		case $entry in "$file":*) rm -f -- "$list" ;; esac
+	apt-get indextargets --format '$(SOURCESENTRY) $(METAKEY) $(FILENAME)' 2>/dev/null | while read -r entry index list; do
+		case $entry in "$file":*) ;; *) continue ;; esac
+		# The file's name is the index's behind the repository's.
+		base=${list%"$(printf %s "$index" | tr / _)"}
+		rm -f -- "$list"
+		[ "$base" = "$list" ] || rm -f -- "${base}InRelease" "${base}Release" "${base}Release.gpg"
 	done
 fi
 dmp_put_back source "$file"
