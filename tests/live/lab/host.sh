@@ -1,0 +1,26 @@
+# shellcheck shell=bash
+# The Debian packages this host needs.
+
+FOR_MACHINES=(mmdebstrap iproute2 util-linux openssh-client python3 gzip nftables lxcfs)
+FOR_CLUSTERS=(docker-registry skopeo haproxy dpkg-dev apt-utils gnupg curl gcc libc6-dev libseccomp-dev pkg-config)
+
+install_packages() {
+    local wanted=("${FOR_MACHINES[@]}") package missing=() policy=/usr/sbin/policy-rc.d
+    case ${1-all} in
+        machines) ;;
+        all) wanted+=("${FOR_CLUSTERS[@]}") ;;
+        *) die "usage: lab install [machines|all]" ;;
+    esac
+    for package in "${wanted[@]}"; do
+        [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
+    done
+    ((${#missing[@]})) || return 0
+    note "installing ${missing[*]}"
+    # Some of them are services, which this host shall not start for that.
+    if [[ ! -e $policy ]]; then
+        trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+        install -m 755 /dev/stdin "$policy" <<<$'#!/bin/sh\nexit 101'
+    fi
+    apt-get -qq update
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}" >/dev/null
+}

@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# The machines' image: a bare Debian, as a cloud or an installer would hand it over. No Kubernetes, no containerd, no Python.
+
+build_machine() {
+    local work root start unit
+    [[ ! -d $IMAGE/root ]] || return 0
+    need mmdebstrap zcat
+    start=$(now)
+    host_proxy
+    mkdir -p "$CACHE/image"
+    rm -rf --one-file-system "$CACHE"/image/new.*
+    work=$(mktemp -d "$CACHE/image/new.XXXXXX")
+    root=$work/root
+    chmod 755 "$work"
+    apt_sources "$SUITE" >"$work/sources.list"
+    # No udev: the devices are the host's.
+    mmdebstrap --quiet --variant=minbase --mode=root --format=directory --aptopt='Acquire::Languages "none"' \
+        --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
+        --include=systemd,systemd-sysv,libpam-systemd,dbus,openssh-server,sudo,ca-certificates,iproute2,kmod,netbase,procps \
+        "$SUITE" "$root" "$work/sources.list"
+
+    # Names, keys and numbers are a machine's, not the image's.
+    rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/var/lib/dbus/machine-id "$root"/etc/apt/sources.list.d/* "$root"/etc/resolv.conf
+    : >"$root/etc/machine-id"
+    : >"$root/etc/fstab"
+    echo 'LANG=C.UTF-8' >"$root/etc/default/locale"
+    echo "nameserver $GATEWAY" >"$root/etc/resolv.conf"
+    cp "$work/sources.list" "$root/etc/apt/sources.list"
+    cat >"$root/etc/apt/apt.conf.d/90lab" <<CONFIG
+Acquire::http::Proxy "http://$GATEWAY:$PROXY_PORT";
+Acquire::https::Proxy "http://$GATEWAY:$PROXY_PORT";
+Acquire::http::Proxy::$GATEWAY "DIRECT";
+Acquire::Languages "none";
+CONFIG
+
+    chroot "$root" useradd --create-home --shell /bin/bash "$SSH_USER"
+    install -m 440 /dev/stdin "$root/etc/sudoers.d/90-lab" <<<"$SSH_USER ALL=(ALL) NOPASSWD:ALL"
+    printf 'PasswordAuthentication no\nUseDNS no\n' >"$root/etc/ssh/sshd_config.d/90-lab.conf"
+
+    ln -s /usr/lib/systemd/system/systemd-networkd.service "$root/etc/systemd/system/multi-user.target.wants/"
+    # What would act on the kernel that all share, has no device here, or only costs time.
+    for unit in getty.target console-getty.service systemd-pstore.service systemd-journald-audit.socket proc-sys-fs-binfmt_misc.automount \
+        sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount \
+        apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer; do
+        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    done
+    mkdir -p "$root"/var/log/journal "$root"/etc/systemd/{journald,system}.conf.d
+    # The kernel's log is the host's: a kubelet may read it, the journal does not repeat it.
+    printf '[Journal]\nReadKMsg=no\nAudit=\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
+    # With cgroup v1 systemd leaves services out of the cpu hierarchy unless asked, and a kubelet wants them in it.
+    printf '[Manager]\nDefaultCPUAccounting=yes\n' >"$root/etc/systemd/system.conf.d/lab.conf"
+    builtin_modules "$root/lib/modules/$(uname -r)"
+    chroot "$root" depmod "$(uname -r)"
+
+    rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
+    [[ -n $(machine_names) ]] || rm -rf --one-file-system "$CACHE"/image/debian-*     # of earlier recipes
+    mv "$work" "$IMAGE"
+    note "machine: $SUITE, $(du -sh "$IMAGE/root" | cut -f1) in $(since "$start") s"
+}
+
+# The kernel has no modules but what is built in. Told so, modprobe succeeds for those, and fails for all others.
+builtin_modules() {
+    local option path config
+    mkdir -p "$1"
+    touch "$1"/modules.{order,builtin.modinfo}
+    config=$(zcat /proc/config.gz)
+    while read -r option path; do
+        if grep -q "^CONFIG_$option=y" <<<"$config"; then echo "kernel/$path.ko"; fi
+    done >"$1/modules.builtin" <<'TABLE'
+OVERLAY_FS fs/overlayfs/overlay
+FUSE_FS fs/fuse/fuse
+BRIDGE net/bridge/bridge
+BRIDGE_NETFILTER net/bridge/br_netfilter
+VETH drivers/net/veth
+VXLAN drivers/net/vxlan/vxlan
+TUN drivers/net/tun
+DUMMY drivers/net/dummy
+WIREGUARD drivers/net/wireguard/wireguard
+NET_IPIP net/ipv4/ipip
+IP_VS net/netfilter/ipvs/ip_vs
+IP_SET net/netfilter/ipset/ip_set
+NF_CONNTRACK net/netfilter/nf_conntrack
+NF_NAT net/netfilter/nf_nat
+NF_TABLES net/netfilter/nf_tables
+NFT_NAT net/netfilter/nft_chain_nat
+NFT_MASQ net/netfilter/nft_masq
+NFT_COMPAT net/netfilter/nft_compat
+NETFILTER_XTABLES net/netfilter/x_tables
+NETFILTER_XT_MATCH_CONNTRACK net/netfilter/xt_conntrack
+NETFILTER_XT_MATCH_COMMENT net/netfilter/xt_comment
+NETFILTER_XT_MATCH_STATISTIC net/netfilter/xt_statistic
+NETFILTER_XT_TARGET_MASQUERADE net/netfilter/xt_MASQUERADE
+IP_NF_FILTER net/ipv4/netfilter/iptable_filter
+IP_NF_NAT net/ipv4/netfilter/iptable_nat
+NFS_FS fs/nfs/nfs
+CEPH_FS fs/ceph/ceph
+BLK_DEV_RBD drivers/block/rbd
+TABLE
+}

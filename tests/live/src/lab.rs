@@ -1,0 +1,156 @@
+//! The lab as a test sees it: its values, its machines and a way into its network.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Machine, Variables};
+
+/// The lab that `cargo xtask live` has prepared for this suite.
+#[derive(Debug, Clone)]
+pub struct Lab {
+    command: PathBuf,
+    values: BTreeMap<String, String>,
+}
+
+impl Lab {
+    /// Returns the lab which the environment describes.
+    ///
+    /// # Panics
+    ///
+    /// If there is none: these tests are started by `cargo xtask live NAME` only.
+    #[must_use]
+    pub fn of_this_suite() -> Self {
+        let command = env::var_os("DMP_LIVE_LAB")
+            .expect("started by `cargo xtask live NAME`, which prepares a lab");
+        let values = env::vars()
+            .filter_map(|(name, value)| {
+                Some((name.strip_prefix("DMP_LIVE_")?.to_lowercase(), value))
+            })
+            .collect();
+        Self {
+            command: command.into(),
+            values,
+        }
+    }
+
+    /// Returns what the lab says of itself, as `kubernetes_version` for the environment's `DMP_LIVE_KUBERNETES_VERSION`.
+    ///
+    /// # Panics
+    ///
+    /// If the lab does not say that.
+    #[must_use]
+    pub fn value(&self, name: &str) -> &str {
+        match self.values.get(name) {
+            Some(value) => value,
+            None => panic!("the lab says nothing of `{name}`, but of: {}", self.names()),
+        }
+    }
+
+    fn names(&self) -> String {
+        self.values
+            .keys()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+
+    /// Returns the binary under test.
+    #[must_use]
+    pub fn binary(&self) -> &Path {
+        Path::new(self.value("binary"))
+    }
+
+    /// Starts machines, all at once, and returns them when each has booted. They are deleted when they are dropped.
+    #[must_use]
+    pub fn machines<const N: usize>(&self, names: [&str; N]) -> [Machine; N] {
+        self.machines_with(2048, names)
+    }
+
+    /// Starts machines with a memory limit in MiB; a control plane wants 4096.
+    #[must_use]
+    pub fn machines_with<const N: usize>(&self, memory: u32, names: [&str; N]) -> [Machine; N] {
+        let memory = memory.to_string();
+        self.run(["up", "--memory", &memory].into_iter().chain(names));
+        names.map(|name| Machine::existing(self, name))
+    }
+
+    /// Puts the API servers of these machines behind the address `value("endpoint")`.
+    pub fn balance(&self, machines: &[&Machine]) {
+        self.run(
+            ["balance"]
+                .into_iter()
+                .chain(machines.iter().map(|machine| machine.name())),
+        );
+    }
+
+    /// Returns a command that runs inside the lab's network, where machines and services can be reached.
+    #[must_use]
+    pub fn enter(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", self.value("netns")])
+            .arg(program);
+        command
+    }
+
+    /// Returns what a URL answers, asked from outside of all machines, or `None` if nobody does.
+    #[must_use]
+    pub fn get(&self, url: &str) -> Option<String> {
+        let output = self
+            .enter("curl")
+            .args(["-fsS", "--max-time", "5", url])
+            .output()
+            .expect("curl runs");
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Returns the values of this lab for a stack's input variables, under their own names.
+    #[must_use]
+    pub fn variables(&self) -> Variables {
+        const FOR_STACKS: [&str; 12] = [
+            "apt_containerd",
+            "apt_containerd_key",
+            "apt_kubernetes",
+            "apt_kubernetes_key",
+            "containerd_version",
+            "endpoint",
+            "flannel_cni_version",
+            "flannel_version",
+            "images",
+            "kubernetes_version",
+            "pause_image",
+            "registry",
+        ];
+        let known = FOR_STACKS
+            .iter()
+            .filter_map(|name| Some((*name, self.values.get(*name)?)));
+        known.fold(Variables::default(), |variables, (name, value)| {
+            variables.text(name, value)
+        })
+    }
+
+    /// Runs one of the lab's commands and returns what it printed.
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub(crate) fn run<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> String {
+        let words: Vec<&str> = words.into_iter().collect();
+        let output = Command::new(&self.command)
+            .args(&words)
+            .output()
+            .expect("the lab's command runs");
+        assert!(
+            output.status.success(),
+            "`lab {}` failed: {}",
+            words.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}

@@ -1,0 +1,216 @@
+//! One machine of the lab: logging in, and what can happen to it.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::{Lab, Snapshot, Variables};
+
+/// A bare Debian machine. It is deleted when this is dropped, unless the suite runs with `--keep`.
+#[derive(Debug)]
+pub struct Machine {
+    lab: Lab,
+    name: String,
+    values: BTreeMap<String, String>,
+}
+
+impl Machine {
+    pub(crate) fn existing(lab: &Lab, name: &str) -> Self {
+        let values = read_values(&lab.run(["show", name]));
+        Self {
+            lab: lab.clone(),
+            name: name.to_owned(),
+            values,
+        }
+    }
+
+    /// Returns its name, which is its host name too.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its address in the lab's network.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.values["ADDRESS"]
+    }
+
+    /// Returns the user to log in as, who may become root by `sudo` without a password.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.values["USER"]
+    }
+
+    /// Returns the file with that user's private key.
+    #[must_use]
+    pub fn key(&self) -> &Path {
+        Path::new(&self.values["KEY"])
+    }
+
+    /// Returns a `known_hosts` file with its host key.
+    #[must_use]
+    pub fn known_hosts(&self) -> &Path {
+        Path::new(&self.values["KNOWN_HOSTS"])
+    }
+
+    /// Returns its host key as `ssh-ed25519 AAAA…`, the form in which a stack pins it.
+    ///
+    /// # Panics
+    ///
+    /// If the lab has not written it.
+    #[must_use]
+    pub fn host_key(&self) -> String {
+        let text =
+            std::fs::read_to_string(self.known_hosts()).expect("the lab wrote its known_hosts");
+        let (_, key) = text.trim().split_once(' ').expect("an address and a key");
+        key.to_owned()
+    }
+
+    /// Returns what a stack needs to know of it, as an object for [`Variables::value`].
+    #[must_use]
+    pub fn variables(&self) -> Variables {
+        Variables::default()
+            .text("name", &self.name)
+            .text("address", self.address())
+            .text("user", self.user())
+            .text("key_file", &self.values["KEY"])
+            .text("host_key", &self.host_key())
+    }
+
+    /// Runs a script by SSH, as the user, and returns its standard output.
+    ///
+    /// # Panics
+    ///
+    /// If it ends with anything but 0.
+    pub fn ssh(&self, script: &str) -> String {
+        let output = self.try_ssh(script);
+        assert!(
+            output.status.success(),
+            "`{script}` on {} ended with {}: {}",
+            self.name,
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs a script by SSH, as the user, whatever comes of it.
+    #[must_use]
+    pub fn try_ssh(&self, script: &str) -> Output {
+        let known_hosts = format!("UserKnownHostsFile={}", self.known_hosts().display());
+        let mut command = self.lab.enter("ssh");
+        command.arg("-i").arg(self.key()).args(["-o", &known_hosts]);
+        command.args([
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "StrictHostKeyChecking=yes",
+            "-o",
+            "ConnectTimeout=10",
+            "-o",
+            "LogLevel=ERROR",
+        ]);
+        command
+            .arg(format!("{}@{}", self.user(), self.address()))
+            .arg("exec bash -s");
+        with_input(command, script)
+    }
+
+    /// Cuts its power: every process dies at once.
+    pub fn kill(&self) {
+        self.lab.run(["kill", &self.name]);
+    }
+
+    /// Gives it power again, and returns when it has booted.
+    pub fn start(&self) {
+        self.lab.run(["up", &self.name]);
+    }
+
+    /// Reboots it in good order, and returns when it has booted.
+    pub fn reboot(&self) {
+        self.lab.run(["reboot", &self.name]);
+    }
+
+    /// Deletes it and makes it again by the same name: a new machine, with a new host key, on the same address.
+    pub fn replace(&mut self) {
+        self.lab.run(["down", &self.name]);
+        self.lab
+            .run(["up", "--memory", &self.values["MEMORY"], &self.name]);
+        self.values = Self::existing_values(&self.lab, &self.name);
+    }
+
+    fn existing_values(lab: &Lab, name: &str) -> BTreeMap<String, String> {
+        read_values(&lab.run(["show", name]))
+    }
+
+    /// Returns the number that is another one after each boot.
+    pub fn boot_id(&self) -> String {
+        self.ssh("cat /proc/sys/kernel/random/boot_id")
+            .trim()
+            .to_owned()
+    }
+
+    /// Writes down what it is: see [`Snapshot`]. The machine must be on.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(self)
+    }
+
+    pub(crate) fn path(&self, value: &str) -> PathBuf {
+        PathBuf::from(&self.values[value])
+    }
+
+    /// Returns the number, on the host, of its process 1, which a boot changes.
+    pub(crate) fn init(&self) -> String {
+        let values = Self::existing_values(&self.lab, &self.name);
+        let init = values["INIT"].clone();
+        assert!(!init.is_empty(), "{} is on", self.name);
+        init
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if env::var_os("DMP_LIVE_KEEP").is_none() {
+            // A second panic would end the run without a word.
+            let _ = Command::new(self.lab.value("lab"))
+                .args(["down", &self.name])
+                .output();
+        }
+    }
+}
+
+fn with_input(mut command: Command, input: &str) -> Output {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("ssh starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // An answer that ends before it has read everything is told by its exit code.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("ssh ends")
+}
+
+fn read_values(text: &str) -> BTreeMap<String, String> {
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_what_stands_after_the_first_sign() {
+        let values = read_values("NAME=n1\nOPTIONS=a=b\nINIT=\n");
+        assert_eq!(values["OPTIONS"], "a=b");
+        assert_eq!(values["INIT"], "");
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask bench NAME`: what takes how long, as a table.
+
+mod build;
+mod cluster;
+mod table;
+
+use crate::process::{Failure, Shell};
+
+/// What `cargo xtask bench` can be told.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    name: Bench,
+}
+
+#[derive(clap::Subcommand)]
+enum Bench {
+    /// Builds everything from nothing, in a folder of its own.
+    Build(build::Arguments),
+    /// Raises clusters on bare machines.
+    Cluster(cluster::Arguments),
+}
+
+/// Measures.
+pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.name {
+        Bench::Build(arguments) => build::run(shell, arguments).await,
+        Bench::Cluster(arguments) => cluster::run(shell, arguments).await,
+    }
+}

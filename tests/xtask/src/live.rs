@@ -1,0 +1,115 @@
+//! `cargo xtask live NAME`: a suite of `tests/live/tests`, in a lab of its own.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use crate::cargo::{build_dmp, cargo};
+use crate::lab::Lab;
+use crate::process::{Failure, Shell, print, say};
+
+/// What `cargo xtask live` can be told.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The suite: a file of tests/live/tests.
+    name: String,
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+    /// Leaves machines and services as the tests left them; `cargo xtask lab` reaches them.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Prepares a lab, runs the suite in it and clears it away.
+pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    let suites = suites(&shell.root().join("tests/live/tests"))?;
+    if !suites.contains(&arguments.name) {
+        return Err(Failure::Said(format!(
+            "there is no suite `{}`, but: {}",
+            arguments.name,
+            suites.join(", ")
+        )));
+    }
+    let lab = Lab::new(shell)?;
+    let _owner = lab.lock(&format!("`cargo xtask live {}`", arguments.name))?;
+    let start = Instant::now();
+    // Machines alone need no cluster's binaries, which take long to build.
+    let parts: &[&str] = if arguments.name == "hosts" {
+        &["machine"]
+    } else {
+        &[]
+    };
+    lab.prepare(parts).await?;
+    lab.must_be_empty().await?;
+    let binary = build_dmp(shell).await?;
+    shell.run(tests(shell, arguments, &["--no-run"])).await?;
+    say(format_args!(
+        "prepared in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+
+    let start = Instant::now();
+    let passed = suite(shell, &lab, arguments, &binary).await;
+    if arguments.keep {
+        say(
+            "machines and services stay; `cargo xtask lab down --all` and `cargo xtask lab services down` end them",
+        );
+    } else {
+        lab.clear().await?;
+    }
+    passed?;
+    print(format_args!(
+        "live {}: passed in {:.1} s",
+        arguments.name,
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+async fn suite(
+    shell: &Shell,
+    lab: &Lab<'_>,
+    arguments: &Arguments,
+    binary: &Path,
+) -> Result<(), Failure> {
+    if arguments.name != "hosts" {
+        shell.run(lab.command(&["services", "up"])).await?;
+    }
+    let mut command = tests(
+        shell,
+        arguments,
+        &["--", "--ignored", "--test-threads", "1"],
+    );
+    if let Some(filter) = &arguments.filter {
+        command.arg(filter);
+    }
+    command
+        .envs(lab.environment().await?)
+        .env("DMP_LIVE_BINARY", binary);
+    if arguments.keep {
+        command.env("DMP_LIVE_KEEP", "1");
+    }
+    shell.run(command).await
+}
+
+fn tests(shell: &Shell, arguments: &Arguments, words: &[&str]) -> tokio::process::Command {
+    let mut command = cargo(
+        shell,
+        &["test", "--package", "dmp-live", "--test", &arguments.name],
+    );
+    command.args(words);
+    command
+}
+
+fn suites(folder: &Path) -> Result<Vec<String>, Failure> {
+    let entries = fs::read_dir(folder).map_err(Failure::io(folder.display()))?;
+    let files = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let mut names: Vec<String> = files
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
