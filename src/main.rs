@@ -4,7 +4,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use dmp_cli::Registry;
+use dmp_sdk::Provider;
 
 fn main() -> ExitCode {
-    dmp_cli::run(Registry::new(vec![Arc::new()]))
+    let providers: Vec<Arc<dyn Provider>> = vec![
+        Arc::new(dmp_provider_core::CoreProvider::new()),
+        Arc::new(dmp_provider_host::HostProvider::new()),
+        Arc::new(dmp_provider_kubeadm::KubeadmProvider::new()),
+        #[cfg(feature = "kubernetes")]
+        Arc::new(dmp_provider_kubernetes::KubernetesProvider::new()),
+    ];
+    dmp_cli::run(Registry::new(providers))
 }
