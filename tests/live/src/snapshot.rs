@@ -11,7 +11,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sha2::{Digest, Sha256};
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::Machine;
 
@@ -280,7 +280,7 @@ fn state(path: &Path, metadata: &Metadata) -> io::Result<String> {
     if kind.is_dir() {
         state.push_str(" folder");
     } else if kind.is_file() {
-        let hash = Sha256::digest(fs::read(path)?);
+        let hash = digest(&SHA256, &fs::read(path)?);
         let _ = write!(
             state,
             " {} bytes {}",
