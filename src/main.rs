@@ -1,2 +1,18 @@
-//! dmp.
-fn main() {}
+//! dmp: provisions a stack through every layer. Registers what this binary can do, and runs the command line.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use dmp_cli::Registry;
+use dmp_sdk::Provider;
+
+fn main() -> ExitCode {
+    let providers: Vec<Arc<dyn Provider>> = vec![
+        Arc::new(dmp_provider_core::CoreProvider::new()),
+        Arc::new(dmp_provider_host::HostProvider::new()),
+        Arc::new(dmp_provider_kubeadm::KubeadmProvider::new()),
+        #[cfg(feature = "kubernetes")]
+        Arc::new(dmp_provider_kubernetes::KubernetesProvider::new()),
+    ];
+    dmp_cli::run(Registry::new(providers))
+}

@@ -9,10 +9,12 @@
 //! | `batches` | what goes to one machine together |
 //! | `work` | tasks: batches, steps over several machines, calls of an API |
 //! | `finish` | the record after each operation |
+//! | `checks` | whether it works, looked at from outside |
 //!
 //! Before anything outside is changed its intent is on disk; after each change its record is.
 
 mod batches;
+mod checks;
 mod decide;
 mod fail;
 mod finish;
@@ -21,6 +23,7 @@ mod settle;
 mod walker;
 mod work;
 
+pub use checks::check;
 pub use fail::point as fail_point;
 pub use run::{Outcome, Run, Services, Stop};
 pub use settle::settle;

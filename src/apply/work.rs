@@ -289,10 +289,17 @@ pub(crate) async fn run_calls(
         return;
     }
     let mut request = task.read_back();
-    if let dmp_plan::ReadKind::Object { object_id, .. } = &mut request.kind {
+    if let dmp_plan::ReadKind::Object {
+        object_id, purpose, ..
+    } = &mut request.kind
+    {
         *object_id = cx.id.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if result.is_err() && task.verb == dmp_sdk::Verb::Create {
+            // The call may have made it all the same: it is looked for by its mark.
+            *purpose = dmp_sdk::Purpose::Settle;
+        }
     }
-    let finding = first_finding(reader.read(vec![request]).await);
+    let finding = only_candidate(first_finding(reader.read(vec![request]).await));
     let _ = to
         .send(Message::Ended {
             op,
@@ -301,6 +308,21 @@ pub(crate) async fn run_calls(
             is_settled: true,
         })
         .await;
+}
+
+/// The one object that a failed create has left. With several the intent stays open, and the next run says so.
+fn only_candidate(finding: Finding) -> Finding {
+    let Finding::Candidates(mut candidates) = finding else {
+        return finding;
+    };
+    match (candidates.pop(), candidates.is_empty()) {
+        (None, _) => Finding::Absent,
+        (Some(one), true) => match one.half_made {
+            Some(why) => Finding::HalfMade(one.object, why),
+            None => Finding::Found(one.object),
+        },
+        (Some(_), false) => Finding::Unreachable("several objects carry the same mark".into()),
+    }
 }
 
 /// Reads back what a work made.

@@ -1,1 +1,119 @@
-//! Not begun.
+//! The command line: arguments, one file per verb, exit codes.
+//!
+//! | part | what it does |
+//! | --- | --- |
+//! | `arguments` | what can be said on the command line |
+//! | `stack` | a stack opened: configuration, variables, state |
+//! | `run` | a run: lock, events, settling, planning |
+//! | `plan_file` | a plan that is kept for later |
+//! | `commands` | one verb each |
+
+mod arguments;
+mod commands;
+mod exit;
+mod plan_file;
+mod requirement;
+mod run;
+mod stack;
+mod variables;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+use dmp_report::Style;
+
+pub use dmp_plan::Registry;
+pub use exit::Exit;
+
+/// Runs dmp with the arguments of the process.
+#[must_use]
+pub fn run(registry: Registry) -> ExitCode {
+    let arguments = arguments::Arguments::parse_from(with_long_flags(std::env::args_os()));
+    start_logging();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let Ok(runtime) = runtime else {
+        return Exit::Bug.into();
+    };
+    let context = Context {
+        registry: Arc::new(registry),
+        style: Style::of(
+            std::io::stdout().is_terminal(),
+            std::env::var("NO_COLOR").ok().as_deref(),
+        ),
+        error_style: Style::of(
+            std::io::stderr().is_terminal(),
+            std::env::var("NO_COLOR").ok().as_deref(),
+        ),
+        is_terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+        is_live: std::io::stderr().is_terminal(),
+    };
+    let exit = runtime.block_on(commands::dispatch(&context, arguments));
+    // Workers that still wait for something outside must not hold the process.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// What all commands share.
+pub(crate) struct Context {
+    pub registry: Arc<Registry>,
+    pub style: Style,
+    pub error_style: Style,
+    /// Whether a person can be asked.
+    pub is_terminal: bool,
+    /// Whether what is under way may be redrawn.
+    pub is_live: bool,
+}
+
+/// Terraform's hands type `-var`, `-json`, `-out=…`: one dash before a long flag is taken for two.
+fn with_long_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut is_after_dashes = false;
+    let lengthen = |argument: OsString| {
+        let Some(text) = argument.to_str() else {
+            return argument;
+        };
+        is_after_dashes = is_after_dashes || text == "--";
+        let name = text
+            .strip_prefix('-')
+            .and_then(|rest| rest.split('=').next())
+            .unwrap_or_default();
+        let is_long = ONE_DASH.contains(&name);
+        if is_long && !is_after_dashes {
+            format!("-{text}").into()
+        } else {
+            argument
+        }
+    };
+    arguments.map(lengthen).collect()
+}
+
+/// Flags that Terraform's commands have, as they are typed there.
+const ONE_DASH: [&str; 9] = [
+    "var",
+    "var-file",
+    "json",
+    "out",
+    "chdir",
+    "raw",
+    "auto-approve",
+    "detailed-exitcode",
+    "destroy",
+];
+
+/// Diagnostics for developers, asked for by `DMP_LOG`; never a value of the configuration.
+fn start_logging() {
+    let Ok(filter) = std::env::var("DMP_LOG") else {
+        return;
+    };
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    // A second subscriber in one process is no reason to stop.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dmp_graph::{ConfigGraph, ConfigPath};
-use dmp_lang::config::{Configuration, Module, ProviderKey, ResourceBlock};
+use dmp_lang::config::{Configuration, Module, ProviderKey, Repetition, ResourceBlock};
 use dmp_lang::reference::{Reference, ResourceKey, Target};
 use dmp_lang::{Decoded, DiskFiles, Expr, decode, evaluate};
 use dmp_sdk::{
-    Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, Strictness, Type,
-    Value, convert,
+    Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, Span, Strictness,
+    Type, Value, convert,
 };
 
 use crate::registry::Registry;
@@ -42,6 +42,7 @@ pub struct World {
     calls: HashMap<(ModulePath, Arc<str>), Expansion>,
     blocks: HashMap<BlockAddress, Block>,
     memo: RefCell<Memo>,
+    repetitions: RefCell<HashMap<usize, Repeated>>,
     files: HashMap<Arc<str>, DiskFiles>,
 }
 
@@ -55,6 +56,9 @@ pub struct Surroundings {
     /// The stack's name: that of its folder.
     pub name: String,
 }
+
+/// A repetition that was evaluated again: when, where it stands, and what it gave.
+type Repeated = (u64, ((ModulePath, Span), Expansion));
 
 /// A block's instances and their values.
 struct Block {
@@ -98,6 +102,7 @@ impl World {
             calls: HashMap::new(),
             blocks: HashMap::new(),
             memo: RefCell::default(),
+            repetitions: RefCell::default(),
         }
     }
 
@@ -276,8 +281,45 @@ impl World {
     /// Where an instance's expressions stand.
     #[must_use]
     pub fn place_of(&self, address: &Address) -> Place {
-        let expansion = self.expansion(&(address.module.clone(), block_key(address)));
-        Place::in_module(&address.module).of_member(expansion, address.key.as_ref())
+        let key = block_key(address);
+        let expansion = self.expansion(&(address.module.clone(), key.clone()));
+        let repetition = self
+            .block(&address.module, &key)
+            .and_then(|block| block.repetition.as_ref());
+        self.member_place(&address.module, repetition, expansion, address.key.as_ref())
+    }
+
+    /// Where the expressions of one member of a repetition stand. What a member's value waited for may be known by now.
+    fn member_place(
+        &self,
+        module: &ModulePath,
+        repetition: Option<&Repetition>,
+        expansion: Option<&Expansion>,
+        key: Option<&Key>,
+    ) -> Place {
+        let place = Place::in_module(module);
+        let is_stale = expansion.is_some_and(|expansion| expansion.waits_for(key));
+        if !is_stale {
+            return place.of_member(expansion, key);
+        }
+        let again = self.repeated(module, repetition);
+        place.of_member(again.as_ref().or(expansion), key)
+    }
+
+    /// Evaluates a repetition again, once for each state of knowledge.
+    fn repeated(&self, module: &ModulePath, repetition: Option<&Repetition>) -> Option<Expansion> {
+        let at = (module.clone(), repetition?.expr().span.clone());
+        let generation = self.memo.borrow().generation;
+        if let Some((known_at, expansion)) = self.repetitions.borrow().get(&at.1.start)
+            && *known_at == generation
+            && expansion.0 == at
+        {
+            return Some(expansion.1.clone());
+        }
+        let again = self.expand(repetition, &Place::in_module(module)).ok()?;
+        let entry = (generation, (at.clone(), again.clone()));
+        self.repetitions.borrow_mut().insert(at.1.start, entry);
+        Some(again)
     }
 
     /// The value of a block with all its instances, each marked with its origin.
@@ -434,7 +476,8 @@ impl World {
                 .marked(&marks));
         };
         let expansion = self.call(&parent, call_name);
-        let place = Place::in_module(&parent).of_member(expansion, call_key.as_ref());
+        let repetition = call.and_then(|call| call.repetition.as_ref());
+        let place = self.member_place(&parent, repetition, expansion, call_key.as_ref());
         let value = self.evaluate(&input.expr, &place)?;
         let value = match (&declared.default, declared.nullable) {
             (Some(default), false) if value.is_null() => default.clone().marked(value.marks()),

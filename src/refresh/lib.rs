@@ -3,8 +3,10 @@
 //! Only here are objects read. Wishes of all resources are merged: equal queries are asked once, all scripts of a
 //! machine go in one exchange.
 
+mod planning;
 mod reader;
 mod recorded;
 
+pub use planning::{Planning, plan};
 pub use reader::Reader;
 pub use recorded::{Recorded, provider_of_record, refresh};

@@ -1,1 +1,18 @@
-//! Not begun.
+//! The only code that prints. Readers of the event stream (terminal, `--json`, run log), and the plan and diagnostics
+//! for people and for machines.
+
+mod diagnostic;
+mod json;
+mod plan;
+mod progress;
+mod style;
+mod timeline;
+mod value;
+
+pub use diagnostic::{render as render_diagnostic, to_json as diagnostic_json};
+pub use json::{JsonLines, RunLog, plan_json};
+pub use plan::{render as render_plan, summary};
+pub use progress::Terminal;
+pub use style::Style;
+pub use timeline::Timeline;
+pub use value::{render as render_value, render_attributes};

@@ -6,6 +6,7 @@
 
 pub mod backends;
 pub mod commit;
+pub mod id;
 pub mod intent;
 pub mod keys;
 pub mod lock;
@@ -15,8 +16,9 @@ pub mod store;
 
 pub use backends::{Backend, local::Local};
 pub use commit::{Commit, Hash, Serial};
+pub use id::mint_id;
 pub use intent::{Intent, RunningBatch};
 pub use keys::Keys;
-pub use lock::{Lock, LockError};
+pub use lock::{Holder, Lock, LockError};
 pub use record::{Dependency, EdgeKind, Hosting, Instance, Output, ProviderRecord, Record, Status};
-pub use store::{Snapshot, StateError, Store};
+pub use store::{Outside, Snapshot, StateError, Store};

@@ -1,1 +1,67 @@
-//! Not begun.
+//! The provider `host`: what is inside an operating system that SSH reaches, whoever made the machine.
+//!
+//! | folder | what |
+//! | --- | --- |
+//! | `resources` | one resource type per file: schema, reading, plan, steps |
+//! | `facts` | one command each: its script, its parser, a typed result |
+//! | `on_host` | what all of them share: the `host` argument, the machine behind it |
+//! | `kept` | what stood on the machine before dmp, kept there to be put back |
+//!
+//! Everything is read by small scripts, which the engine merges into one exchange per machine, and written by steps
+//! as data. Values never become shell text: they travel as variables and standard input.
+
+mod facts;
+mod kept;
+mod on_host;
+mod resources;
+
+use std::sync::Arc;
+
+use dmp_sdk::{Configured, Diagnostic, Machines, OnMachines, Provider, Resource, Schema, Value};
+
+/// The provider.
+#[derive(Debug)]
+pub struct HostProvider {
+    schema: Schema,
+}
+
+impl HostProvider {
+    /// The provider, with its schema.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            schema: Schema::new(
+                "host",
+                "Operating systems reached over SSH. It needs no configuration: each resource names its machine.",
+            ),
+        }
+    }
+}
+
+impl Default for HostProvider {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Provider for HostProvider {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        resources::all()
+    }
+
+    fn configure(
+        &self,
+        _config: &Value,
+        _machines: Arc<dyn Machines>,
+    ) -> Result<Arc<dyn Configured>, Diagnostic> {
+        Ok(Arc::new(OnMachines))
+    }
+}

@@ -11,6 +11,8 @@ pub mod number;
 pub mod resource;
 pub mod schema;
 pub mod script;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod types;
 pub mod value;
 
@@ -25,6 +27,7 @@ pub use number::Number;
 pub use resource::{
     Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, Fetch, FetchFailure, Job,
     Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading, Resource, Verb, Work,
+    configured,
 };
 pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
 pub use script::{Output, Script};

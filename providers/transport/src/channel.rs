@@ -1,14 +1,17 @@
 //! One command on a machine: a program goes in over standard input, its output comes back in pieces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dmp_sdk::{Machine, Unreachable};
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 use crate::connect::Connection;
+use crate::retry::Pace;
 
 /// What the far side runs: it reads the whole program before the first line of it takes effect. The program itself
 /// is never an argument, so nobody on the machine sees it in the list of processes.
@@ -18,11 +21,12 @@ pub(crate) const LOADER: &str = "eval \"$(cat)\"";
 pub(crate) struct Running {
     /// Held, so that the connection stays as long as the command does.
     _connection: Arc<Connection>,
-    output: ChannelReadHalf,
+    output: Option<ChannelReadHalf>,
     input: Option<Arc<ChannelWriteHalf<Msg>>>,
     feeding: JoinHandle<()>,
     permit: Option<OwnedSemaphorePermit>,
-    is_over: bool,
+    may_be_killed: bool,
+    has_said_all: bool,
 }
 
 /// What a running command says.
@@ -51,13 +55,7 @@ impl Running {
             .acquire_owned()
             .await
             .map_err(|_| lost(russh::Error::Disconnect))?;
-        let channel = connection.session().await.map_err(|error| match error {
-            russh::Error::ChannelOpenFailure(why) => Unreachable::NoCommands {
-                machine: machine.key(),
-                why: format!("the SSH server opens no session: {}", why.description()),
-            },
-            error => lost(error),
-        })?;
+        let channel = open(connection, machine).await?;
         channel.exec(true, command(machine)).await.map_err(lost)?;
         let (output, input) = channel.split();
         let input = Arc::new(input);
@@ -72,18 +70,30 @@ impl Running {
         });
         Ok(Self {
             _connection: Arc::clone(connection),
-            output,
+            output: Some(output),
             input: Some(input),
             feeding,
             permit: Some(permit),
-            is_over: false,
+            may_be_killed: false,
+            has_said_all: false,
         })
+    }
+
+    /// Says that nothing is lost if the command is killed together with this value.
+    pub(crate) fn killed_on_drop(mut self) -> Self {
+        self.may_be_killed = true;
+        self
+    }
+
+    /// Says that the command has said all that it will say, and ends on its own.
+    pub(crate) fn has_said_all(&mut self) {
+        self.has_said_all = true;
     }
 
     /// The next thing it says; `None` when the channel has ended.
     pub(crate) async fn next(&mut self) -> Option<Said> {
         loop {
-            match self.output.wait().await {
+            match self.output.as_mut()?.wait().await {
                 Some(ChannelMsg::Data { data }) => return Some(Said::Out(data.to_vec())),
                 Some(ChannelMsg::ExtendedData { data, .. }) => {
                     return Some(Said::Err(data.to_vec()));
@@ -94,7 +104,7 @@ impl Running {
                 Some(ChannelMsg::ExitSignal { .. }) => return Some(Said::Status(255)),
                 // The status comes after the end of the data.
                 Some(ChannelMsg::Close) | None => {
-                    self.is_over = true;
+                    self.output = None;
                     return None;
                 }
                 Some(_) => {}
@@ -110,15 +120,56 @@ impl Drop for Running {
         else {
             return;
         };
-        let permit = self.permit.take();
-        let is_over = self.is_over;
+        let (permit, output) = (self.permit.take(), self.output.take());
+        let Some(mut output) = output else { return };
+        let (may_be_killed, has_said_all) = (self.may_be_killed, self.has_said_all);
         runtime.spawn(async move {
-            if !is_over {
+            if may_be_killed && !has_said_all {
                 let _ = input.signal(Sig::TERM).await;
             }
-            let _ = input.close().await;
+            // The server counts a session until its command has ended; only then there is room for another. A close
+            // of ours would make russh forget the channel before the server has closed it.
+            let closed = async { while output.wait().await.is_some() {} };
+            let patience = if has_said_all { CLOSING } else { ABORTING };
+            if timeout(patience, closed).await.is_err() {
+                let _ = input.close().await;
+            }
             drop(permit);
         });
+    }
+}
+
+/// Opens a session channel. OpenSSH counts a session for a moment after it was closed, so a refusal may mean nothing.
+async fn open(
+    connection: &Connection,
+    machine: &Machine,
+) -> Result<russh::Channel<Msg>, Unreachable> {
+    let mut pace = Pace::new(Duration::from_millis(10), Duration::from_millis(400));
+    let mut refused = 0;
+    loop {
+        match connection.session().await {
+            Ok(channel) => {
+                connection.serves();
+                return Ok(channel);
+            }
+            Err(russh::Error::ChannelOpenFailure(why)) if !connection.has_served() => {
+                return Err(Unreachable::NoCommands {
+                    machine: machine.key(),
+                    why: format!("the SSH server opens no session: {}", why.description()),
+                });
+            }
+            Err(russh::Error::ChannelOpenFailure(_)) if refused < REFUSALS => {
+                refused += 1;
+                sleep(pace.pause()).await;
+            }
+            // Commands that hang keep their sessions: another connection has room.
+            Err(error) => {
+                return Err(Unreachable::Lost {
+                    machine: machine.key(),
+                    why: error.to_string(),
+                });
+            }
+        }
     }
 }
 
@@ -169,6 +220,15 @@ pub(crate) fn tail(bytes: &[u8]) -> String {
     let from = bytes.len().saturating_sub(STDERR_TAIL);
     String::from_utf8_lossy(&bytes[from..]).into_owned()
 }
+
+/// How often a session is asked for on a connection that had some.
+const REFUSALS: u32 = 8;
+
+/// How long a command may take to end after its last word.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// How long one that nobody listens to any more may take.
+const ABORTING: Duration = Duration::from_secs(1);
 
 /// How much of standard error is kept.
 pub(crate) const STDERR_TAIL: usize = 4096;

@@ -1,5 +1,6 @@
 //! One SSH connection: reaching the port (or a channel through a bastion), the handshake, the login.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ pub(crate) struct Connection {
     pub(crate) host_key: String,
     /// OpenSSH allows ten sessions on a connection; two are left for others.
     pub(crate) channels: Arc<Semaphore>,
+    served: AtomicBool,
     /// What carries this connection; held so that it stays open.
     through: Option<Arc<Connection>>,
 }
@@ -67,6 +69,7 @@ impl Connection {
             machine: machine.key(),
             host_key: seen.key,
             channels: Arc::new(Semaphore::new(CHANNELS)),
+            served: AtomicBool::new(false),
             through,
         }))
     }
@@ -74,6 +77,16 @@ impl Connection {
     /// Whether it can't be used any more.
     pub(crate) fn is_closed(&self) -> bool {
         self.handle.is_closed() || self.through.as_ref().is_some_and(|below| below.is_closed())
+    }
+
+    /// Whether a session was opened on it before.
+    pub(crate) fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a session was opened on it.
+    pub(crate) fn serves(&self) {
+        self.served.store(true, Ordering::Relaxed);
     }
 
     /// Opens a session channel.

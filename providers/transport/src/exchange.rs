@@ -41,7 +41,9 @@ pub(crate) async fn read(
     scripts: &[Script],
 ) -> Result<Vec<Output>, Unreachable> {
     let boundary = boundary();
-    let mut running = Running::start(connection, machine, program(scripts, &boundary)).await?;
+    let mut running = Running::start(connection, machine, program(scripts, &boundary))
+        .await?
+        .killed_on_drop();
     let mut stdout = Parts::new(format!("\n{boundary} "), scripts.len() + 1);
     let mut stderr = Parts::new(format!("\n{boundary}"), scripts.len() + 1);
     let mut status = None;
@@ -59,6 +61,7 @@ pub(crate) async fn read(
             });
         }
     }
+    running.has_said_all();
     if !stdout.is_complete() {
         return Err(match status {
             Some(_) => no_commands(machine, status, &stderr.bytes),

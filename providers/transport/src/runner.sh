@@ -55,18 +55,25 @@ bounded() {
 	rm -f "$spool/late"
 	$leader sh "$2" <"$3" >>"$4" 2>"$5" 9>&- &
 	pid=$!
-	if dmp_start_of "$pid"; then echo "$id $pid $dmp_start $dmp_boot" >"$run/@step"; fi
+	step_start=
+	if dmp_start_of "$pid"; then
+		step_start=$dmp_start
+		echo "$id $pid $step_start $dmp_boot" >"$run/@step"
+	fi
 	{
 		nap=
 		trap 'kill "$nap"; exit 0' TERM
 		sleep "$1" &
 		nap=$!
 		wait "$nap"
+		# Without its runner nobody calls the guard off; the number may then be another process's.
+		dmp_alive "$pid" "$step_start" "$dmp_boot" || exit 0
 		: >"$spool/late"
 		end_group TERM
 		sleep 10 &
 		nap=$!
 		wait "$nap"
+		dmp_alive "$pid" "$step_start" "$dmp_boot" || exit 0
 		end_group KILL
 	} </dev/null >/dev/null 2>&1 9>&- &
 	guard=$!

@@ -128,6 +128,7 @@ impl Session<'_> {
             while let Some(frame) = decoder.next().map_err(|why| self.no_commands(why))? {
                 has_begun = true;
                 if let Some(followed) = self.take(frame, &errors).await? {
+                    running.has_said_all();
                     return Ok(followed);
                 }
             }

@@ -158,6 +158,7 @@ impl Machines for Ssh {
                 }
                 while let Ok(Some(frame)) = decoder.next() {
                     if frame == Frame::Word("done".into()) {
+                        running.has_said_all();
                         return Ok(());
                     }
                 }

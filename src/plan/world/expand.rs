@@ -52,6 +52,17 @@ impl Expansion {
         &self.marks
     }
 
+    /// Whether the value of a member was not known when the repetition was evaluated.
+    #[must_use]
+    pub fn waits_for(&self, key: Option<&Key>) -> bool {
+        match (&self.instances, key) {
+            (Instances::Each(members), Some(Key::Name(name))) => members
+                .get(name)
+                .is_some_and(|value| !value.is_wholly_known()),
+            _ => false,
+        }
+    }
+
     /// The keys of all instances; none while it is decided later.
     #[must_use]
     pub fn keys(&self) -> Vec<Option<Key>> {

@@ -38,6 +38,14 @@ impl Local {
         })
     }
 
+    /// An empty state that is in no file, for a plan before there is any.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn in_memory() -> Result<Self, BackendError> {
+        Self::open(Path::new(":memory:"))
+    }
+
     fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, BackendError> {
         result.map_err(|error| storage("read", &self.path, &error))
     }

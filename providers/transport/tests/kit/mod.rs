@@ -167,7 +167,7 @@ fn config(dir: &Path, port: u16) -> String {
         "Port {port}\nListenAddress 127.0.0.1\nHostKey {dir}/host_key\nAuthorizedKeysFile {dir}/authorized\n\
          StrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin yes\nPasswordAuthentication no\n\
          KbdInteractiveAuthentication no\nAllowTcpForwarding yes\nMaxStartups 100\n\
-         SetEnv DMP_RUN_DIR={dir}/run DMP_STATE_DIR={dir}/state\n"
+         SetEnv HOME={dir} DMP_RUN_DIR={dir}/run DMP_STATE_DIR={dir}/state\n"
     )
 }
 

@@ -1,0 +1,59 @@
+//! What a stack needs beside clouds and machines. For now `data "core_http"`: what a web service answers, mostly for
+//! `check` blocks, which look at a stack from outside.
+
+mod http;
+
+use std::sync::Arc;
+
+use dmp_sdk::{Configured, DataSource, Diagnostic, Machines, Provider, Resource, Schema, Value};
+
+/// The provider `core`.
+#[derive(Debug)]
+pub struct CoreProvider {
+    schema: Schema,
+}
+
+impl CoreProvider {
+    /// The provider, with its schema.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            schema: Schema::new(
+                "core",
+                "What a stack needs beside clouds and machines. It needs no configuration.",
+            ),
+        }
+    }
+}
+
+impl Default for CoreProvider {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Provider for CoreProvider {
+    fn name(&self) -> &str {
+        "core"
+    }
+
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn resources(&self) -> Vec<Arc<dyn Resource>> {
+        Vec::new()
+    }
+
+    fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
+        vec![Arc::new(http::HttpSource::new())]
+    }
+
+    fn configure(
+        &self,
+        _config: &Value,
+        _machines: Arc<dyn Machines>,
+    ) -> Result<Arc<dyn Configured>, Diagnostic> {
+        Ok(Arc::new(http::Web))
+    }
+}

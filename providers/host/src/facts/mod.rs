@@ -1,0 +1,9 @@
+//! What is read on machines: each file is one command, its parser, and a typed result.
+
+pub(crate) mod apt;
+pub(crate) mod deb822;
+pub(crate) mod file;
+pub(crate) mod machine;
+pub(crate) mod module;
+pub(crate) mod sysctl;
+pub(crate) mod unit;

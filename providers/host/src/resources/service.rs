@@ -1,0 +1,425 @@
+//! `host_service`: a systemd unit: whether it runs, starts at boot, is masked, and, if given, its unit file.
+//!
+//! `restart_on` takes what the service has read when it started (contents of its files, a package's version): when
+//! that changes the service is restarted, and the plan says so.
+
+use dmp_sdk::{
+    Answers, Attribute, Change, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
+};
+
+use crate::facts::unit;
+use crate::kept::{keeping, with_kept};
+use crate::on_host::{
+    fetch, flag, host_attribute, known_machine, optional_text, plan_host, text, unreadable, wrong,
+};
+
+/// The resource type.
+pub(crate) struct HostService {
+    schema: Schema,
+}
+
+impl HostService {
+    pub(crate) fn new() -> Self {
+        let schema = Schema::new("host_service", "A systemd unit on a machine. What is not given stays as it is.")
+            .mark(MarkWay::NaturalKey(&["host", "name"]))
+            .on_delete("The unit runs, starts at boot and is masked as before dmp, and its unit file of before is put back; a unit that was not there is stopped, disabled and, if dmp wrote it, removed.")
+            .attribute("host", host_attribute())
+            .attribute("name", Attribute::required(Type::String, "The unit; without a suffix it is a service.").replaces().unique())
+            .attribute("enabled", Attribute::optional_computed(Type::Bool, "Whether it starts at boot."))
+            .attribute("running", Attribute::optional_computed(Type::Bool, "Whether it runs."))
+            .attribute("masked", Attribute::optional_computed(Type::Bool, "Whether nothing can start it."))
+            .attribute("unit", Attribute::optional(Type::String, "Content of its unit file, `/etc/systemd/system/NAME`."))
+            .attribute("restart_on", Attribute::optional(Type::Any, "Any values; when one changes a running service is restarted."));
+        Self { schema }
+    }
+}
+
+/// Whether a change of these attributes makes a running service restart.
+fn restarts(prior: &Value, wanted: &Value) -> bool {
+    flag(wanted, "running")
+        && flag(prior, "running")
+        && ["restart_on", "unit"]
+            .iter()
+            .any(|name| prior.get(name) != wanted.get(name))
+}
+
+impl Resource for HostService {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
+        fetch(known, &["name"], || {
+            unit::script(&unit::whole_name(&text(known.attributes, "name")))
+        })
+    }
+
+    fn parse(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Reading, Diagnostic> {
+        let output = answers.output(0)?;
+        if !output.is_success() {
+            return Err(unreadable("a service", output));
+        }
+        let found = unit::parse(&output.text());
+        let wanted = known.attributes;
+        if !found.is_known && found.file.is_none() {
+            return Ok(Reading::Absent);
+        }
+        // A unit that can't be enabled is taken to be as wanted.
+        let enabled = found.is_enabled.unwrap_or_else(|| flag(wanted, "enabled"));
+        let file = if wanted.get("unit").is_null() {
+            None
+        } else {
+            found.file
+        };
+        let attributes = wanted
+            .with("enabled", enabled.into())
+            .with("running", found.is_running.into())
+            .with("masked", found.is_masked.into())
+            .with("unit", file.into());
+        Ok(Reading::Found(Object {
+            attributes,
+            id: Some(unit::whole_name(&text(wanted, "name"))),
+        }))
+    }
+
+    fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
+        plan_host(change);
+        let name = text(&change.planned, "name");
+        if name.starts_with('-') || name.contains(['/', '\0', '\n']) {
+            return Err(wrong(
+                "name",
+                "not a unit's name",
+                format!("`{name}` has a character that units don't have"),
+            ));
+        }
+        let unit = unit::whole_name(&name);
+        if flag(&change.planned, "masked")
+            && (flag(change.config, "running") || flag(change.config, "enabled"))
+        {
+            return Err(wrong(
+                "masked",
+                "a masked unit can't run",
+                "`masked` excludes `running` and `enabled`",
+            ));
+        }
+        if let (None, Some(earlier)) = (change.prior, change.earlier) {
+            for name in ["enabled", "running", "masked"] {
+                if change.config.get(name).is_null() {
+                    change.set(name, earlier.get(name));
+                }
+            }
+        }
+        let before = change.prior.or(change.earlier);
+        let does_restart = before.is_some_and(|before| restarts(before, &change.planned));
+        let does_stop = before.is_some_and(|before| flag(before, "running"))
+            && change.planned.get("running").as_bool() == Some(false);
+        if does_restart {
+            change.effect(Effect::Restart { what: unit.clone() });
+        }
+        if does_stop {
+            change.effect(Effect::Downtime { what: unit });
+        }
+        Ok(())
+    }
+
+    fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {
+        if job.verb == Verb::Delete {
+            return remove(job);
+        }
+        let wanted = job.wanted()?;
+        let on = known_machine(wanted)?;
+        let unit = unit::whole_name(&text(wanted, "name"));
+        // The first time, what stands there was found just before; later, what was refreshed.
+        let before = if job.verb == Verb::Create {
+            job.earlier
+        } else {
+            job.prior
+        };
+        let differs = |name: &str| before.is_none_or(|before| before.get(name) != wanted.get(name));
+        let step = |title: String, script: &'static str| {
+            Step::new(title, &on, Script::new(script).var("unit", unit.clone()))
+        };
+        let mut steps = Vec::new();
+        if let Some(content) = optional_text(wanted, "unit")
+            && differs("unit")
+        {
+            let run = Script::new(WRITE_UNIT)
+                .var("unit", unit.clone())
+                .var(
+                    "keep",
+                    if job.verb == Verb::Create {
+                        "yes"
+                    } else {
+                        "no"
+                    },
+                )
+                .stdin(content.into_bytes());
+            steps.push(Step::new(
+                format!("write the unit {unit}"),
+                &on,
+                keeping(run, job.mark),
+            ));
+        } else if wanted.get("unit").is_null()
+            && job.prior.is_some_and(|prior| !prior.get("unit").is_null())
+        {
+            let run = Script::new(REMOVE_UNIT).var("unit", unit.clone());
+            steps.push(Step::new(
+                format!("remove the unit file of {unit}"),
+                &on,
+                keeping(run, job.mark),
+            ));
+        }
+        match wanted.get("masked").as_bool() {
+            Some(false) if differs("masked") => steps.push(step(
+                format!("unmask {unit}"),
+                "systemctl unmask -- \"$unit\"",
+            )),
+            _ => {}
+        }
+        match wanted.get("enabled").as_bool() {
+            Some(true) if differs("enabled") => steps.push(step(
+                format!("enable {unit}"),
+                "systemctl enable -- \"$unit\"",
+            )),
+            Some(false) if differs("enabled") => steps.push(step(
+                format!("disable {unit}"),
+                "systemctl disable -- \"$unit\"",
+            )),
+            _ => {}
+        }
+        let restart = || step(format!("restart {unit}"), "systemctl restart -- \"$unit\"");
+        match wanted.get("running").as_bool() {
+            Some(true) if before.is_some_and(|before| restarts(before, wanted)) => {
+                steps.push(restart());
+            }
+            // A package may have started it between the reading and now, with files of before.
+            Some(true) if job.verb == Verb::Create && !wanted.get("restart_on").is_null() => {
+                steps.push(restart());
+            }
+            Some(true) if differs("running") => steps.push(step(
+                format!("start {unit}"),
+                "systemctl start -- \"$unit\"",
+            )),
+            Some(false) if differs("running") => {
+                steps.push(step(format!("stop {unit}"), "systemctl stop -- \"$unit\""));
+            }
+            _ => {}
+        }
+        if wanted.get("masked").as_bool() == Some(true) && differs("masked") {
+            steps.push(step(format!("mask {unit}"), "systemctl mask -- \"$unit\""));
+        }
+        Ok(Work::Steps(steps))
+    }
+}
+
+fn remove(job: &Job<'_>) -> Result<Work, Diagnostic> {
+    let prior = job.prior()?;
+    let on = known_machine(prior)?;
+    let unit = unit::whole_name(&text(prior, "name"));
+    let earlier = job.earlier.filter(|earlier| !earlier.is_null());
+    let state = |name: &str| match earlier.map(|earlier| flag(earlier, name)) {
+        Some(true) => "yes",
+        _ => "no",
+    };
+    let title = match earlier {
+        Some(_) => format!("put {unit} back to its state of before"),
+        None => format!("stop and disable {unit}"),
+    };
+    let run = Script::new(PUT_BACK)
+        .var("unit", unit)
+        .var(
+            "own",
+            if prior.get("unit").is_null() {
+                "no"
+            } else {
+                "yes"
+            },
+        )
+        .var("enabled", state("enabled"))
+        .var("running", state("running"))
+        .var("masked", state("masked"));
+    Ok(Work::Steps(vec![Step::new(
+        title,
+        &on,
+        keeping(run, job.mark),
+    )]))
+}
+
+const WRITE_UNIT: &str = with_kept!(
+    r#"
+file=/etc/systemd/system/$unit
+if [ "$keep" = yes ]; then dmp_keep unit "$file"; fi
+if [ -L "$file" ]; then
+	# A masked unit is a link to /dev/null there.
+	[ "$(readlink -- "$file")" = /dev/null ] || { echo "$file is a symbolic link; it is left as it is" >&2; exit 1; }
+	rm -f -- "$file" || exit 1
+fi
+cat >"$file.dmp-new" && chmod 0644 "$file.dmp-new" || exit 1
+if command -v systemd-analyze >/dev/null 2>&1; then
+	mkdir -p "$kept" && cp -- "$file.dmp-new" "$kept/$unit" || exit 1
+	systemd-analyze verify "$kept/$unit" >&2 || echo "systemd finds fault with the unit" >&2
+	rm -f -- "$kept/$unit"
+fi
+mv -f -- "$file.dmp-new" "$file" && systemctl daemon-reload
+"#
+);
+
+const REMOVE_UNIT: &str = with_kept!(
+    r#"
+dmp_put_back unit "/etc/systemd/system/$unit"
+systemctl daemon-reload
+"#
+);
+
+const PUT_BACK: &str = with_kept!(
+    r#"
+known() { [ "$(systemctl show -p LoadState --value -- "$unit")" != not-found ]; }
+if known; then
+	if [ "$running" = no ]; then systemctl stop -- "$unit" || exit 1; fi
+	if [ "$enabled" = no ]; then systemctl disable -- "$unit" || exit 1; fi
+	if [ "$masked" = no ]; then systemctl unmask -- "$unit" || exit 1; fi
+fi
+if [ "$own" = yes ]; then
+	dmp_put_back unit "/etc/systemd/system/$unit"
+	systemctl daemon-reload || exit 1
+fi
+if known; then
+	if [ "$enabled" = yes ]; then systemctl enable -- "$unit" || exit 1; fi
+	if [ "$running" = yes ]; then systemctl restart -- "$unit" || exit 1; fi
+	if [ "$masked" = yes ]; then systemctl mask -- "$unit" || exit 1; fi
+fi
+dmp_done
+"#
+);
+
+#[cfg(test)]
+mod tests {
+    use dmp_sdk::{Address, Mark, Purpose};
+
+    use super::*;
+    use crate::on_host::tests::{a_machine, found, parse, plan, value};
+
+    fn config(given: &[(&str, Value)]) -> Value {
+        let all = [
+            &[("host", a_machine().to_value()), ("name", "nginx".into())],
+            given,
+        ]
+        .concat();
+        value(HostService::new().schema(), &all)
+    }
+
+    fn read(config: &Value, active: &str, enabled: &str, file: &str) -> Value {
+        let stdout =
+            format!("LoadState=loaded\nActiveState={active}\nUnitFileState={enabled}\n---\n{file}");
+        found(
+            parse(
+                &HostService::new(),
+                config,
+                Purpose::Refresh,
+                stdout.as_bytes(),
+            )
+            .expect("parses"),
+        )
+    }
+
+    fn titles(
+        verb: Verb,
+        prior: Option<&Value>,
+        wanted: Option<&Value>,
+        earlier: Option<&Value>,
+    ) -> Vec<String> {
+        let (mark, address, chosen) = (
+            Mark {
+                lineage: "l".into(),
+                instance: "i".into(),
+            },
+            Address::managed("host_service", "x"),
+            Value::null(),
+        );
+        let job = Job {
+            verb,
+            address: &address,
+            mark: &mark,
+            id: None,
+            prior,
+            wanted,
+            chosen: &chosen,
+            earlier,
+            is_dead: false,
+            has_successor: false,
+        };
+        match HostService::new().work(&job).expect("steps") {
+            Work::Steps(steps) => steps.into_iter().map(|step| step.title).collect(),
+            Work::Calls => panic!(),
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_done_and_what_is_not_given_stays() {
+        let config = config(&[("enabled", true.into()), ("running", true.into())]);
+        let whole = read(&config, "active", "enabled", "none\n");
+        assert_eq!(
+            plan(&HostService::new(), &config, Some(&whole), None)
+                .expect("plans")
+                .value,
+            whole
+        );
+        let stopped = read(&config, "failed", "enabled", "none\n");
+        let planned = plan(&HostService::new(), &config, Some(&stopped), None)
+            .expect("plans")
+            .value;
+        assert_eq!(
+            titles(Verb::Update, Some(&stopped), Some(&planned), None),
+            ["start nginx.service"]
+        );
+    }
+
+    #[test]
+    fn a_changed_value_restarts_and_the_plan_says_so() {
+        let config = config(&[("running", true.into()), ("restart_on", "sha-2".into())]);
+        let prior = read(&config, "active", "enabled", "none\n").with("restart_on", "sha-1".into());
+        let planned = plan(&HostService::new(), &config, Some(&prior), None).expect("plans");
+        assert_eq!(planned.effects, ["restarts nginx.service"]);
+        assert_eq!(
+            titles(Verb::Update, Some(&prior), Some(&planned.value), None),
+            ["restart nginx.service"]
+        );
+    }
+
+    #[test]
+    fn a_new_unit_is_written_before_it_is_enabled_and_started() {
+        let config = config(&[
+            ("unit", "[Service]\n".into()),
+            ("enabled", true.into()),
+            ("running", true.into()),
+        ]);
+        let null = Value::null();
+        assert_eq!(
+            titles(Verb::Create, None, Some(&config), Some(&null)),
+            [
+                "write the unit nginx.service",
+                "enable nginx.service",
+                "start nginx.service"
+            ]
+        );
+        let prior = read(&config, "active", "enabled", "file\n[Service]\nOld=1\n");
+        assert_eq!(
+            titles(
+                Verb::Update,
+                Some(&prior),
+                Some(&config.with("masked", false.into())),
+                None
+            ),
+            ["write the unit nginx.service", "restart nginx.service"]
+        );
+        assert_eq!(
+            titles(Verb::Delete, Some(&prior), None, Some(&null)),
+            ["stop and disable nginx.service"]
+        );
+        assert_eq!(
+            titles(Verb::Delete, Some(&prior), None, Some(&prior)),
+            ["put nginx.service back to its state of before"]
+        );
+    }
+}

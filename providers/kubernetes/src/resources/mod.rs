@@ -1,0 +1,4 @@
+//! One file per resource type.
+
+pub(crate) mod manifest;
+mod wait;

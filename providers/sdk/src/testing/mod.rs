@@ -1,0 +1,12 @@
+//! A provider for tests, complete and small: its "cloud" is a file outside the process, so it outlives a kill.
+//!
+//! `test_thing` is made through calls and carries its mark in a field, as a virtual machine does; `test_entry` stands at
+//! a natural key, as a file does. Faults are asked for in the cloud's file.
+
+mod cloud;
+mod entry;
+mod provider;
+mod thing;
+
+pub use cloud::{Cloud, Entry, Faults, State, Thing};
+pub use provider::TestProvider;

@@ -1,0 +1,147 @@
+//! Checks, when everything is applied: their data is read from outside, and their conditions must hold.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dmp_events::{BusyWith, Event};
+use dmp_lang::config::Check;
+use dmp_plan::world::{Expansion, Place, instance_address};
+use dmp_plan::{Finding, ProviderState, ReadKind, ReadRequest, World, provider_address};
+use dmp_sdk::{Diagnostic, ModulePath};
+
+use crate::run::Services;
+
+/// Looks at every check. A check that does not hold is a warning: what is applied is applied.
+pub async fn check(
+    services: &Services,
+    world: &mut World,
+    providers: &BTreeMap<String, ProviderState>,
+) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for (module, check) in all_checks(world) {
+        let mut problems = Vec::new();
+        if let Some(data) = &check.data {
+            problems.extend(
+                read(services, world, providers, &module, &check, data)
+                    .await
+                    .err(),
+            );
+        }
+        if problems.is_empty() {
+            let place = Place::in_module(&module);
+            problems =
+                world.failed_conditions(&check.asserts, &place, "check", "a check does not hold");
+        }
+        let name = check.name.text.to_string();
+        let message = problems.first().map(ToString::to_string);
+        services.events.emit(Event::Checked {
+            name,
+            holds: problems.is_empty(),
+            message,
+        });
+        warnings.extend(problems.into_iter().map(|mut problem| {
+            problem.severity = dmp_sdk::Severity::Warning;
+            problem
+        }));
+    }
+    warnings
+}
+
+fn all_checks(world: &World) -> Vec<(ModulePath, Check)> {
+    let nodes = world.graph.nodes.iter().filter_map(|node| match node {
+        dmp_graph::Node::Check(path, name) => Some((path.clone(), Arc::clone(name))),
+        _ => None,
+    });
+    nodes
+        .flat_map(|(path, name)| {
+            let instances = world.module_instances(&path).into_iter();
+            instances
+                .map(move |module| (module, Arc::clone(&name)))
+                .collect::<Vec<_>>()
+        })
+        .filter_map(|(module, name)| {
+            let check = world.module(&module)?.checks.get(&name)?.clone();
+            Some((module, check))
+        })
+        .collect()
+}
+
+/// Reads the data source that belongs to a check.
+async fn read(
+    services: &Services,
+    world: &mut World,
+    providers: &BTreeMap<String, ProviderState>,
+    module: &ModulePath,
+    check: &Check,
+    data: &dmp_lang::config::ResourceBlock,
+) -> Result<(), Diagnostic> {
+    let address = instance_address(module, &data.key, None);
+    world.set_expansion((module.clone(), data.key.clone()), Expansion::single());
+    let missing = || {
+        Diagnostic::bug(format!(
+            "`{address}` of check `{}` can't be read",
+            check.name.text
+        ))
+    };
+    let decoded = world.decode(&address).ok_or_else(missing)?;
+    if let Some(wrong) = decoded.diagnostics.into_iter().find(Diagnostic::is_error) {
+        return Err(wrong);
+    }
+    let source = world
+        .registry
+        .data_source(&address.resource_type)
+        .cloned()
+        .ok_or_else(missing)?;
+    let path = dmp_plan::world::config_path(module);
+    let (owner, key) = world
+        .graph
+        .provider_of(&world.configuration, &path, data)
+        .ok_or_else(missing)?;
+    let provider_address = provider_address(&ModulePath(module.0[..owner.0.len()].to_vec()), &key);
+    let known = providers
+        .get(&provider_address)
+        .and_then(|state| state.configured.clone());
+    let provider = match known {
+        Some(provider) => provider,
+        None => {
+            let decoded = world
+                .decode_provider(&ModulePath::root(), &key)
+                .ok_or_else(missing)?;
+            let schema = world
+                .registry
+                .provider(&key.name)
+                .ok_or_else(missing)?
+                .schema()
+                .clone();
+            (services.configure)(
+                &key.name,
+                &dmp_plan::instance::conform(&schema, &decoded.value),
+            )?
+        }
+    };
+    let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
+    let schema = source.schema().clone();
+    let request = ReadRequest {
+        address: address.clone(),
+        kind: ReadKind::Data { source, config },
+        provider,
+        provider_address,
+    };
+    let from = services.elapsed();
+    let findings = services.reader.read(vec![request]).await;
+    services.busy(Some(schema.layer), BusyWith::Wait, from);
+    match findings.into_iter().next().map(|(_, finding)| finding) {
+        Some(Finding::Data(value)) => {
+            world.set_instance(&address, &dmp_plan::instance::conform(&schema, &value));
+            Ok(())
+        }
+        Some(Finding::Failed(diagnostic)) => Err(diagnostic.address(&address)),
+        Some(Finding::Unreachable(why)) => Err(Diagnostic::remote(
+            "unreachable",
+            "cannot read what a check looks at",
+        )
+        .address(&address)
+        .cause(why)),
+        _ => Err(missing()),
+    }
+}

@@ -1,0 +1,169 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Provisions a stack through every layer, from networks and machines to the platform on top.
+#[derive(Debug, Parser)]
+#[command(name = "dmp", disable_version_flag = true, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// The stack's folder, instead of the current one.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub chdir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check the configuration without looking at anything outside.
+    Validate(Machine),
+    /// Show what would be done.
+    Plan(Plan),
+    /// Do it, after asking.
+    Apply(Apply),
+    /// Remove everything that the stack made, after asking.
+    Destroy(Apply),
+    /// Read everything that is recorded, and record it as it is.
+    Refresh(Refresh),
+    /// Show the state, or a saved plan.
+    Show(Show),
+    /// Show the stack's outputs.
+    Output(Output),
+    /// Look into the state.
+    #[command(subcommand)]
+    State(State),
+    /// Open a shell on a machine of the stack, or run a command there.
+    Ssh(Ssh),
+    /// Print the graph of the configuration in the DOT language.
+    Graph,
+    /// Evaluate an expression with the values of the state.
+    Console(Console),
+    /// Print dmp's version.
+    Version(Machine),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Machine {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Variables {
+    /// Set an input variable.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub var: Vec<String>,
+    /// Set input variables from a file.
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub var_file: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Keep the plan in a file, to be applied later.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Plan to remove everything.
+    #[arg(long)]
+    pub destroy: bool,
+    /// End with 2 if there is something to do.
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Print how many logins and exchanges it took.
+    #[arg(long)]
+    pub counts: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// A plan that was kept by `dmp plan --out`.
+    pub plan: Option<PathBuf>,
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Do not ask. Never approves a delete or a replacement that shows only while applying.
+    #[arg(long, alias = "auto-approve")]
+    pub yes: bool,
+    /// Print events as lines of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Calls of APIs that may be under way at once.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub parallelism: usize,
+    /// Print where the time went, by layer.
+    #[arg(long)]
+    pub timeline: bool,
+    /// Print a line for each step.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Refresh {
+    #[command(flatten)]
+    pub variables: Variables,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A plan that was kept by `dmp plan --out`.
+    pub plan: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// Only this one; a secret is shown when it is asked for by name.
+    pub name: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the text itself, without quotes.
+    #[arg(long, requires = "name")]
+    pub raw: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum State {
+    /// List the addresses of all instances.
+    List,
+    /// Show one instance.
+    Show {
+        /// Its address.
+        address: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the whole state as JSON; secrets stay sealed.
+    Export,
+    /// Check that the log is whole and the state is what it amounts to.
+    Verify,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ssh {
+    /// The address of an instance with a `connection`, such as `host.node["cp"]`.
+    pub address: String,
+    /// A command to run instead of a shell.
+    #[arg(last = true)]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Console {
+    #[command(flatten)]
+    pub variables: Variables,
+    /// The expression; without it, lines of standard input.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub eval: Option<String>,
+}

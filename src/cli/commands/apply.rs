@@ -1,0 +1,440 @@
+//! `dmp apply` and `dmp destroy`: plan, ask, do, record; stage by stage.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dmp_apply::{Outcome, Run, Services};
+use dmp_events::{Event, Sink, Tee};
+use dmp_plan::Plan;
+use dmp_refresh::Planning;
+use dmp_report::{JsonLines, RunLog, Terminal, Timeline};
+use dmp_sdk::{Action, Diagnostic};
+use dmp_state::{Lock, Record, Store, mint_id};
+
+use super::{fail, fail_broken, print, say};
+use crate::arguments::Apply;
+use crate::plan_file::{self, Saved};
+use crate::stack::{Stack, check_age, now, open_state_for_writing, state_folder};
+use crate::{Context, Exit, run as runs};
+
+/// A timeline that is both heard and asked.
+struct Shared(Arc<Timeline>);
+
+impl Sink for Shared {
+    fn emit(&self, event: Event) {
+        self.0.emit(event);
+    }
+}
+
+pub(crate) async fn run(
+    context: &Context,
+    directory: &Path,
+    arguments: Apply,
+    is_destroy: bool,
+) -> Exit {
+    let command = if is_destroy { "destroy" } else { "apply" };
+    let given = arguments.plan.is_none().then_some(&arguments.variables);
+    let mut stack = match Stack::open(context, directory, given) {
+        Ok(stack) => stack,
+        Err(broken) => return fail_broken(context, &broken),
+    };
+    if !arguments.json {
+        fail(context, &stack.sources, &stack.warnings);
+    }
+    let opened = open(
+        &mut stack,
+        directory,
+        command,
+        arguments.plan.as_ref(),
+        &arguments,
+    );
+    let (mut store, lock, saved) = match opened {
+        Ok(opened) => opened,
+        Err(diagnostics) => return fail(context, &stack.sources, &diagnostics),
+    };
+    let run = mint_id();
+    let timeline = Arc::new(Timeline::new());
+    let events = sink(context, &stack, &arguments, &run, &timeline);
+    let services = runs::services(&context.registry, events, arguments.parallelism, true);
+    if let Some(left) = &lock.left_by {
+        services.events.emit(Event::LeftBehind {
+            command: left.command.clone(),
+            pid: left.pid,
+            since: left.since.clone(),
+        });
+    }
+    runs::stop_on_signals(&services.stop);
+    let mut session = Session {
+        context,
+        stack: &stack,
+        arguments: &arguments,
+        services: &services,
+        run: &run,
+    };
+    let is_destroy = saved.as_ref().map_or(is_destroy, |saved| saved.is_destroy);
+    let (exit, totals) = session
+        .rounds(&mut store, saved.as_ref(), is_destroy, command)
+        .await;
+    services.machines.close().await;
+    let outcome = match exit {
+        Exit::Success => "applied",
+        Exit::Stages => "stages left",
+        Exit::Stopped => "stopped",
+        _ => "failed",
+    };
+    // A state that can't be written has been told of already.
+    let _ = store.commit(
+        vec![Record::RunEnded {
+            outcome: outcome.into(),
+        }],
+        &run,
+        &now(),
+    );
+    services.events.emit(Event::RunEnded {
+        outcome: outcome.into(),
+        changed: totals.changed,
+        failed: totals.failed,
+        skipped: totals.skipped,
+        milliseconds: services.elapsed(),
+    });
+    if !arguments.json {
+        session.close(&totals, exit, &timeline);
+    }
+    drop(lock);
+    exit
+}
+
+type Opened = (Store, Lock, Option<Saved>);
+
+fn open(
+    stack: &mut Stack,
+    directory: &Path,
+    command: &str,
+    plan: Option<&PathBuf>,
+    arguments: &Apply,
+) -> Result<Opened, Vec<Diagnostic>> {
+    let (store, lock) =
+        open_state_for_writing(directory, command).map_err(|diagnostic| vec![diagnostic])?;
+    if let Some(older) = check_age(&store) {
+        return Err(vec![older]);
+    }
+    let Some(path) = plan else {
+        return Ok((store, lock, None));
+    };
+    let saved = plan_file::read(path, Some(&stack.configuration.digest), &store)
+        .map_err(|error| vec![error])?;
+    stack.inputs.clone_from(&saved.variables);
+    // Ephemeral values are in no file: they are given again.
+    let declared = &stack.configuration.root().variables;
+    let is_open = declared.keys().any(|name| !stack.inputs.contains_key(name));
+    if is_open {
+        let mut sources = stack.sources.clone();
+        let root = stack.configuration.root();
+        let values =
+            crate::variables::collect(root, &stack.directory, &arguments.variables, &mut sources)?;
+        for (name, value) in values {
+            stack.inputs.entry(name).or_insert(value);
+        }
+    }
+    Ok((store, lock, Some(saved)))
+}
+
+fn sink(
+    context: &Context,
+    stack: &Stack,
+    arguments: &Apply,
+    run: &str,
+    timeline: &Arc<Timeline>,
+) -> Arc<dyn Sink> {
+    let screen: Box<dyn Sink> = if arguments.json {
+        Box::new(JsonLines::new())
+    } else {
+        let sources = stack.sources.clone();
+        Box::new(Terminal::new(
+            sources,
+            context.error_style,
+            context.is_live,
+            arguments.verbose,
+        ))
+    };
+    let mut readers = vec![screen, Box::new(Shared(Arc::clone(timeline)))];
+    let log = state_folder(&stack.directory)
+        .join("runs")
+        .join(format!("{run}.jsonl"));
+    // A log that can't be written must not keep anybody from mending a stack.
+    if let Ok(file) = std::fs::File::create(log) {
+        readers.push(Box::new(RunLog::new(file)));
+    }
+    Arc::new(Tee(readers))
+}
+
+/// What the rounds of one apply share.
+struct Session<'a> {
+    context: &'a Context,
+    stack: &'a Stack,
+    arguments: &'a Apply,
+    services: &'a Services,
+    run: &'a str,
+}
+
+/// What all rounds together came to.
+#[derive(Default)]
+struct Totals {
+    changed: usize,
+    failed: usize,
+    skipped: usize,
+    began: Option<u64>,
+    ended: u64,
+    was_empty: bool,
+}
+
+/// Whether a plan may be carried out.
+enum Approval {
+    Given,
+    Refused(Exit),
+}
+
+impl Session<'_> {
+    /// Plans, asks and applies until nothing is left that was decided later.
+    async fn rounds(
+        &mut self,
+        store: &mut Store,
+        saved: Option<&Saved>,
+        is_destroy: bool,
+        command: &str,
+    ) -> (Exit, Totals) {
+        let mut totals = Totals::default();
+        if let Err(diagnostics) =
+            runs::begin(self.stack, store, self.services, self.run, command).await
+        {
+            return (self.fail(&diagnostics), totals);
+        }
+        let mut later_blocks: Option<BTreeSet<String>> = None;
+        for round in 0..MAX_ROUNDS {
+            let mut planning =
+                runs::plan(self.stack, store.snapshot(), self.services, is_destroy).await;
+            let exit = self.fail(&planning.plan.diagnostics);
+            if exit != Exit::Success {
+                self.show(&planning.plan);
+                return (exit, totals);
+            }
+            if planning.plan.is_empty() {
+                totals.was_empty = round == 0;
+                if round == 0 {
+                    self.show(&planning.plan);
+                }
+                // Refreshed values and changed dependencies are recorded all the same.
+                let applied = self.apply(store, &mut planning, &mut totals).await;
+                return (self.after_all(applied, &mut planning).await, totals);
+            }
+            match self.approve(&planning, saved, round, later_blocks.as_ref()) {
+                Approval::Given => {}
+                Approval::Refused(exit) => return (exit, totals),
+            }
+            later_blocks = Some(
+                planning
+                    .plan
+                    .deferred
+                    .iter()
+                    .map(|deferred| deferred.block.clone())
+                    .collect(),
+            );
+            let outcome = match self.apply(store, &mut planning, &mut totals).await {
+                Ok(outcome) => outcome,
+                Err(diagnostic) => return (self.fail(&[diagnostic]), totals),
+            };
+            if outcome.stopped {
+                return (Exit::Stopped, totals);
+            }
+            if outcome.failed > 0 {
+                return (Exit::of(&outcome.diagnostics).max(Exit::User), totals);
+            }
+            let has_more = !outcome.stages.is_empty() || !planning.plan.deferred.is_empty();
+            if !has_more {
+                return (self.after_all(Ok(outcome), &mut planning).await, totals);
+            }
+        }
+        let endless =
+            Diagnostic::bug("after ten rounds there is still something that is decided later");
+        (self.fail(&[endless]), totals)
+    }
+
+    async fn apply(
+        &self,
+        store: &mut Store,
+        planning: &mut Planning,
+        totals: &mut Totals,
+    ) -> Result<Outcome, Diagnostic> {
+        totals.began = totals.began.or(Some(self.services.elapsed()));
+        let mut run = Run {
+            store,
+            id: self.run.to_owned(),
+            services: self.services.clone(),
+        };
+        let Planning {
+            plan,
+            world,
+            providers,
+        } = planning;
+        let outcome = dmp_apply::apply(&mut run, plan, world, providers).await?;
+        totals.changed += outcome.changed;
+        totals.failed += outcome.failed;
+        totals.skipped += outcome.skipped;
+        totals.ended = self.services.elapsed();
+        Ok(outcome)
+    }
+
+    /// Checks, when everything is applied.
+    async fn after_all(
+        &self,
+        applied: Result<Outcome, Diagnostic>,
+        planning: &mut Planning,
+    ) -> Exit {
+        let outcome = match applied {
+            Ok(outcome) => outcome,
+            Err(diagnostic) => return self.fail(&[diagnostic]),
+        };
+        if outcome.stopped {
+            return Exit::Stopped;
+        }
+        if !outcome.diagnostics.is_empty() {
+            return Exit::of(&outcome.diagnostics);
+        }
+        if !planning.plan.is_destroy {
+            let warnings =
+                dmp_apply::check(self.services, &mut planning.world, &planning.providers).await;
+            for diagnostic in warnings {
+                self.services.events.emit(Event::Diagnosed { diagnostic });
+            }
+        }
+        Exit::Success
+    }
+
+    fn approve(
+        &self,
+        planning: &Planning,
+        saved: Option<&Saved>,
+        round: usize,
+        later_blocks: Option<&BTreeSet<String>>,
+    ) -> Approval {
+        let plan = &planning.plan;
+        if let (Some(saved), 0) = (saved, round) {
+            let beyond = saved.beyond(plan, &planning.world);
+            if beyond.is_empty() {
+                return Approval::Given;
+            }
+            let mut diagnostic = Diagnostic::error(
+                "beyond-plan",
+                "what is there has changed since the plan was made",
+            )
+            .help("make a new plan with `dmp plan --out`");
+            for (address, why) in beyond {
+                diagnostic = diagnostic.help(format!("{address}: {why}"));
+            }
+            self.fail(&[diagnostic]);
+            return Approval::Refused(Exit::Stages);
+        }
+        // What a block that was shown as decided later now turns out to have may be created.
+        if later_blocks.is_some_and(|blocks| is_within_blocks(plan, blocks)) {
+            return Approval::Given;
+        }
+        self.show(plan);
+        let removes = plan
+            .instances
+            .values()
+            .any(|planned| planned.action.deletes());
+        if self.arguments.yes && !(round > 0 && removes) {
+            return Approval::Given;
+        }
+        if !self.context.is_terminal || self.arguments.json || saved.is_some() {
+            let why = if round > 0 {
+                "what was approved is done; the rest goes beyond it and there is nobody to ask"
+            } else {
+                "there is no terminal to ask on"
+            };
+            let help = if round > 0 {
+                "see it with `dmp plan`, then apply again"
+            } else {
+                "use `--yes`, or a saved plan"
+            };
+            self.fail(&[Diagnostic::error("not-approved", "not approved")
+                .detail(why)
+                .help(help)]);
+            return Approval::Refused(if round > 0 { Exit::Stages } else { Exit::User });
+        }
+        if ask(plan.is_destroy) {
+            Approval::Given
+        } else {
+            say("Not approved; nothing was changed.\n");
+            Approval::Refused(Exit::User)
+        }
+    }
+
+    fn show(&self, plan: &Plan) {
+        if self.arguments.json {
+            print(&format!(
+                "{}\n",
+                serde_json::json!({ "event": "planned", "plan": dmp_report::plan_json(plan) })
+            ));
+        } else {
+            print(&dmp_report::render_plan(plan, self.context.style));
+        }
+    }
+
+    fn fail(&self, diagnostics: &[Diagnostic]) -> Exit {
+        if self.arguments.json {
+            for diagnostic in diagnostics {
+                self.services.events.emit(Event::Diagnosed {
+                    diagnostic: diagnostic.clone(),
+                });
+            }
+            return Exit::of(diagnostics);
+        }
+        fail(self.context, &self.stack.sources, diagnostics)
+    }
+
+    fn close(&self, totals: &Totals, exit: Exit, timeline: &Timeline) {
+        if totals.began.is_some() && !totals.was_empty {
+            let words = match exit {
+                Exit::Success => "Done",
+                Exit::Stopped => "Stopped on request; `dmp apply` goes on from here",
+                _ => "Not everything could be done; `dmp apply` goes on from here",
+            };
+            say(&format!(
+                "{words}: {} changed, {} failed, {} skipped.\n",
+                totals.changed, totals.failed, totals.skipped
+            ));
+        }
+        if let (true, Some(began)) = (self.arguments.timeline, totals.began) {
+            print(&timeline.render(began, totals.ended));
+        }
+    }
+}
+
+/// Whether a plan only creates instances of blocks that were shown as decided later.
+fn is_within_blocks(plan: &Plan, blocks: &BTreeSet<String>) -> bool {
+    plan.instances
+        .values()
+        .filter(|planned| planned.is_change())
+        .all(|planned| {
+            let address = planned.address.to_string();
+            let is_inside = |block: &String| address.starts_with(block.as_str());
+            matches!(planned.action, Action::Create | Action::Read) && blocks.iter().any(is_inside)
+        })
+}
+
+fn ask(is_destroy: bool) -> bool {
+    let question = if is_destroy {
+        "Remove all this?"
+    } else {
+        "Apply this?"
+    };
+    say(&format!("{question} Only `yes` is taken for a yes: "));
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes"
+}
+
+const MAX_ROUNDS: usize = 10;

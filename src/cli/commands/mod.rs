@@ -1,0 +1,77 @@
+//! One verb per file: an arguments struct and one function that calls the engine.
+
+mod apply;
+mod console;
+mod graph;
+mod output;
+mod plan;
+mod refresh;
+mod show;
+mod ssh;
+mod state;
+mod validate;
+mod version;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use dmp_lang::Sources;
+use dmp_sdk::Diagnostic;
+
+use crate::arguments::{Arguments, Command};
+use crate::stack::Broken;
+use crate::{Context, Exit};
+
+/// Runs the command that was asked for.
+pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
+    let directory = arguments.chdir.unwrap_or_else(|| PathBuf::from("."));
+    if !directory.is_dir() {
+        let missing = Diagnostic::error("no-stack", "no such folder")
+            .detail(format!("`{}`", directory.display()));
+        return fail(context, &Sources::new(), &[missing]);
+    }
+    match arguments.command {
+        Command::Validate(arguments) => validate::run(context, &directory, &arguments),
+        Command::Plan(arguments) => plan::run(context, &directory, arguments).await,
+        Command::Apply(arguments) => apply::run(context, &directory, arguments, false).await,
+        Command::Destroy(arguments) => apply::run(context, &directory, arguments, true).await,
+        Command::Refresh(arguments) => refresh::run(context, &directory, &arguments).await,
+        Command::Show(arguments) => show::run(context, &directory, &arguments),
+        Command::Output(arguments) => output::run(context, &directory, &arguments),
+        Command::State(arguments) => state::run(context, &directory, &arguments),
+        Command::Ssh(arguments) => ssh::run(context, &directory, &arguments),
+        Command::Graph => graph::run(context, &directory),
+        Command::Console(arguments) => console::run(context, &directory, &arguments).await,
+        Command::Version(arguments) => version::run(&arguments),
+    }
+}
+
+/// Prints data: standard output. A reader that went away is no error.
+pub(crate) fn print(text: &str) {
+    let mut out = anstream::stdout();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+/// Prints everything else: standard error.
+pub(crate) fn say(text: &str) {
+    let _ = anstream::stderr().write_all(text.as_bytes());
+}
+
+/// Prints diagnostics and gives the exit they ask for.
+pub(crate) fn fail(context: &Context, sources: &Sources, diagnostics: &[Diagnostic]) -> Exit {
+    for diagnostic in diagnostics {
+        say(&dmp_report::render_diagnostic(
+            diagnostic,
+            sources,
+            context.error_style,
+        ));
+        say("\n");
+    }
+    Exit::of(diagnostics)
+}
+
+/// Prints what is wrong with a description.
+pub(crate) fn fail_broken(context: &Context, broken: &Broken) -> Exit {
+    fail(context, &broken.sources, &broken.diagnostics)
+}

@@ -1,0 +1,91 @@
+//! `dmp plan`: what would be done.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use dmp_report::Terminal;
+use dmp_sdk::Diagnostic;
+use dmp_state::{Lock, Store, mint_id};
+
+use super::{fail, fail_broken, print, say};
+use crate::arguments::Plan;
+use crate::stack::{Stack, check_age, open_state, open_state_for_writing};
+use crate::{Context, Exit, plan_file, run as runs};
+
+pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) -> Exit {
+    let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
+        Ok(stack) => stack,
+        Err(broken) => return fail_broken(context, &broken),
+    };
+    fail(context, &stack.sources, &stack.warnings);
+    let opened = open(directory, arguments.out.is_some());
+    let (mut store, lock) = match opened {
+        Ok(opened) => opened,
+        Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
+    };
+    if let Some(older) = check_age(&store) {
+        return fail(context, &stack.sources, &[older]);
+    }
+    let events = Arc::new(Terminal::new(
+        stack.sources.clone(),
+        context.error_style,
+        context.is_live,
+        false,
+    ));
+    let services = runs::services(&context.registry, events, 10, false);
+    if lock.is_some() {
+        let run = mint_id();
+        if let Err(diagnostics) = runs::begin(&stack, &mut store, &services, &run, "plan").await {
+            return fail(context, &stack.sources, &diagnostics);
+        }
+    }
+    let planning = runs::plan(&stack, store.snapshot(), &services, arguments.destroy).await;
+    let plan = &planning.plan;
+    let json = dmp_report::plan_json(plan);
+    let shown = dmp_report::render_plan(plan, context.style);
+    if arguments.json {
+        print(&format!("{json}\n"));
+    } else {
+        print(&shown);
+    }
+    let exit = fail(context, &stack.sources, &plan.diagnostics);
+    if arguments.counts {
+        let counts = services.machines.counts();
+        say(&format!(
+            "{} logins, {} exchanges with machines\n",
+            counts.logins, counts.exchanges
+        ));
+    }
+    services.machines.close().await;
+    if exit != Exit::Success {
+        say("Nothing can be applied before this is mended.\n");
+        return exit;
+    }
+    if let Some(path) = &arguments.out {
+        let plain = dmp_report::render_plan(plan, dmp_report::Style::Plain);
+        if let Err(diagnostic) = plan_file::write(path, &stack, &store, plan, plain, json) {
+            return fail(context, &stack.sources, &[diagnostic]);
+        }
+        say(&format!(
+            "Kept in `{0}`; apply it with:\n    dmp apply {0}\n",
+            path.display()
+        ));
+    }
+    drop(lock);
+    if arguments.detailed_exitcode && !plan.is_empty() {
+        Exit::Changes
+    } else {
+        Exit::Success
+    }
+}
+
+/// A plan writes the state only to settle what an earlier run left, or to have a key for the file.
+fn open(directory: &Path, keeps: bool) -> Result<(Store, Option<Lock>), Diagnostic> {
+    let store = open_state(directory)?;
+    if store.snapshot().intents.is_empty() && !(keeps && store.keys().is_none()) {
+        return Ok((store, None));
+    }
+    drop(store);
+    let (store, lock) = open_state_for_writing(directory, "plan")?;
+    Ok((store, Some(lock)))
+}

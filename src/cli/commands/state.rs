@@ -1,0 +1,145 @@
+//! `dmp state`: a look into the state.
+
+use std::path::Path;
+
+use dmp_lang::Sources;
+use dmp_report::Style;
+use dmp_sdk::codec::to_display_json;
+use dmp_sdk::{Address, Diagnostic};
+use dmp_state::backends::Table;
+use dmp_state::{Instance, Status, Store};
+use serde_json::{Value as Json, json};
+
+use super::{fail, print};
+use crate::arguments::State;
+use crate::stack::open_state;
+use crate::{Context, Exit};
+
+pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exit {
+    let store = match open_state(directory) {
+        Ok(store) => store,
+        Err(diagnostic) => return fail(context, &Sources::new(), &[diagnostic]),
+    };
+    let result = match arguments {
+        State::List => {
+            for address in store.snapshot().instances.keys() {
+                print(&format!("{address}\n"));
+            }
+            Ok(())
+        }
+        State::Show { address, json } => show(context, &store, address, *json),
+        State::Export => export(&store),
+        State::Verify => verify(&store),
+    };
+    match result {
+        Ok(()) => Exit::Success,
+        Err(diagnostic) => fail(context, &Sources::new(), &[diagnostic]),
+    }
+}
+
+fn show(context: &Context, store: &Store, text: &str, is_json: bool) -> Result<(), Diagnostic> {
+    let instances = &store.snapshot().instances;
+    let parsed: Result<Address, _> = text.parse();
+    let found = parsed.ok().and_then(|address| instances.get(&address));
+    let instance = found.ok_or_else(|| {
+        let names: Vec<String> = instances.keys().map(ToString::to_string).collect();
+        Diagnostic::error("unknown-address", "unknown address")
+            .detail(format!("the state has no `{text}`"))
+            .did_you_mean(text, names.iter().map(String::as_str))
+            .help("list all addresses with `dmp state list`")
+    })?;
+    if is_json {
+        let json = json!({
+            "address": instance.address,
+            "id": instance.id,
+            "object_id": instance.object_id,
+            "provider": instance.provider,
+            "schema_version": instance.schema_version,
+            "layer": instance.layer,
+            "status": instance.status,
+            "dependencies": instance.dependencies,
+            "hosted_on": instance.hosted_on,
+            "set_paths": instance.set_paths,
+            "values": to_display_json(&instance.attributes),
+        });
+        print(&format!("{json}\n"));
+    } else {
+        print(&render(instance, context.style));
+    }
+    Ok(())
+}
+
+/// One instance as a person reads it.
+pub(crate) fn render(instance: &Instance, style: Style) -> String {
+    let mut text = format!("  {}\n", style.bold(&instance.address.to_string()));
+    if let Status::Suspect { why } = &instance.status {
+        text.push_str(&format!(
+            "      {}\n",
+            style.notable(&format!("suspect: {why}"))
+        ));
+    }
+    text.push_str(&dmp_report::render_attributes(&instance.attributes, 6));
+    for hosting in &instance.hosted_on {
+        let hosts: Vec<String> = hosting.hosts.iter().map(ToString::to_string).collect();
+        text.push_str(&format!(
+            "      lives on {} of {}\n",
+            hosting.quantifier,
+            hosts.join(", ")
+        ));
+    }
+    text
+}
+
+fn export(store: &Store) -> Result<(), Diagnostic> {
+    let rows = store
+        .sealed_rows()
+        .map_err(|error| cannot_read(&error.to_string()))?;
+    let table = |table: Table| -> Json {
+        let rows = rows.get(&table).into_iter().flatten();
+        rows.map(|(key, body)| {
+            (
+                key.clone(),
+                serde_json::from_str(body).unwrap_or(Json::String(body.clone())),
+            )
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+    };
+    let snapshot = store.snapshot();
+    let json = json!({
+        "format": dmp_state::store::FORMAT,
+        "lineage": snapshot.lineage,
+        "serial": snapshot.serial,
+        "hash": snapshot.hash,
+        "meta": table(Table::Meta),
+        "instances": table(Table::Instances),
+        "intents": table(Table::Intents),
+        "outputs": table(Table::Outputs),
+        "providers": table(Table::Providers),
+    });
+    print(&format!("{json}\n"));
+    Ok(())
+}
+
+fn verify(store: &Store) -> Result<(), Diagnostic> {
+    let verified = store.verify().map_err(|error| {
+        Diagnostic::error("state-damaged", "the state is not sound")
+            .cause(error.to_string())
+            .help("bring back a copy of `.dmp/state.sqlite`, and verify that")
+    })?;
+    print(&format!(
+        "The state is sound: {} commits, {} instances, {} open intents.\n",
+        verified.commits, verified.instances, verified.intents
+    ));
+    match verified.older_than_seen {
+        Some(seen) => Err(
+            Diagnostic::warning("older-state", "the state is an older copy")
+                .detail(format!("on this machine commit {seen} was seen")),
+        ),
+        None => Ok(()),
+    }
+}
+
+fn cannot_read(why: &str) -> Diagnostic {
+    Diagnostic::error("state", "cannot read the state").cause(why)
+}

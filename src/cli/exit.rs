@@ -1,0 +1,65 @@
+//! Exit codes. They are documented in the reference and never change their meaning.
+
+use std::process::ExitCode;
+
+use dmp_sdk::{Diagnostic, Fault};
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// All is well.
+    Success,
+    /// The description, the command or the environment has to change.
+    User,
+    /// With `--detailed-exitcode`: the plan is not empty.
+    Changes,
+    /// Something outside failed.
+    Remote,
+    /// What was approved is done; more has to be approved.
+    Stages,
+    /// Another run holds the state.
+    Held,
+    /// Stopped on request.
+    Stopped,
+    /// dmp is wrong.
+    Bug,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::User => 1,
+            Self::Changes => 2,
+            Self::Remote => 3,
+            Self::Stages => 4,
+            Self::Held => 5,
+            Self::Bug => 70,
+            Self::Stopped => 130,
+        }
+    }
+
+    /// The exit that the worst of some diagnostics asks for.
+    #[must_use]
+    pub fn of(diagnostics: &[Diagnostic]) -> Self {
+        let errors = diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.is_error());
+        let kinds = errors.map(|diagnostic| match diagnostic.fault {
+            _ if diagnostic.code == "held" => Self::Held,
+            _ if diagnostic.code == "stopped" => Self::Stopped,
+            Fault::User => Self::User,
+            Fault::Remote => Self::Remote,
+            Fault::Bug => Self::Bug,
+        });
+        kinds.max().unwrap_or(Self::Success)
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,37 @@
+//! Drives the planner: reads what it asks for, until its pass is through.
+
+use std::collections::BTreeMap;
+
+use dmp_plan::{Plan, Planner, PlannerInput, ProviderState, World};
+
+use crate::reader::Reader;
+
+/// A plan with what an apply goes on with.
+pub struct Planning {
+    /// The plan.
+    pub plan: Plan,
+    /// The values of the run.
+    pub world: World,
+    /// Provider configurations, as far as they are known.
+    pub providers: BTreeMap<String, ProviderState>,
+}
+
+/// Makes a plan.
+pub async fn plan(input: PlannerInput, reader: &Reader) -> Planning {
+    let mut planner = Planner::new(input);
+    loop {
+        let wanted = planner.advance();
+        if wanted.is_empty() {
+            break;
+        }
+        for (address, finding) in reader.read(wanted).await {
+            planner.answer(&address, finding);
+        }
+    }
+    let (plan, world, providers) = planner.finish();
+    Planning {
+        plan,
+        world,
+        providers,
+    }
+}

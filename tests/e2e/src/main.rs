@@ -1,0 +1,12 @@
+//! dmp as its end-to-end tests run it: the same command line, with the provider for tests beside the real ones, and with
+//! the places at which a test kills the process.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use dmp_cli::Registry;
+use dmp_sdk::testing::TestProvider;
+
+fn main() -> ExitCode {
+    dmp_cli::run(Registry::new(vec![Arc::new(TestProvider::default())]))
+}

@@ -1,0 +1,102 @@
+//! dmp killed at every commit and before every call: the next run goes on, nothing is lost, nothing is made twice.
+
+mod support;
+
+use support::Sandbox;
+
+const STACK: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" {
+  count = 3
+  name  = "vm-${count.index}"
+}
+resource "test_entry" "motd" {
+  count = 3
+  key   = "motd-${count.index}"
+  text  = "on ${test_thing.vm[count.index].id}"
+  on    = test_thing.vm[count.index].id
+}
+resource "test_entry" "last" {
+  key  = "last"
+  text = join(",", test_entry.motd[*].text)
+}
+"#;
+
+fn check_whole(sandbox: &Sandbox, at: &str) {
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 3, "killed at {at}: {:?}", cloud.calls);
+    assert_eq!(cloud.entries.len(), 4, "killed at {at}: {:?}", cloud.calls);
+    assert!(
+        cloud.things.values().all(|thing| thing.is_whole),
+        "killed at {at}"
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("7 instances, 0 open intents");
+}
+
+#[test]
+fn killed_at_each_place_of_an_apply_the_next_one_goes_on() {
+    let mut places = 0;
+    for number in 1..200 {
+        let sandbox = Sandbox::stack(STACK);
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
+        if ran.code == Some(0) {
+            places = number - 1;
+            break;
+        }
+        assert_eq!(ran.code, None, "it was killed at {at}: {}", ran.err);
+        sandbox.run(&["apply", "--yes"]).expect_success();
+        check_whole(&sandbox, &at);
+    }
+    assert!(places > 40, "only {places} places");
+}
+
+#[test]
+fn killed_at_each_place_of_a_destroy_the_next_one_goes_on() {
+    for number in 1..200 {
+        let sandbox = Sandbox::stack(STACK).applied();
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&["destroy", "--yes"], &[("DMP_FAIL_AT", &at)]);
+        if ran.code == Some(0) {
+            assert!(number > 10, "only {number} places");
+            return;
+        }
+        sandbox.run(&["destroy", "--yes"]).expect_success();
+        assert!(sandbox.look().things.is_empty(), "killed at {at}");
+        sandbox
+            .run(&["state", "verify"])
+            .expect_success()
+            .shows("0 instances, 0 open intents");
+    }
+}
+
+#[test]
+fn two_runs_at_once_are_refused_and_the_living_one_is_named() {
+    let sandbox = Sandbox::stack(STACK);
+    sandbox
+        .cloud()
+        .change(|state| state.faults.latency = 300)
+        .expect("writes");
+    let mut first = sandbox
+        .command(&["apply", "--yes"])
+        .spawn()
+        .expect("starts");
+    let lock = sandbox.stack_folder().join(".dmp/lock");
+    while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains("pid")) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let pid = first.id().to_string();
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(5)
+        .says("another run holds the state")
+        .says(&pid);
+    assert!(first.wait().expect("ends").success());
+}
