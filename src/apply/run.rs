@@ -1,6 +1,6 @@
 //! What a run works with, and how it came out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -94,6 +94,13 @@ impl Run<'_> {
             .map_err(|error| cannot_record(&error))?;
         crate::fail::point("commit.after");
         Ok(())
+    }
+
+    /// The batches whose journals open intents still need.
+    pub(crate) fn needed_batches(&self) -> BTreeSet<String> {
+        let intents = self.store.snapshot().intents.values();
+        let batches = intents.flat_map(|intent| &intent.batches);
+        batches.map(|running| running.batch.clone()).collect()
     }
 }
 

@@ -1,11 +1,13 @@
 //! Looks after what earlier runs began and did not see the end of. Nothing else is begun before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dmp_events::Event;
 use dmp_plan::instance::{conform, differing};
 use dmp_plan::{Finding, ReadKind, ReadRequest, World};
-use dmp_sdk::{Address, Candidate, Diagnostic, Mark, Purpose, Schema, Value, Verb};
+use dmp_sdk::{
+    Address, Candidate, Diagnostic, ItemEnd, Mark, Purpose, Report, Schema, Value, Verb,
+};
 use dmp_state::{Instance, Intent, Record, Status};
 use tokio::sync::mpsc;
 
@@ -22,35 +24,42 @@ pub async fn settle(run: &mut Run<'_>, world: &World) -> Result<(), Vec<Diagnost
     }
     let mut problems = Vec::new();
     let mut requests = Vec::new();
-    let mut waiting: BTreeMap<Address, Intent> = BTreeMap::new();
-    for intent in intents {
+    let mut waiting: BTreeMap<Address, (Intent, Left)> = BTreeMap::new();
+    for intent in &intents {
         let address = intent.instance.address.clone();
         run.services.events.emit(Event::Settling {
             address: address.clone(),
             verb: intent.verb,
         });
-        if let Err(diagnostic) = wait_for_batches(run, &intent).await {
-            problems.push(diagnostic.address(&address));
-            continue;
-        }
-        match request(run, world, &intent) {
-            Ok(request) => {
-                requests.push(request);
-                waiting.insert(address, intent);
+        let left = match wait_for_batches(run, intent).await {
+            Ok(left) => left,
+            Err(diagnostic) => {
+                problems.push(diagnostic.address(&address));
+                continue;
             }
-            Err(diagnostic) => problems.push(diagnostic.address(&address)),
+        };
+        let settled = match (left, intent.verb) {
+            (Left::Nothing, _) => close(run, intent, Vec::new(), "it was not begun".into()),
+            (Left::Done, Verb::Delete) => settle_one(run, world, intent, left, Finding::Absent),
+            _ => request(run, world, intent, left).map(|request| {
+                requests.push(request);
+                waiting.insert(address.clone(), (intent.clone(), left));
+            }),
+        };
+        if let Err(diagnostic) = settled {
+            problems.push(diagnostic.address(&address));
         }
     }
     let findings = run.services.reader.read(requests).await;
     for (address, finding) in findings {
-        let Some(intent) = waiting.remove(&address) else {
+        let Some((intent, left)) = waiting.remove(&address) else {
             continue;
         };
-        match settle_one(run, world, &intent, finding) {
-            Ok(()) => forget(run, &intent).await,
-            Err(diagnostic) => problems.push(diagnostic.address(&address)),
+        if let Err(diagnostic) = settle_one(run, world, &intent, left, finding) {
+            problems.push(diagnostic.address(&address));
         }
     }
+    forget(run, &intents).await;
     if problems.is_empty() {
         Ok(())
     } else {
@@ -58,8 +67,21 @@ pub async fn settle(run: &mut Run<'_>, world: &World) -> Result<(), Vec<Diagnost
     }
 }
 
+/// What the machines say of a work that was sent to them.
+#[derive(Clone, Copy)]
+enum Left {
+    /// Nothing of it was begun.
+    Nothing,
+    /// It went to its end. What only the machine's journal tells (that a command without a check ran) is known by that.
+    Done,
+    /// Something of it may be there.
+    Something,
+}
+
 /// Steps that still run on a machine are waited for: they are never started twice.
-async fn wait_for_batches(run: &Run<'_>, intent: &Intent) -> Result<(), Diagnostic> {
+async fn wait_for_batches(run: &Run<'_>, intent: &Intent) -> Result<Left, Diagnostic> {
+    let mut has_begun = intent.batches.is_empty();
+    let mut ended = None;
     for running in &intent.batches {
         let (reports, mut incoming) = mpsc::channel(64);
         let settled = run
@@ -68,31 +90,48 @@ async fn wait_for_batches(run: &Run<'_>, intent: &Intent) -> Result<(), Diagnost
             .settle(&running.on, &running.batch, reports);
         let follow = async {
             while let Some(report) = incoming.recv().await {
-                if let dmp_sdk::Report::StepStarted { .. } = report {
-                    let why = format!(
-                        "what an earlier run began on `{}` still runs",
-                        intent.instance.address
-                    );
-                    run.services.events.emit(Event::Waiting {
-                        what: running.on.address.clone(),
-                        why,
-                    });
+                match report {
+                    Report::StepStarted { .. } => {
+                        let why = format!(
+                            "what an earlier run began on `{}` still runs",
+                            intent.instance.address
+                        );
+                        run.services.events.emit(Event::Waiting {
+                            what: running.on.address.clone(),
+                            why,
+                        });
+                    }
+                    // A part of a work over several machines bears another name.
+                    Report::ItemEnded { item, end, .. } if item == intent.id => ended = Some(end),
+                    Report::StepEnded { .. } | Report::ItemEnded { .. } => {}
                 }
             }
         };
         let (result, ()) = futures::join!(settled, follow);
-        result.map_err(|unreachable| {
+        has_begun |= result.map_err(|unreachable| {
             Diagnostic::remote("unsettled", "cannot settle what an earlier run began")
                 .cause(unreachable.to_string())
                 .state("its intent stays open")
                 .help("make the machine reachable and run the command again")
         })?;
     }
-    Ok(())
+    Ok(match ended {
+        Some(ItemEnd::Done) => Left::Done,
+        Some(ItemEnd::Skipped) => Left::Nothing,
+        _ if !has_begun => Left::Nothing,
+        _ => Left::Something,
+    })
 }
 
-async fn forget(run: &Run<'_>, intent: &Intent) {
-    for running in &intent.batches {
+/// Removes the files of batches that no open intent needs any more: one that is still open asks its journal again.
+async fn forget(run: &Run<'_>, intents: &[Intent]) {
+    let batches = intents.iter().flat_map(|intent| &intent.batches);
+    let needed = run.needed_batches();
+    let mut seen = BTreeSet::new();
+    for running in batches {
+        if needed.contains(&running.batch) || !seen.insert(&running.batch) {
+            continue;
+        }
         // That its files stay there harms nobody.
         let _ = run
             .services
@@ -102,7 +141,12 @@ async fn forget(run: &Run<'_>, intent: &Intent) {
     }
 }
 
-fn request(run: &Run<'_>, world: &World, intent: &Intent) -> Result<ReadRequest, Diagnostic> {
+fn request(
+    run: &Run<'_>,
+    world: &World,
+    intent: &Intent,
+    left: Left,
+) -> Result<ReadRequest, Diagnostic> {
     let instance = &intent.instance;
     let snapshot = run.store.snapshot();
     let resource = world.registry.resource(&instance.address.resource_type);
@@ -122,7 +166,10 @@ fn request(run: &Run<'_>, world: &World, intent: &Intent) -> Result<ReadRequest,
         address: instance.address.clone(),
         kind: ReadKind::Object {
             resource: std::sync::Arc::clone(resource),
-            purpose: Purpose::Settle,
+            purpose: match left {
+                Left::Done => Purpose::AfterWrite,
+                Left::Nothing | Left::Something => Purpose::Settle,
+            },
             attributes: conform(resource.schema(), &instance.attributes),
             object_id: intent.object_id.clone(),
             chosen: instance.chosen.clone(),
@@ -140,6 +187,7 @@ fn settle_one(
     run: &mut Run<'_>,
     world: &World,
     intent: &Intent,
+    left: Left,
     finding: Finding,
 ) -> Result<(), Diagnostic> {
     let unsettled = || Diagnostic::remote("unsettled", "cannot settle what an earlier run began");
@@ -150,9 +198,13 @@ fn settle_one(
         Finding::Unreachable(why) | Finding::NotConfigured(why) => {
             return Err(unsettled().cause(why));
         }
-        Finding::Found(object) | Finding::HalfMade(object, _) => vec![Candidate {
+        Finding::Found(object) => vec![Candidate {
             object,
             half_made: None,
+        }],
+        Finding::HalfMade(object, why) => vec![Candidate {
+            object,
+            half_made: Some(why),
         }],
         Finding::Data(_) => return Err(Diagnostic::bug("an object was read as a data source")),
     };
@@ -160,16 +212,26 @@ fn settle_one(
     let address = intent.instance.address.clone();
     let schema = world.schema_of(&address);
     let schema = schema.ok_or_else(|| Diagnostic::bug(format!("no schema of `{address}`")))?;
-    let (mut records, outcome) = match intent.verb {
+    let (records, outcome) = match intent.verb {
         Verb::Delete | Verb::Leave => after_delete(intent, schema, candidate),
-        Verb::Create | Verb::Update => after_write(run, intent, schema, candidate),
+        Verb::Create | Verb::Update => after_write(run, intent, schema, left, candidate),
     };
+    close(run, intent, records, outcome)
+}
+
+/// Records what became of an intent, and that it is settled.
+fn close(
+    run: &mut Run<'_>,
+    intent: &Intent,
+    mut records: Vec<Record>,
+    outcome: String,
+) -> Result<(), Diagnostic> {
     records.push(Record::IntentClosed {
         intent: intent.id.clone(),
     });
     run.commit(records)?;
     run.services.events.emit(Event::Settled {
-        address,
+        address: intent.instance.address.clone(),
         verb: intent.verb,
         outcome,
     });
@@ -208,6 +270,7 @@ fn after_write(
     run: &Run<'_>,
     intent: &Intent,
     schema: &Schema,
+    left: Left,
     candidate: Option<Candidate>,
 ) -> (Vec<Record>, String) {
     let address = intent.instance.address.clone();
@@ -227,7 +290,8 @@ fn after_write(
         .filter(|earlier| !earlier.is_null());
     let is_earlier =
         |earlier: &Value| differing(schema, &conform(schema, earlier), &found).is_empty();
-    if !is_recorded && earlier.is_some_and(is_earlier) {
+    let may_be_earlier = !is_recorded && !matches!(left, Left::Done);
+    if may_be_earlier && earlier.is_some_and(is_earlier) {
         return (
             Vec::new(),
             "it was not begun: what is there is what was there before".into(),

@@ -108,8 +108,12 @@ pub async fn apply(
 }
 
 /// Removes the files of batches whose results are recorded. That they can't be removed now harms nobody.
-async fn forget_batches(run: &Run<'_>, ended: BTreeMap<String, (Machine, Vec<String>)>) {
+async fn forget_batches(run: &Run<'_>, mut ended: BTreeMap<String, (Machine, Vec<String>)>) {
     let machines = &run.services.machines;
+    let needed = run.needed_batches();
+    for (_, batches) in ended.values_mut() {
+        batches.retain(|batch| !needed.contains(batch));
+    }
     let forgets = ended
         .values()
         .map(|(machine, batches)| machines.forget(machine, batches));

@@ -1,9 +1,6 @@
 //! The contract, against a real sshd without root's rights: read after create, second plan empty, drift, update,
 //! delete twice, and what stood there before is put back.
 
-#[path = "../../transport/tests/kit/mod.rs"]
-mod kit;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +12,8 @@ use dmp_sdk::{
     Known, Machine, Machines, Mark, Presence, Provider, Purpose, Reading, Report, Resource, Value,
     Verb, Work,
 };
+use dmp_testkit::Sshd;
 use dmp_transport::Ssh;
-use kit::Sshd;
 
 /// Does with one object what the engine does.
 struct Object {
@@ -284,13 +281,13 @@ fn text(path: &Path) -> String {
 #[tokio::test]
 async fn a_host_is_known_after_one_reading_and_writes_nothing() {
     let Some(sshd) = Sshd::start() else { return };
-    let ssh = kit::ssh();
+    let ssh = dmp_testkit::ssh();
     let host = Object::new(&ssh, "host", "node");
     let machine = sshd.machine();
     let config = host.config(&[
         ("address", "127.0.0.1".into()),
         ("port", i64::from(sshd.port).into()),
-        ("user", kit::user().into()),
+        ("user", dmp_testkit::user().into()),
         ("key_file", machine.key_file.clone().into()),
         ("sudo", false.into()),
     ]);
@@ -318,7 +315,7 @@ async fn a_host_is_known_after_one_reading_and_writes_nothing() {
 #[tokio::test]
 async fn a_file_lives_and_leaves_nothing_behind() {
     let Some(sshd) = Sshd::start() else { return };
-    let ssh = kit::ssh();
+    let ssh = dmp_testkit::ssh();
     let path = sshd.path("it's a \"file\" $(x)");
     let file = Object::new(&ssh, "host_file", "new");
     let base = [
@@ -332,7 +329,7 @@ async fn a_file_lives_and_leaves_nothing_behind() {
     assert_eq!((text(&path).as_str(), mode(&path)), ("one\ntwo", 0o600));
     assert_eq!(
         (earlier, found.get("owner")),
-        (Value::null(), kit::user().into())
+        (Value::null(), dmp_testkit::user().into())
     );
 
     // Drift in content and mode shows, and is mended.
@@ -362,7 +359,7 @@ async fn a_file_lives_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_stood_at_a_path_before_is_put_back_byte_by_byte() {
     let Some(sshd) = Sshd::start() else { return };
-    let ssh = kit::ssh();
+    let ssh = dmp_testkit::ssh();
     let path = sshd.path("before");
     let binary: Vec<u8> = (0..=255).cycle().take(400_000).collect();
     std::fs::write(&path, &binary).expect("writable");
@@ -387,7 +384,7 @@ async fn what_stood_at_a_path_before_is_put_back_byte_by_byte() {
 #[tokio::test]
 async fn a_file_that_can_not_be_written_says_why_and_the_old_one_stays() {
     let Some(sshd) = Sshd::start() else { return };
-    let ssh = kit::ssh();
+    let ssh = dmp_testkit::ssh();
     let path = sshd.path("checked");
     let file = Object::new(&ssh, "host_file", "checked");
     let base = |path: &Path, content: &str| {
@@ -450,7 +447,7 @@ async fn a_file_that_can_not_be_written_says_why_and_the_old_one_stays() {
 #[tokio::test]
 async fn a_directory_goes_with_the_parents_that_it_brought_and_never_with_content() {
     let Some(sshd) = Sshd::start() else { return };
-    let ssh = kit::ssh();
+    let ssh = dmp_testkit::ssh();
     let (top, path) = (sshd.path("a"), sshd.path("a/b/c"));
     let directory = Object::new(&ssh, "host_directory", "deep");
     let config = directory.config(&[
@@ -479,7 +476,7 @@ async fn a_directory_goes_with_the_parents_that_it_brought_and_never_with_conten
 #[tokio::test]
 async fn a_command_runs_where_its_check_fails_and_is_undone() {
     let Some(sshd) = Sshd::start() else { return };
-    let ssh = kit::ssh();
+    let ssh = dmp_testkit::ssh();
     let path = sshd.path("made");
     let command = Object::new(&ssh, "host_command", "make");
     let environment = Value::map(

@@ -1,15 +1,13 @@
 //! Writing: detached batches against a real sshd, through cuts, kills and deadlines.
 
-mod kit;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dmp_sdk::{Batch, BatchItem, ItemEnd, Machine, Machines, Report, Script, Step, Unreachable};
+use dmp_testkit::{Sshd, is_alive, kill, options, script, short, ssh, until};
 use dmp_transport::{Options, Ssh};
-use kit::{Sshd, is_alive, kill, options, script, short, ssh, until};
 use tokio::sync::mpsc;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -142,7 +140,7 @@ async fn a_batch_runs_its_steps_reads_and_gives_in_one_exchange() {
         assert!(!log.contains("to\0ken"));
 
         // What has ended is only told again, also after dmp was started anew.
-        let (again, told) = run(&kit::ssh(), &on, &batch("b1", Vec::new())).await;
+        let (again, told) = run(&dmp_testkit::ssh(), &on, &batch("b1", Vec::new())).await;
         assert_eq!((again, short(&told)), (Ok(()), short(&reports)));
         ssh.forget(&on, &["b1".into()]).await.expect("is forgotten");
         assert!(!sshd.path("state/b1").exists());

@@ -1,14 +1,12 @@
 //! Logging in and reading, against a real sshd.
 
-mod kit;
-
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dmp_sdk::{Machines, Script, Unreachable};
+use dmp_testkit::{Sshd, options, read, script, ssh};
 use dmp_transport::{Options, Ssh, fingerprint};
-use kit::{Sshd, options, read, script, ssh};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -113,7 +111,7 @@ async fn a_key_is_taken_from_its_text_a_file_or_the_agent() {
         .stdout(Stdio::null())
         .spawn()
         .expect("the agent starts");
-    kit::until("the agent's socket", || socket.exists()).await;
+    dmp_testkit::until("the agent's socket", || socket.exists()).await;
     let added = Command::new("ssh-add")
         .arg(sshd.path("user_key"))
         .env("SSH_AUTH_SOCK", &socket)
@@ -154,8 +152,8 @@ async fn an_rsa_key_logs_in_by_sha_2() {
 async fn keys_that_can_not_work_are_named() {
     let Some(sshd) = Sshd::start() else { return };
     let (encrypted, stranger) = (sshd.path("encrypted"), sshd.path("stranger"));
-    kit::keygen(&encrypted, "secret");
-    kit::keygen(&stranger, "");
+    dmp_testkit::keygen(&encrypted, "secret");
+    dmp_testkit::keygen(&stranger, "");
     let mut machine = sshd.machine();
     machine.key_file = Some(encrypted.display().to_string());
     let error = ssh()

@@ -5,8 +5,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use dmp_cli::Registry;
+use dmp_provider_core::CoreProvider;
+use dmp_provider_host::HostProvider;
 use dmp_sdk::testing::TestProvider;
 
 fn main() -> ExitCode {
-    dmp_cli::run(Registry::new(vec![Arc::new(TestProvider::default())]))
+    dmp_cli::run(Registry::new(vec![
+        Arc::new(CoreProvider::new()),
+        Arc::new(HostProvider::new()),
+        Arc::new(TestProvider::default()),
+    ]))
 }

@@ -1,5 +1,5 @@
-//! A real `sshd` on loopback for the current user, with keys and batch directories of its own.
-#![allow(dead_code, reason = "each test binary uses a part of the kit")]
+//! What several test suites need: a real `sshd` on loopback for the current user, with keys and batch directories of its
+//! own, and short ways to use it. Without root's rights and without a network; nothing of it outlives its value.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -11,15 +11,16 @@ use dmp_transport::{Options, Ssh};
 use tempfile::TempDir;
 
 /// A running server. Ends with the value, together with everything that hangs on it.
-pub(crate) struct Sshd {
+pub struct Sshd {
     child: Child,
     dir: TempDir,
-    pub(crate) port: u16,
+    /// Its port on 127.0.0.1.
+    pub port: u16,
 }
 
 impl Sshd {
     /// A server for each shell that may be the far side's `sh`.
-    pub(crate) fn with_each_shell() -> Vec<Self> {
+    pub fn with_each_shell() -> Vec<Self> {
         let shells = ["/bin/dash", "/bin/bash", "/bin/busybox"];
         let installed = shells.into_iter().filter(|path| Path::new(path).exists());
         installed
@@ -41,7 +42,7 @@ impl Sshd {
 
     /// Starts a server, or says loudly that there is none and gives `None`.
     #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-    pub(crate) fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let program = ["/usr/sbin/sshd", "/usr/bin/sshd", "/sbin/sshd"]
             .into_iter()
             .find(|path| Path::new(path).exists());
@@ -84,27 +85,29 @@ impl Sshd {
     }
 
     /// Stops the server; sessions go on.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
     /// Starts it again on the same port.
-    pub(crate) fn start_again(&mut self) {
+    pub fn start_again(&mut self) {
         self.child = spawn("/usr/sbin/sshd", self.dir.path());
         self.wait();
     }
 
-    pub(crate) fn log(&self) -> String {
+    /// What the server has told of itself.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// A path in the server's own folder, which is the home of all sessions too.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// The machine, by key file, pinned.
-    pub(crate) fn machine(&self) -> Machine {
+    pub fn machine(&self) -> Machine {
         Machine {
             address: "127.0.0.1".into(),
             port: self.port,
@@ -117,7 +120,8 @@ impl Sshd {
         }
     }
 
-    pub(crate) fn host_key(&self) -> String {
+    /// The server's public key, as `host` pins it.
+    pub fn host_key(&self) -> String {
         let text = std::fs::read_to_string(self.path("host_key.pub")).expect("is there");
         text.split_whitespace()
             .take(2)
@@ -126,7 +130,7 @@ impl Sshd {
     }
 
     /// Kills the server's processes of all connections, as a network that breaks would.
-    pub(crate) fn cut_connections(&self) {
+    pub fn cut_connections(&self) {
         for pid in descendants(self.child.id()) {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
             if name.starts_with("sshd") {
@@ -136,7 +140,7 @@ impl Sshd {
     }
 
     /// The program id of a batch's runner, from its claim.
-    pub(crate) fn runner(&self, batch: &str) -> Option<u32> {
+    pub fn runner(&self, batch: &str) -> Option<u32> {
         let claim =
             std::fs::read_to_string(self.path("run").join(format!("{batch}@claim"))).ok()?;
         claim.split(' ').next()?.parse().ok()
@@ -172,7 +176,7 @@ fn config(dir: &Path, port: u16) -> String {
 }
 
 /// Makes an ed25519 key.
-pub(crate) fn keygen(path: &Path, passphrase: &str) {
+pub fn keygen(path: &Path, passphrase: &str) {
     let status = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-C", "test", "-N", passphrase, "-f"])
         .arg(path)
@@ -186,19 +190,22 @@ fn free_port() -> u16 {
     listener.local_addr().expect("is bound").port()
 }
 
-pub(crate) fn user() -> String {
+/// The name of the current user.
+pub fn user() -> String {
     let output = Command::new("id").arg("-un").output().expect("id runs");
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-pub(crate) fn kill(pid: u32, signal: &str) {
+/// Sends a signal to a process.
+pub fn kill(pid: u32, signal: &str) {
     let _ = Command::new("kill")
         .args([format!("-{signal}"), pid.to_string()])
         .stderr(Stdio::null())
         .status();
 }
 
-pub(crate) fn is_alive(pid: u32) -> bool {
+/// Whether a process runs.
+pub fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
 }
 
@@ -230,7 +237,7 @@ fn descendants(of: u32) -> Vec<u32> {
 }
 
 /// Connections that give up soon.
-pub(crate) fn options() -> Options {
+pub fn options() -> Options {
     Options {
         connect_timeout: Duration::from_secs(10),
         boot_wait: Duration::from_secs(15),
@@ -238,16 +245,18 @@ pub(crate) fn options() -> Options {
     }
 }
 
-pub(crate) fn ssh() -> Ssh {
+/// Transport with those options.
+pub fn ssh() -> Ssh {
     Ssh::new(options())
 }
 
-pub(crate) fn script(text: &'static str) -> Script {
+/// A script of a text.
+pub fn script(text: &'static str) -> Script {
     Script::new(text)
 }
 
 /// The outputs of a read.
-pub(crate) async fn read(ssh: &Ssh, on: &Machine, scripts: &[Script]) -> Vec<Output> {
+pub async fn read(ssh: &Ssh, on: &Machine, scripts: &[Script]) -> Vec<Output> {
     use dmp_sdk::Machines;
     ssh.read(on, scripts, Duration::from_secs(30))
         .await
@@ -256,7 +265,7 @@ pub(crate) async fn read(ssh: &Ssh, on: &Machine, scripts: &[Script]) -> Vec<Out
 }
 
 /// What a finished batch reported, in short: `k S0`, `k E0=0`, `k Done`.
-pub(crate) fn short(reports: &[Report]) -> Vec<String> {
+pub fn short(reports: &[Report]) -> Vec<String> {
     reports
         .iter()
         .map(|report| match report {
@@ -278,7 +287,7 @@ pub(crate) fn short(reports: &[Report]) -> Vec<String> {
 }
 
 /// Waits until something holds.
-pub(crate) async fn until(what: &str, holds: impl Fn() -> bool) {
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
     let end = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < end, "{what}: not within 20 s");
