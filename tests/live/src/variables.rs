@@ -74,9 +74,9 @@ impl fmt::Display for Variables {
                 .chars()
                 .all(|sign| sign.is_ascii_alphanumeric() || "_-".contains(sign));
             if plain {
-                out.write_str(name)?
+                out.write_str(name)?;
             } else {
-                quoted(out, name)?
+                quoted(out, name)?;
             }
             writeln!(out, " = {value}")
         })
