@@ -11,7 +11,7 @@ mod lab;
 mod live;
 mod process;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -63,9 +63,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// The workspace, two folders above this crate.
+/// The workspace, two folders above this crate. `cargo run` says where that is now; worktrees that share a target
+/// folder share the binary too, so what was true when it was built may be another one.
 fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     here.ancestors()
         .nth(2)
         .expect("tests/xtask lies in the workspace")
