@@ -49,6 +49,7 @@ impl Walker<'_, '_> {
         });
         self.run.commit(records)?;
         self.batches.insert(batch.clone(), ops);
+        self.running.insert(batch.clone(), key.to_owned());
         self.in_flight += 1;
         let entry = self
             .ended_batches
@@ -206,11 +207,9 @@ impl Walker<'_, '_> {
             .first()
             .and_then(|op| self.tasks.get(op))
             .and_then(|task| task.machine().cloned());
-        for queue in self.queues.values_mut() {
-            let ended = self.ended_batches.get(&queue.machine.key());
-            if ended.is_some_and(|(_, batches)| batches.last().is_some_and(|last| last == batch)) {
-                queue.is_busy = false;
-            }
+        let machine = self.running.remove(batch);
+        if let Some(queue) = machine.and_then(|machine| self.queues.get_mut(&machine)) {
+            queue.is_busy = false;
         }
         if let Err(unreachable) = result {
             // Its files are still needed to settle what is left.

@@ -26,6 +26,8 @@ pub(crate) struct Walker<'r, 's> {
     pub(crate) tasks: HashMap<Op, Arc<Task>>,
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) batches: HashMap<String, Vec<Op>>,
+    /// The machine that each running batch keeps busy.
+    pub(crate) running: HashMap<String, String>,
     pub(crate) by_intent: HashMap<String, Op>,
     pub(crate) ended_batches: BTreeMap<String, (Machine, Vec<String>)>,
     pub(crate) outcome: Outcome,
@@ -68,6 +70,7 @@ pub async fn apply(
         tasks: HashMap::new(),
         queues: BTreeMap::new(),
         batches: HashMap::new(),
+        running: HashMap::new(),
         by_intent: HashMap::new(),
         ended_batches: BTreeMap::new(),
         outcome: Outcome::default(),
@@ -99,6 +102,7 @@ pub async fn apply(
         }
     }
     walker.outcome.stopped = stop.soft.is_cancelled();
+    walker.nothing_is_left()?;
     walker.record_outputs()?;
     let ended = std::mem::take(&mut walker.ended_batches);
     let outcome = std::mem::take(&mut walker.outcome);
@@ -121,6 +125,19 @@ async fn forget_batches(run: &Run<'_>, mut ended: BTreeMap<String, (Machine, Vec
 }
 
 impl Walker<'_, '_> {
+    /// Work that is neither done nor failed when nothing is under way any more would be lost without a word.
+    fn nothing_is_left(&self) -> Result<(), Diagnostic> {
+        if self.outcome.stopped || self.progress.left() == 0 {
+            return Ok(());
+        }
+        let left = self.progress.left();
+        Err(
+            Diagnostic::bug(format!("{left} operations were neither done nor given up"))
+                .state("what is done is recorded")
+                .help("run `dmp apply` again: it goes on from here"),
+        )
+    }
+
     /// Begins everything that can be begun.
     fn pump(&mut self) -> Result<(), Diagnostic> {
         let mut reads = Vec::new();

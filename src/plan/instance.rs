@@ -177,6 +177,13 @@ fn refine<'a>(
     Ok(change)
 }
 
+/// What is known of an object before it is created: configuration and defaults, null where only the server knows.
+#[must_use]
+pub fn before_create(schema: &Schema, config: &Value) -> Value {
+    let nothing = Value::object(dmp_sdk::Members::new());
+    propose(schema, config, Some(&nothing))
+}
+
 /// The value that configuration, defaults and prior state make together.
 fn propose(schema: &Schema, config: &Value, prior: Option<&Value>) -> Value {
     let strip = |value: &Value| value.map_marks(&Marks::without_origins);

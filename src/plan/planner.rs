@@ -921,7 +921,7 @@ pub fn read_before_create(
     configured: &Arc<dyn Configured>,
     provider: &str,
 ) -> Option<ReadRequest> {
-    let attributes = crate::instance::conform(resource.schema(), config);
+    let attributes = crate::instance::before_create(resource.schema(), config);
     let nothing = Value::null();
     let known = dmp_sdk::Known {
         address,

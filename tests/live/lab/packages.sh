@@ -4,7 +4,7 @@
 
 build_packages() {
     need dpkg-deb apt-ftparchive gpg
-    local start work
+    local start work fresh=1
     start=$(now)
     work=$(mktemp -d "$CACHE/packages.XXXXXX")
     signing_key
@@ -12,7 +12,7 @@ build_packages() {
     containerd_package
     gpgconf --kill all
     rm -rf "$work"
-    note "packages: $(du -sh "$CACHE/apt" | cut -f1) in $(since "$start") s"
+    ((fresh)) || note "packages: $(du -sh "$CACHE/apt" | cut -f1) in $(since "$start") s"
 }
 
 # Made once for a cache, and worth nothing outside.
@@ -64,6 +64,7 @@ architecture=$(dpkg --print-architecture)
 kubernetes_packages() {
     local pool=$CACHE/apt/core:/stable:/v$KUBERNETES_MINOR/deb version=$KUBERNETES_VERSION-1.1 binaries=$BIN/kubernetes-$KUBERNETES_VERSION name units
     [[ ! -f $pool/kubelet_${version}_$architecture.deb ]] || ! newer "$pool/InRelease" packages.sh "kubernetes-$KUBERNETES_VERSION" "cni-$CNI_VERSION" || return 0
+    fresh=0
     mkdir -p "$pool"
     for name in kubectl kubeadm kubelet; do install -D -m 755 "$binaries/$name" "$work/$name/usr/bin/$name"; done
 
@@ -118,6 +119,7 @@ containerd_package() {
     pool=$root/pool dist=$root/dists/$SUITE
     [[ ! -f $pool/containerd.io_$CONTAINERD_VERSION-1_$architecture.deb ]] ||
         ! newer "$dist/InRelease" packages.sh "containerd-$CONTAINERD_VERSION" "runc-$RUNC_VERSION" || return 0
+    fresh=0
     mkdir -p "$pool" "$dist/stable/binary-$architecture" "$tree"/{usr/bin,usr/lib/systemd/system,etc/containerd,DEBIAN}
     cp "$BIN/containerd-$CONTAINERD_VERSION"/* "$BIN/runc-$RUNC_VERSION/runc" "$tree/usr/bin/"
     cat >"$tree/usr/lib/systemd/system/containerd.service" <<'UNIT'

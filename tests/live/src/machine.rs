@@ -109,7 +109,7 @@ impl Machine {
             "-o",
             "StrictHostKeyChecking=yes",
             "-o",
-            "ConnectTimeout=10",
+            "ConnectTimeout=5",
             "-o",
             "LogLevel=ERROR",
         ]);

@@ -6,12 +6,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::fs::{self, Metadata};
+use std::hash::{DefaultHasher, Hasher};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-use sha2::{Digest, Sha256};
 
 use crate::Machine;
 
@@ -280,13 +279,10 @@ fn state(path: &Path, metadata: &Metadata) -> io::Result<String> {
     if kind.is_dir() {
         state.push_str(" folder");
     } else if kind.is_file() {
-        let hash = Sha256::digest(fs::read(path)?);
-        let _ = write!(
-            state,
-            " {} bytes {}",
-            metadata.len(),
-            &hex::encode(hash)[..16]
-        );
+        // Enough to tell two contents apart, and as fast in a test's build as in a release.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&fs::read(path)?);
+        let _ = write!(state, " {} bytes {:016x}", metadata.len(), hasher.finish());
     } else {
         let _ = write!(state, " device {}", metadata.rdev());
     }

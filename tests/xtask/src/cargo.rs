@@ -26,23 +26,20 @@ pub(crate) fn cargo(shell: &Shell, words: &[&str]) -> Command {
 
 /// Builds dmp and returns its binary.
 pub(crate) async fn build_dmp(shell: &Shell) -> Result<PathBuf, Failure> {
-    let command = cargo(
-        shell,
-        &[
-            "build",
-            "--bin",
-            "dmp",
-            "--message-format",
-            "json-render-diagnostics",
-        ],
-    );
+    executable(shell, &["build", "--bin", "dmp"]).await
+}
+
+/// Builds something of which there is one executable, and returns that.
+pub(crate) async fn executable(shell: &Shell, words: &[&str]) -> Result<PathBuf, Failure> {
+    let mut command = cargo(shell, words);
+    command.args(["--message-format", "json-render-diagnostics"]);
     let messages = shell.read(command).await?;
-    let binary = messages
+    let messages = messages
         .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find_map(|message| {
-            let executable = message.get("executable")?.as_str()?;
-            Some(PathBuf::from(executable))
-        });
-    binary.ok_or_else(|| Failure::Said("cargo built no binary called dmp".into()))
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut found =
+        messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)));
+    found
+        .next_back()
+        .ok_or_else(|| Failure::Said(format!("`cargo {}` made no executable", words.join(" "))))
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cargo::{build_dmp, cargo};
+use crate::cargo::{build_dmp, executable};
 use crate::lab::Lab;
 use crate::process::{Failure, Shell, print, say};
 
@@ -42,14 +42,26 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     lab.prepare(parts).await?;
     lab.must_be_empty().await?;
     let binary = build_dmp(shell).await?;
-    shell.run(tests(shell, arguments, &["--no-run"])).await?;
+    // Run without cargo, whose lock on the build folder another build may hold.
+    let tests = executable(
+        shell,
+        &[
+            "test",
+            "--package",
+            "dmp-live",
+            "--test",
+            &arguments.name,
+            "--no-run",
+        ],
+    )
+    .await?;
     say(format_args!(
         "prepared in {:.1} s",
         start.elapsed().as_secs_f64()
     ));
 
     let start = Instant::now();
-    let passed = suite(shell, &lab, arguments, &binary).await;
+    let passed = suite(shell, &lab, arguments, &tests, &binary).await;
     if arguments.keep {
         say(
             "machines and services stay; `cargo xtask lab down --all` and `cargo xtask lab services down` end them",
@@ -70,16 +82,16 @@ async fn suite(
     shell: &Shell,
     lab: &Lab<'_>,
     arguments: &Arguments,
+    tests: &Path,
     binary: &Path,
 ) -> Result<(), Failure> {
     if arguments.name != "hosts" {
         shell.run(lab.command(&["services", "up"])).await?;
     }
-    let mut command = tests(
-        shell,
-        arguments,
-        &["--", "--ignored", "--test-threads", "1"],
-    );
+    let mut command = shell.command(tests);
+    command
+        .current_dir(shell.root().join("tests/live"))
+        .args(["--ignored", "--test-threads", "1"]);
     if let Some(filter) = &arguments.filter {
         command.arg(filter);
     }
@@ -90,15 +102,6 @@ async fn suite(
         command.env("DMP_LIVE_KEEP", "1");
     }
     shell.run(command).await
-}
-
-fn tests(shell: &Shell, arguments: &Arguments, words: &[&str]) -> tokio::process::Command {
-    let mut command = cargo(
-        shell,
-        &["test", "--package", "dmp-live", "--test", &arguments.name],
-    );
-    command.args(words);
-    command
 }
 
 fn suites(folder: &Path) -> Result<Vec<String>, Failure> {

@@ -5,7 +5,9 @@ use dmp_sdk::Script;
 /// Reads one module.
 const SCRIPT: &str = r#"
 underscored=$(printf %s "$name" | tr - _)
-if grep -q "^$underscored " /proc/modules; then echo loaded; elif [ -d "/sys/module/$underscored" ]; then echo built-in; else echo absent; fi
+if grep -q "^$underscored " /proc/modules; then echo loaded; elif [ -d "/sys/module/$underscored" ]; then echo built-in
+elif sed 's|.*/||; s|\.ko.*||' "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null | tr - _ | grep -qx "$underscored"; then echo built-in
+else echo absent; fi
 if [ -f "/etc/modules-load.d/dmp-$name.conf" ]; then cat "/etc/modules-load.d/dmp-$name.conf"; fi
 echo ---
 if [ -f "/etc/modprobe.d/dmp-$name.conf" ]; then cat "/etc/modprobe.d/dmp-$name.conf"; fi

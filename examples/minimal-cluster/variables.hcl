@@ -1,0 +1,102 @@
+variable "addresses" {
+  description = "Addresses of the machines: the first carries the control plane."
+  type        = list(string)
+}
+
+variable "workers" {
+  description = "How many of the others are workers."
+  type        = number
+  default     = 1
+}
+
+variable "user" {
+  description = "User to log in as; it may become root by `sudo` without a password."
+  type        = string
+  default     = "debian"
+}
+
+variable "key_file" {
+  description = "The private key to log in with; null for the SSH agent."
+  type        = string
+  default     = null
+}
+
+variable "kubernetes_version" {
+  description = "Kubernetes' version."
+  type        = string
+  default     = "1.36.3"
+}
+
+variable "kubernetes_packages" {
+  description = "Where Kubernetes' packages come from: uri, suite, key (armoured)."
+  type        = any
+}
+
+variable "containerd_packages" {
+  description = "Where containerd.io comes from: uri, suite, key (armoured)."
+  type        = any
+}
+
+variable "image_repository" {
+  description = "A registry of your own with Kubernetes' images; null for upstream's."
+  type        = string
+  default     = null
+}
+
+variable "pause_image" {
+  description = "The pods' sandbox image; null for containerd's own choice."
+  type        = string
+  default     = null
+}
+
+variable "flannel_image" {
+  type    = string
+  default = "ghcr.io/flannel-io/flannel:v0.28.4"
+}
+
+variable "flannel_plugin_image" {
+  type    = string
+  default = "ghcr.io/flannel-io/flannel-cni-plugin:v1.9.1-flannel1"
+}
+
+variable "web_image" {
+  description = "An image that answers HTTP on port 8080."
+  type        = string
+}
+
+variable "web_command" {
+  description = "What it runs; null for the image's own choice."
+  type        = list(string)
+  default     = null
+}
+
+variable "registry_mirrors" {
+  type    = map(string)
+  default = {}
+}
+
+variable "containerd_settings" {
+  type    = string
+  default = ""
+}
+
+variable "kubelet" {
+  type    = any
+  default = {}
+}
+
+variable "kube_proxy" {
+  type    = any
+  default = {}
+}
+
+variable "ignored_preflight_errors" {
+  type    = list(string)
+  default = []
+}
+
+variable "labels" {
+  description = "Labels of every worker."
+  type        = map(string)
+  default     = { "example.org/role" = "worker" }
+}

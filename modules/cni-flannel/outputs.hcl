@@ -1,0 +1,4 @@
+output "namespace" {
+  description = "The namespace that flannel runs in."
+  value       = local.namespace
+}

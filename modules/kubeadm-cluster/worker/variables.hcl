@@ -1,0 +1,43 @@
+variable "host" {
+  type = any
+}
+
+variable "name" {
+  type = string
+}
+
+variable "labels" {
+  type = map(string)
+}
+
+variable "cluster" {
+  type = any
+}
+
+variable "version" {
+  type = string
+}
+
+variable "kubernetes_packages" {
+  type = any
+}
+
+variable "containerd_packages" {
+  type = any
+}
+
+variable "pause_image" {
+  type = string
+}
+
+variable "registry_mirrors" {
+  type = map(string)
+}
+
+variable "containerd_settings" {
+  type = string
+}
+
+variable "ignored_preflight_errors" {
+  type = list(string)
+}
