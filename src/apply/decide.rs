@@ -324,7 +324,12 @@ impl Walker<'_, '_> {
             .or_else(|| Some(record.attributes.clone()));
         task.prior = task.prior.map(|prior| conform(resource.schema(), &prior));
         let mut steps = Vec::new();
-        for verb in [Verb::Leave, Verb::Delete] {
+        // What is only forgotten stays as it is.
+        let verbs: &[Verb] = match planned.action {
+            Action::Forget => &[],
+            _ => &[Verb::Leave, Verb::Delete],
+        };
+        for verb in verbs.iter().copied() {
             if verb == Verb::Leave && !resource.leaves() {
                 continue;
             }

@@ -40,6 +40,11 @@ pub(crate) enum Command {
     Graph,
     /// Evaluate an expression with the values of the state.
     Console(Console),
+    /// Print a script that lets a shell complete dmp's command lines.
+    Completions(Completions),
+    /// Print a page of the reference.
+    #[command(subcommand, hide = true)]
+    Docs(Docs),
     /// Print dmp's version.
     Version(Machine),
 }
@@ -166,4 +171,26 @@ pub(crate) struct Console {
     /// The expression; without it, lines of standard input.
     #[arg(long, value_name = "EXPRESSION")]
     pub eval: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell: `bash`, `zsh`, `fish`, `elvish` or `powershell`.
+    #[arg(hide_possible_values = true)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Docs {
+    /// What there is.
+    Index,
+    /// The command line.
+    Cli,
+    /// Exit codes.
+    ExitCodes,
+    /// All of one provider.
+    Provider {
+        /// Its name.
+        name: String,
+    },
 }

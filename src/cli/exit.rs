@@ -26,6 +26,44 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, the mildest first.
+    pub const ALL: [Self; 8] = [
+        Self::Success,
+        Self::User,
+        Self::Changes,
+        Self::Remote,
+        Self::Stages,
+        Self::Held,
+        Self::Stopped,
+        Self::Bug,
+    ];
+
+    /// What it says, for the reference.
+    #[must_use]
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "All is well.",
+            Self::User => {
+                "The description, the command line or something here has to change; also: a person said no, or nobody \
+                 could be asked."
+            }
+            Self::Changes => {
+                "With `dmp plan --detailed-exitcode`: there is something to do. Also an unusable command line."
+            }
+            Self::Remote => {
+                "Something outside failed or can't be reached; what was recorded is said."
+            }
+            Self::Stages => {
+                "What was approved is done, or a saved plan no longer fits; the rest has to be approved anew."
+            }
+            Self::Held => "Another run holds the state.",
+            Self::Stopped => {
+                "Stopped on request; what was begun is recorded, as done or as an intent."
+            }
+            Self::Bug => "dmp is wrong. Please report it.",
+        }
+    }
+
     /// The number.
     #[must_use]
     pub fn code(self) -> u8 {

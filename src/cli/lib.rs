@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `arguments` | what can be said on the command line |
 //! | `stack` | a stack opened: configuration, variables, state |
+//! | `unsupported` | what is refused because it would be passed over |
 //! | `run` | a run: lock, events, settling, planning |
 //! | `plan_file` | a plan that is kept for later |
 //! | `commands` | one verb each |
@@ -15,6 +16,7 @@ mod plan_file;
 mod requirement;
 mod run;
 mod stack;
+mod unsupported;
 mod variables;
 
 use std::ffi::OsString;

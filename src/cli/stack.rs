@@ -11,7 +11,7 @@ use dmp_sdk::{Diagnostic, Value};
 use dmp_state::{Holder, Local, Lock, LockError, Outside, Store};
 
 use crate::arguments::Variables;
-use crate::{Context, requirement, variables};
+use crate::{Context, requirement, unsupported, variables};
 
 /// A stack's description.
 pub(crate) struct Stack {
@@ -41,6 +41,7 @@ impl Stack {
         if !diagnostics.iter().any(Diagnostic::is_error) {
             diagnostics.extend(check(&configuration, context.registry.as_ref()));
             diagnostics.extend(check_version(&configuration));
+            diagnostics.extend(unsupported::check(&configuration));
         }
         let provider_of = |mode, name: &str| context.registry.provider_of(mode, name);
         let graph = match ConfigGraph::build(&configuration, &provider_of) {

@@ -8,10 +8,12 @@
 //! | `instance` | what happens to one instance |
 //! | `planner` | one pass over the configuration, in dependency order |
 //! | `ending` | what is deleted, and what is lost with its host |
+//! | `clash` | two instances that are one object |
 //! | `ops` | the work of a plan and its order |
 //! | `envelope` | whether a late decision is within what was approved |
 
 pub mod ask;
+mod clash;
 pub mod ending;
 pub mod envelope;
 pub mod instance;

@@ -177,6 +177,7 @@ impl Planner {
     pub fn finish(mut self) -> (Plan, World, BTreeMap<String, ProviderState>) {
         self.compare_outputs();
         crate::ending::end(&mut self.plan, &self.world, &self.snapshot, &self.findings);
+        crate::clash::refuse(&mut self.plan, &self.world);
         (self.plan, self.world, self.providers)
     }
 

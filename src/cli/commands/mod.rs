@@ -1,7 +1,9 @@
 //! One verb per file: an arguments struct and one function that calls the engine.
 
 mod apply;
+mod completions;
 mod console;
+mod docs;
 mod graph;
 mod output;
 mod plan;
@@ -42,6 +44,8 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Ssh(arguments) => ssh::run(context, &directory, &arguments),
         Command::Graph => graph::run(context, &directory),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Docs(page) => docs::run(context, &page),
         Command::Version(arguments) => version::run(&arguments),
     }
 }

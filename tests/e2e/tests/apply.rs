@@ -313,3 +313,29 @@ fn nobody_is_asked_where_there_is_no_terminal() {
         .says("there is no terminal to ask on");
     assert!(sandbox.look().things.is_empty());
 }
+
+#[test]
+fn what_is_not_carried_out_yet_is_refused_and_not_passed_over() {
+    let sandbox = Sandbox::stack(
+        r#"
+stack {
+  backend "s3" {}
+}
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" {
+  name = "vm"
+  lifecycle { create_before_destroy = true }
+}
+moved {
+  from = test_thing.old
+  to   = test_thing.vm
+}
+"#,
+    );
+    sandbox
+        .run(&["validate"])
+        .expect_code(1)
+        .says("this dmp knows a `moved` block, but does nothing with it")
+        .says("`backend` of the `stack` block")
+        .says("`create_before_destroy`");
+}

@@ -200,6 +200,25 @@ fn what_somebody_changed_on_the_machine_is_shown_and_mended() {
 }
 
 #[test]
+fn a_file_that_only_has_another_address_is_not_deleted() {
+    let Some(site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    let main = site.sandbox.stack_folder().join("main.hcl");
+    let hcl = std::fs::read_to_string(&main).expect("is there");
+    let renamed = hcl.replace("\"host_file\" \"motd\"", "\"host_file\" \"welcome\"");
+    site.sandbox.write("main.hcl", &renamed);
+    site.run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("two instances are one object")
+        .says("from = host_file.motd");
+    let forget =
+        "removed {\n  from = host_file.motd\n  lifecycle { destroy = false }\n}\n".to_owned();
+    site.sandbox.write("main.hcl", &(renamed + &forget));
+    site.run(&["apply", "--yes"]).expect_success();
+    site.check_applied("another address");
+}
+
+#[test]
 fn a_secret_is_in_no_output_and_in_no_file_of_dmp() {
     let Some(site) = Site::new() else { return };
     site.run(&["plan", "--out", "plan"])

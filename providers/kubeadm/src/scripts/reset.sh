@@ -18,11 +18,9 @@ tables() {
     [ -n "$image" ] || return 1
     ctr -n k8s.io run --rm --net-host --privileged "$image" "dmp-nft-$$" nft "$@"
 }
-if ! grep -qx unknown "$state/tables"; then
-    tables list tables 2>/dev/null </dev/null | while read -r word family table; do
-        grep -qxF "$word $family $table" "$state/tables" || tables delete table "$family" "$table" </dev/null || :
-    done
-fi
+tables list tables 2>/dev/null </dev/null | while read -r word family table; do
+    grep -qxF "$word $family $table" "$state/tables" || tables delete table "$family" "$table" </dev/null || :
+done
 for name in $(ls -A /sys/class/net); do
     grep -qxF "$name" "$state/links" || ip link delete "$name" 2>/dev/null || :
 done

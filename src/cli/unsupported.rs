@@ -1,0 +1,81 @@
+//! What the language has and this dmp does not carry out yet. It is refused: to pass over it without a word would do
+//! something else than what is written (a `moved` that is not heard deletes and creates).
+
+use dmp_lang::Configuration;
+use dmp_lang::ast::Body;
+use dmp_lang::config::{Module, ResourceBlock};
+use dmp_sdk::{Diagnostic, Span};
+
+/// Everything in a configuration that would be passed over.
+pub(crate) fn check(configuration: &Configuration) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for module in &configuration.modules {
+        blocks(module, &mut found);
+        for resource in module.resources.values() {
+            of_resource(resource, &mut found);
+        }
+    }
+    let nested = configuration
+        .modules
+        .iter()
+        .filter(|module| !std::ptr::eq(*module, configuration.root()));
+    for removed in nested.flat_map(|module| &module.removed) {
+        found.push(
+            refused("a `removed` block in a module", &removed.span)
+                .help("write it in the stack itself"),
+        );
+    }
+    found
+}
+
+fn blocks(module: &Module, found: &mut Vec<Diagnostic>) {
+    for moved in &module.moved {
+        found.push(refused("a `moved` block", &moved.span).help(
+            "keep the old address; or let a `removed` block with `destroy = false` forget it, where the object is \
+             found by its path or name",
+        ));
+    }
+    for import in &module.imports {
+        found.push(
+            refused("an `import` block", &import.span)
+                .help("leave it out: what is found by its path or name is taken over anyway"),
+        );
+    }
+    for environment in module.environments.values() {
+        found.push(refused("an `environment` block", &environment.span).help("use `--var-file`"));
+    }
+    if let Some(stack) = &module.stack {
+        in_body(&stack.body, "of the `stack` block", found);
+    }
+}
+
+fn in_body(body: &Body, place: &str, found: &mut Vec<Diagnostic>) {
+    for block in &body.blocks {
+        found.push(refused(
+            &format!("`{}` {place}", block.kind.text),
+            &block.span,
+        ));
+    }
+    for (name, attribute) in &body.attributes {
+        found.push(refused(&format!("`{name}` {place}"), &attribute.name_span));
+    }
+}
+
+fn of_resource(resource: &ResourceBlock, found: &mut Vec<Diagnostic>) {
+    let lifecycle = &resource.lifecycle;
+    if let Some(timeouts) = &resource.timeouts {
+        found.push(refused("`timeouts`", &timeouts.span));
+    }
+    if let Some(rollout) = &lifecycle.rollout {
+        found.push(refused("`rollout`", &rollout.span));
+    }
+    if lifecycle.create_before_destroy == Some(true) {
+        found.push(refused("`create_before_destroy`", &resource.span));
+    }
+}
+
+fn refused(what: &str, span: &Span) -> Diagnostic {
+    Diagnostic::error("unsupported", "not carried out yet")
+        .detail(format!("this dmp knows {what}, but does nothing with it"))
+        .at(span.clone())
+}

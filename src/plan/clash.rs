@@ -1,0 +1,84 @@
+//! Two instances that are one object outside: the same path, name or id on the same machine. One would undo what the
+//! other does, so the plan refuses them, also where one of them goes and the other comes.
+
+use std::collections::HashMap;
+
+use dmp_sdk::codec::to_json;
+use dmp_sdk::{Action, Attribute, Diagnostic, Machine, Schema, Value};
+
+use crate::instance::conform;
+use crate::model::{Plan, Planned};
+use crate::world::World;
+
+/// Refuses every pair of instances that are one object.
+pub(crate) fn refuse(plan: &mut Plan, world: &World) {
+    let mut seen: HashMap<String, &Planned> = HashMap::new();
+    let mut refused = Vec::new();
+    for planned in plan.instances.values() {
+        let schema = world.schema_of(&planned.address);
+        let Some(object) = schema.and_then(|schema| object(planned, schema)) else {
+            continue;
+        };
+        if let Some(other) = seen.insert(object, planned) {
+            refused.push(clash(other, planned));
+        }
+    }
+    plan.diagnostics.extend(refused);
+}
+
+fn clash(one: &Planned, other: &Planned) -> Diagnostic {
+    let diagnostic = Diagnostic::error("clash", "two instances are one object")
+        .detail(format!(
+            "`{}` and `{}` have the same path, name or id",
+            one.address, other.address
+        ))
+        .address(&other.address);
+    let goes = [one, other]
+        .into_iter()
+        .find(|planned| planned.action == Action::Delete);
+    match goes {
+        Some(goes) => diagnostic.help(format!(
+            "what only has another address: take the old one out of the state, the object stays:\n    \
+             removed {{\n      from = {}\n      lifecycle {{ destroy = false }}\n    }}",
+            goes.address
+        )),
+        None => diagnostic.help("give one of them another"),
+    }
+}
+
+/// What tells the object from all others of its type; `None` where that is not known, or nothing does.
+fn object(planned: &Planned, schema: &Schema) -> Option<String> {
+    let value = match planned.action {
+        Action::Forget | Action::LostWithHost | Action::Defer | Action::Read => return None,
+        Action::Delete => conform(
+            schema,
+            planned
+                .prior
+                .as_ref()
+                .or(planned.record.as_ref().map(|record| &record.attributes))?,
+        ),
+        _ => planned.planned.clone()?,
+    };
+    let unique = |(_, attribute): &(_, &Attribute)| attribute.unique;
+    let mut parts = vec![planned.provider.clone(), schema.name.to_string()];
+    let mut has_machine = false;
+    for (name, attribute) in schema.attributes.iter().filter(unique) {
+        let is_machine = attribute.ty == Machine::value_type();
+        has_machine |= is_machine;
+        parts.push(part(&value.get(name), is_machine)?);
+    }
+    if parts.len() == 2 {
+        return None;
+    }
+    if !has_machine {
+        parts.push(format!("{:?}", planned.hosted_on));
+    }
+    Some(parts.join("\n"))
+}
+
+fn part(value: &Value, is_machine: bool) -> Option<String> {
+    if is_machine {
+        return Machine::from_value(value).ok().map(|machine| machine.key());
+    }
+    to_json(value).map(|json| json.to_string())
+}
