@@ -165,6 +165,22 @@ pub(crate) fn plain(value: &Value) -> Result<Json, Diagnostic> {
         .ok_or_else(|| Diagnostic::bug("a manifest with unknown parts"))
 }
 
+/// The same manifest without members that are null: to the API an absent member and a null are different things, and
+/// modules set what is not given to null.
+pub(crate) fn stripped(manifest: &Value) -> Value {
+    let marks = manifest.marks().clone();
+    match manifest.as_members() {
+        Some(members) => {
+            let kept = members.iter().filter(|(_, member)| !member.is_null());
+            let members = kept
+                .map(|(name, member)| (std::sync::Arc::clone(name), stripped(member)))
+                .collect();
+            Value::object(members).with_marks(marks)
+        }
+        None => manifest.map_children(stripped),
+    }
+}
+
 /// JSON as a value.
 pub(crate) fn value(json: &Json) -> Value {
     from_json(json)

@@ -274,7 +274,7 @@ fn definitions_of_one_name_point_at_the_first() {
         assert_eq!(failed.code, "duplicate-definition");
         let first = &failed.labels[0].span;
         assert!(
-            first.start < failed.span.expect("has a place").start
+            first.start < failed.span.as_ref().expect("has a place").start
                 && sources.excerpt(first).is_some()
         );
     }

@@ -279,7 +279,7 @@ fn fragments() -> impl Strategy<Value = String> {
 fn stands(text: &str) -> Result<(), TestCaseError> {
     let (body, failed) = parse_file(text, "t");
     for diagnostic in failed {
-        let span = diagnostic.span.expect("every error has a place");
+        let span = diagnostic.span.clone().expect("every error has a place");
         prop_assert!(
             text.get(span.start..span.end).is_some(),
             "{span:?} is no place in {text:?}"

@@ -13,7 +13,7 @@ enum Value {
     Text(String),
     Plain(String),
     Object(Variables),
-    List(Vec<Variables>),
+    List(Vec<Value>),
 }
 
 impl Variables {
@@ -38,7 +38,19 @@ impl Variables {
     /// Adds a list of objects.
     #[must_use]
     pub fn list(self, name: &str, values: impl IntoIterator<Item = Variables>) -> Self {
-        self.with(name, Value::List(values.into_iter().collect()))
+        self.with(
+            name,
+            Value::List(values.into_iter().map(Value::Object).collect()),
+        )
+    }
+
+    /// Adds a list of strings.
+    #[must_use]
+    pub fn texts<'a>(self, name: &str, values: impl IntoIterator<Item = &'a str>) -> Self {
+        let values = values
+            .into_iter()
+            .map(|value| Value::Text(value.to_owned()));
+        self.with(name, Value::List(values.collect()))
     }
 
     /// Adds all of another set.
@@ -56,9 +68,18 @@ impl Variables {
 
 impl fmt::Display for Variables {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.values
-            .iter()
-            .try_for_each(|(name, value)| writeln!(out, "{name} = {value}"))
+        self.values.iter().try_for_each(|(name, value)| {
+            // A key of a map may be anything, such as the address of a registry.
+            let plain = name
+                .chars()
+                .all(|sign| sign.is_ascii_alphanumeric() || "_-".contains(sign));
+            if plain {
+                out.write_str(name)?;
+            } else {
+                quoted(out, name)?;
+            }
+            writeln!(out, " = {value}")
+        })
     }
 }
 
@@ -68,11 +89,11 @@ impl fmt::Display for Value {
             Value::Text(text) => quoted(out, text),
             Value::Plain(text) => out.write_str(text),
             Value::Object(object) => write!(out, "{{\n{object}}}"),
-            Value::List(objects) => {
+            Value::List(values) => {
                 out.write_str("[\n")?;
-                objects
+                values
                     .iter()
-                    .try_for_each(|object| write!(out, "{{\n{object}}},\n"))?;
+                    .try_for_each(|value| writeln!(out, "{value},"))?;
                 out.write_str("]")
             }
         }
@@ -92,6 +113,18 @@ fn quoted(out: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_of_strings_and_keys_of_any_kind_can_be_written() {
+        let mirrors = Variables::default().text("10.79.0.1:5000", "http://10.79.0.1:5000");
+        let all = Variables::default()
+            .texts("addresses", ["a", "b"])
+            .value("mirrors", mirrors);
+        assert_eq!(
+            all.to_string(),
+            "addresses = [\n\"a\",\n\"b\",\n]\nmirrors = {\n\"10.79.0.1:5000\" = \"http://10.79.0.1:5000\"\n}\n"
+        );
+    }
 
     #[test]
     fn strings_are_taken_as_they_are_and_objects_nest() {

@@ -269,6 +269,9 @@ fn join(job: &Job<'_>) -> Result<Vec<Step>, Diagnostic> {
             .taking(2)
             .within(Duration::from_secs(600)),
     ];
+    let appear = Script::new(include_str!("../scripts/appear.sh")).var("node", name(wanted));
+    let wait = Step::new("wait until the cluster has the node", &plane, appear);
+    steps.push(wait.waiting().within(Duration::from_secs(120)));
     steps.extend(labels(job)?);
     Ok(steps)
 }

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::wait::{condition_left, rollout_left};
 use crate::client::Cluster;
-use crate::manifest::{Identity, as_found, observed, plain, value};
+use crate::manifest::{Identity, as_found, observed, plain, stripped, value};
 
 /// The resource type.
 #[derive(Debug)]
@@ -125,7 +125,8 @@ impl Resource for Manifest {
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
-        let manifest = change.planned.get("manifest");
+        let manifest = stripped(&change.planned.get("manifest"));
+        change.set("manifest", manifest.clone());
         let identity = Identity::of(&manifest)?;
         let Some(prior) = change.prior else {
             return Ok(());
