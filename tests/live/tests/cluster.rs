@@ -384,3 +384,20 @@ fn killed_at_twenty_random_instants_the_next_apply_goes_on() {
     }
     println!("{kills} kills in {rounds} clusters");
 }
+
+/// dmp's half of `cargo xtask bench cluster`: prints a start, a duration and a name, as the baseline does.
+#[test]
+#[ignore = "needs a lab: cargo xtask live cluster"]
+fn one_apply_of_the_example() {
+    let lab = Lab::of_this_suite();
+    let stack = Stack::of_example(&lab);
+    let applied = stack.dmp.run(["apply", "--yes", "--timeline"]).success();
+    stack.web_answers();
+    let seconds = applied.time.as_secs_f64();
+    println!(
+        "{:8.1} {:8.1}  nothing under way outside",
+        0.0,
+        idle_seconds(&applied.stdout)
+    );
+    println!("{:8.1} {seconds:8.1}  total", 0.0);
+}
