@@ -1,6 +1,7 @@
 //! A stack opened: its configuration checked, its variables collected, its state.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -149,7 +150,12 @@ pub(crate) fn open_state_for_writing(
 ) -> Result<(Store, Lock), Diagnostic> {
     let folder = state_folder(directory);
     let cannot = |error: std::io::Error| cannot_open(&format!("`{}`: {error}", folder.display()));
-    std::fs::create_dir_all(folder.join("runs")).map_err(cannot)?;
+    // Nobody else on the machine needs to look into it, sealed or not.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder.join("runs"))
+        .map_err(cannot)?;
     let holder = Holder {
         pid: std::process::id(),
         command: command.to_owned(),

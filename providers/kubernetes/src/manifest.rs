@@ -44,6 +44,15 @@ impl Identity {
         }))
     }
 
+    /// The identity as one text, for the record and for clashes.
+    pub(crate) fn to_text(&self) -> String {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        format!(
+            "{} {} {namespace}/{}",
+            self.api_version, self.kind, self.name
+        )
+    }
+
     /// The query whose answer has the object in it.
     pub(crate) fn query(&self) -> Query {
         Query(format!("{} {}", self.api_version, self.kind))

@@ -1,5 +1,10 @@
 //! A site with machines, package repositories, a registry and names: `cargo xtask live cluster`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are for the person who runs it"
+)]
+
 use dmp_live::Lab;
 
 #[test]
@@ -172,12 +177,91 @@ kubelet = {{
         assert!(plan.stdout.contains("Nothing to do"), "{}", plan.stdout);
     }
 
+    /// A second stack reaches the API through a machine's SSH server, and makes a kind and an object of it in one run.
+    fn definitions_and_their_objects_through_a_machine(&self) {
+        let second = dmp_live::Dmp::new(&self.lab);
+        let kubeconfig = self.dmp.run(["output", "--raw", "kubeconfig"]).success();
+        second.write("kubeconfig", kubeconfig.stdout);
+        let plane = &self.machines[0];
+        let key = self.dmp.folder().join("key");
+        second.write(
+            "main.hcl",
+            SECOND_STACK
+                .replace("ADDRESS", plane.address())
+                .replace("USER", plane.user())
+                .replace("KEY", &key.display().to_string()),
+        );
+        let applied = second.run(["apply", "--yes"]).success();
+        assert!(applied.stderr.contains("2 changed"), "{}", applied.stderr);
+        let plan = second
+            .run(["plan", "--detailed-exitcode", "--counts"])
+            .success();
+        assert!(plan.stderr.contains("1 logins"), "{}", plan.stderr);
+        let taint = second.run(["output", "taint"]).success();
+        assert!(taint.stdout.contains("NoSchedule"), "{}", taint.stdout);
+        let _ = second.run(["destroy", "--yes"]).success();
+        let left = plane.try_ssh("sudo kubectl --kubeconfig /etc/kubernetes/admin.conf --cache-dir /run/kubectl get crd greetings.example.org");
+        assert!(!left.status.success(), "the definition is still there");
+    }
+
     fn kubectl(&self, words: &str) {
         self.machines[0].ssh(&format!(
             "sudo env KUBECACHEDIR=/run/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"
         ));
     }
 }
+
+const SECOND_STACK: &str = r#"
+provider "kubernetes" {
+  kubeconfig = file("${path.root}/kubeconfig")
+  via        = { address = "ADDRESS", user = "USER", key_file = "KEY" }
+}
+
+resource "k8s_manifest" "definition" {
+  wait_conditions = { Established = "True" }
+  manifest = {
+    apiVersion = "apiextensions.k8s.io/v1"
+    kind       = "CustomResourceDefinition"
+    metadata   = { name = "greetings.example.org" }
+    spec = {
+      group = "example.org"
+      scope = "Namespaced"
+      names = { kind = "Greeting", plural = "greetings", singular = "greeting" }
+      versions = [{
+        name    = "v1"
+        served  = true
+        storage = true
+        schema = {
+          openAPIV3Schema = {
+            type       = "object"
+            properties = { spec = { type = "object", properties = { text = { type = "string" } } } }
+          }
+        }
+      }]
+    }
+  }
+}
+
+resource "k8s_manifest" "greeting" {
+  manifest = {
+    apiVersion = "example.org/v1"
+    kind       = "Greeting"
+    metadata   = { name = "hello", namespace = "default" }
+    spec       = { text = "hello" }
+  }
+  depends_on = [k8s_manifest.definition]
+}
+
+data "k8s_manifest" "plane" {
+  api_version = "v1"
+  kind        = "Node"
+  name        = "cp"
+}
+
+output "taint" {
+  value = nonsensitive(data.k8s_manifest.plane.object.spec.taints[0].effect)
+}
+"#;
 
 /// What stays on a machine after a destroy; `docs/operations/what-stays.md` gives the reason of each.
 fn may_stay(entry: &dmp_live::Entry) -> bool {
@@ -293,6 +377,8 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
         .run(["apply", "--yes", "--var", "workers=2"])
         .success();
     stack.kubectl("wait --for=condition=Ready node/w2 --timeout=60s");
+
+    stack.definitions_and_their_objects_through_a_machine();
 
     let destroyed = stack
         .dmp

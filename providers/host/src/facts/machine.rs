@@ -91,7 +91,7 @@ mod tests {
     fn debian_and_alpine_are_understood() {
         let debian = "hostname=cp1\nkernel=6.1.0-40-amd64\narchitecture=x86_64\ncores=4\nmemory_kib=8131556\n---\n\
             PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\n\
-            VERSION_CODENAME=bookworm\nID=debian\nHOME_URL=\"https://www.debian.org/\"\n";
+            VERSION_CODENAME=bookworm\nID=debian\nHOME_URL=\"https://example.org/\"\n";
         let facts = parse(debian);
         assert_eq!((facts.cores, facts.memory_mib), (4, 7940));
         assert_eq!(

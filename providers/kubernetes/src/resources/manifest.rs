@@ -52,6 +52,10 @@ impl Manifest {
                 ),
             )
             .attribute("wait_seconds", Attribute::default(Type::Number, "How long to wait, in seconds.", 300))
+            .attribute(
+                "identity",
+                Attribute::computed(Type::String, "Which object it is: version, kind, namespace and name.").unique(),
+            )
             .attribute("uid", Attribute::computed(Type::String, "The object's uid."))
             .attribute(
                 "observed",
@@ -107,6 +111,7 @@ impl Resource for Manifest {
         };
         let attributes = known
             .attributes
+            .with("identity", identity.to_text().into())
             .with("manifest", value(&found).marked(&marks))
             .with(
                 "uid",
@@ -128,6 +133,9 @@ impl Resource for Manifest {
         let manifest = stripped(&change.planned.get("manifest"));
         change.set("manifest", manifest.clone());
         let identity = Identity::of(&manifest)?;
+        if let Some(identity) = &identity {
+            change.set("identity", identity.to_text().into());
+        }
         let Some(prior) = change.prior else {
             return Ok(());
         };

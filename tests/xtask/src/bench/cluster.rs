@@ -129,7 +129,8 @@ impl Dmp {
 /// Reads lines of a start, a duration and a name.
 fn phases(text: &str) -> Vec<(String, f64)> {
     let line = |line: &str| {
-        let (_, rest) = line.trim_start().split_once(' ')?;
+        let (start, rest) = line.trim_start().split_once(' ')?;
+        start.parse::<f64>().ok()?;
         let (seconds, name) = rest.trim_start().split_once(' ')?;
         Some((name.trim().to_owned(), seconds.parse().ok()?))
     };
