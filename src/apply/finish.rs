@@ -252,7 +252,7 @@ impl Walker<'_, '_> {
     }
 
     /// All that is lost with a host, through hosts that are lost themselves.
-    fn lost_with(&self, host: &Address) -> Vec<Address> {
+    pub(crate) fn lost_with(&self, host: &Address) -> Vec<Address> {
         let mut found: Vec<Address> = Vec::new();
         let mut look = vec![host.clone()];
         while let Some(host) = look.pop() {

@@ -14,7 +14,7 @@ use dmp_sdk::{
     Action, Address, Configured, Diagnostic, Mark, Mode, ModulePath, Purpose, Quantifier, Reason,
     Resource, Schema, Value,
 };
-use dmp_state::{Hosting, Snapshot};
+use dmp_state::{Hosting, Instance, Snapshot};
 
 use crate::ask::{Finding, ReadKind, ReadRequest};
 use crate::instance::{Inputs, decide, differing};
@@ -605,7 +605,10 @@ impl Planner {
                 .diagnostics
                 .push(diagnostic.clone().address(address));
         }
-        let triggered = self.triggered_by(address);
+        let triggered = self
+            .triggered_by(address)
+            .map(|by| Reason::Triggered { by })
+            .or_else(|| self.lives_elsewhere(record.as_ref()?, &provider));
         let live_record = if lost_with.is_some() {
             None
         } else {
@@ -840,6 +843,24 @@ impl Planner {
             }
         }
         None
+    }
+
+    /// Whether an object was made through a provider configuration that means another place than its present one.
+    fn lives_elsewhere(&self, record: &Instance, provider: &str) -> Option<Reason> {
+        let present = self.providers.get(provider)?;
+        if record.provider == provider || !present.config.is_wholly_known() {
+            return None;
+        }
+        let schema = self.world.registry.provider(&present.name)?.schema();
+        let recorded = self.snapshot.providers.get(&record.provider);
+        let recorded = recorded.map_or_else(Value::null, |recorded| recorded.config.clone());
+        let as_json =
+            |config: &Value| dmp_sdk::codec::to_json(&crate::instance::conform(schema, config));
+        let is_same = as_json(&recorded) == as_json(&present.config);
+        (!is_same).then(|| Reason::CannotChangeInPlace {
+            attribute: "provider".into(),
+            why: Some(format!("it was made through `{}`", record.provider)),
+        })
     }
 
     fn compare_outputs(&mut self) {

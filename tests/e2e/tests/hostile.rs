@@ -1,0 +1,489 @@
+//! What an administrator fears: things that are lost, done twice, deleted unasked or shown to everybody.
+
+mod support;
+
+use dmp_sdk::testing::{Entry, State};
+use support::Sandbox;
+
+fn put(sandbox: &Sandbox, key: &str, text: &str) {
+    let put = |state: &mut State| {
+        let text = text.into();
+        state.entries.insert(key.into(), Entry { text });
+    };
+    sandbox.cloud().change(put).expect("writes");
+}
+
+#[test]
+fn what_lived_on_a_host_that_is_gone_leaves_the_state_when_the_host_is_made_anew() {
+    let host = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+"#;
+    let sandbox = Sandbox::stack(&format!(
+        r#"{host}
+resource "test_entry" "on" {{
+  key  = "on"
+  text = "x"
+  on   = test_thing.vm.id
+}}"#
+    ))
+    .applied();
+    let lose = |state: &mut State| state.things.clear();
+    sandbox.cloud().change(lose).expect("writes");
+    sandbox.write("main.hcl", host);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["state", "list"])
+        .expect_success()
+        .hides("test_entry.on");
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn what_is_between_a_replaced_object_and_its_new_user_can_go() {
+    let before = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_entry" "c" {
+  key  = "c"
+  text = "c"
+}
+resource "test_entry" "a" {
+  key  = "a"
+  text = test_entry.c.key
+}
+resource "test_entry" "b" {
+  key  = "b"
+  text = test_entry.a.key
+}
+"#;
+    let sandbox = Sandbox::stack(before).applied();
+    sandbox.write(
+        "main.hcl",
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_entry" "c" {
+  key  = "c2"
+  text = "c"
+}
+resource "test_entry" "b" {
+  key  = "b"
+  text = test_entry.c.key
+}
+"#,
+    );
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let keys: Vec<_> = sandbox.look().entries.into_keys().collect();
+    assert_eq!(keys, ["b", "c2"]);
+}
+
+#[test]
+fn a_secret_never_becomes_part_of_an_address() {
+    for for_each in [
+        "toset([var.secret])",
+        "{ (var.secret) = 1 }",
+        "{ for s in [var.secret] : s => 1 }",
+        "toset(split(\",\", var.secret))",
+        "toset(keys({ (var.secret) = 1 }))",
+    ] {
+        let sandbox = Sandbox::stack(&format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+variable "secret" {{
+  type      = string
+  sensitive = true
+  default   = "hunter2"
+}}
+resource "test_thing" "vm" {{
+  for_each = {for_each}
+  name     = "vm"
+}}
+"#
+        ));
+        let ran = sandbox.run(&["plan"]);
+        assert_ne!(ran.code, Some(0), "{for_each}: {}", ran.out);
+        let _ = ran.hides("hunter2");
+    }
+}
+
+#[test]
+fn no_mistake_shows_a_secret() {
+    for expression in [
+        "tonumber(var.secret)",
+        "var.secret",
+        "var.secret + 1",
+        "{ a = 1 }[var.secret]",
+        "{ a = 1 }[var.secret].b",
+        "jsondecode(var.secret).x",
+        "yamldecode(\"{${var.secret}\").x",
+        "base64decode(var.secret)",
+        "formatdate(\"YYYY\", var.secret)",
+        "index([\"a\"], var.secret)",
+        "regex(var.secret, \"x\")",
+        "regex(\"x\", var.secret)",
+        "lookup({ a = 1 }, var.secret)",
+        "cidrhost(var.secret, 1)",
+        "parseint(var.secret, 10)",
+        "file(var.secret)",
+        "templatefile(var.secret, {})",
+        "[1, 2][var.secret]",
+        "element([], var.secret)",
+        "var.secret.hunter",
+        "tobool(var.secret)",
+        "{ for s in [var.secret, var.secret] : s => 1 }.x",
+        "timeadd(var.secret, \"1h\")",
+        "format(\"%d\", var.secret)",
+        "one([var.secret, var.secret])",
+        "zipmap([var.secret], [])",
+        "tonumber({ a = var.secret }.a)",
+        "max(var.secret, 1)",
+        "pow(var.secret, 1)",
+        "merge(var.secret, {})",
+        "range(var.secret)",
+        "-var.secret",
+        "var.secret ? 1 : 2",
+        "csvdecode(\"a,b\n${var.secret}\")[0].c",
+        "substr(var.secret, var.secret, 1)",
+    ] {
+        let sandbox = Sandbox::stack(&format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+variable "secret" {{
+  type      = string
+  sensitive = true
+}}
+resource "test_thing" "vm" {{
+  name = "vm"
+  size = {}
+}}
+"#,
+            expression.replace('\n', "\\n")
+        ));
+        let ran = sandbox.run(&["plan", "--var", "secret=hunter2"]);
+        let shown = ran.out.contains("hunter2") || ran.err.contains("hunter2");
+        assert!(!shown, "{expression}: {}{}", ran.out, ran.err);
+        assert_ne!(ran.code, Some(0), "{expression}: {}", ran.out);
+    }
+}
+
+#[test]
+fn a_secret_variable_of_the_wrong_type_is_not_shown() {
+    let sandbox = Sandbox::stack(
+        r#"
+variable "pin" {
+  type      = number
+  sensitive = true
+  validation {
+    condition     = var.pin > 5
+    error_message = "pin is ${var.pin}"
+  }
+}
+"#,
+    );
+    sandbox
+        .run(&["plan", "--var", "pin=hunter2"])
+        .expect_code(1)
+        .hides("hunter2");
+    sandbox
+        .run_with(&["plan"], &[("DMP_VAR_pin", "hunter2")])
+        .expect_code(1)
+        .hides("hunter2");
+}
+
+#[test]
+fn a_secret_is_nowhere_in_plain_text() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" {
+  cloud = "CLOUD"
+  token = var.secret
+}
+variable "secret" {
+  type      = string
+  sensitive = true
+}
+locals { derived = { inner = ["x-${var.secret}"] } }
+resource "test_thing" "vm" {
+  name   = "vm"
+  secret = var.secret
+}
+resource "test_entry" "e" {
+  key  = "e"
+  text = local.derived.inner[0]
+}
+output "o" { value = local.derived }
+output "l" { value = length(test_thing.vm.secret) }
+"#,
+    );
+    let var = ["--var", "secret=hunter2"];
+    let with = |first: &[&'static str]| -> Vec<&'static str> {
+        first.iter().copied().chain(var).collect()
+    };
+    sandbox
+        .run(&with(&["plan", "--json"]))
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&with(&["plan", "--out", "saved"]))
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&["show", "saved"])
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&["show", "--json", "saved"])
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&with(&["apply", "--yes", "--json"]))
+        .expect_success()
+        .hides("hunter2");
+    let drift = |state: &mut State| {
+        state.entries.get_mut("e").expect("is there").text = "x-hunter2 drifted".into();
+        for thing in state.things.values_mut() {
+            thing.secret = Some("hunter2 drifted".into());
+        }
+    };
+    sandbox.cloud().change(drift).expect("writes");
+    sandbox
+        .run(&with(&["plan"]))
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&with(&["plan", "--json"]))
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&with(&["apply", "--yes", "-v"]))
+        .hides("hunter2");
+    sandbox.run(&["output"]).hides("hunter2");
+    sandbox
+        .run(&["state", "show", "test_entry.e"])
+        .expect_success()
+        .hides("hunter2");
+    sandbox
+        .run(&["state", "show", "test_thing.vm"])
+        .expect_success()
+        .hides("hunter2");
+    let mut look = vec![sandbox.stack_folder()];
+    while let Some(at) = look.pop() {
+        for entry in std::fs::read_dir(at).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                look.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).expect("readable");
+            let shown = bytes.windows(7).any(|window| window == b"hunter2");
+            assert!(!shown, "{} shows a secret", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_block_whose_name_only_begins_like_one_that_was_decided_later_is_asked_for() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "a" {
+  for_each = toset([test_thing.vm.id])
+  key      = "late-${each.key}"
+  text     = "x"
+}
+resource "test_entry" "ab" {
+  key  = "at-${test_thing.vm.id}"
+  text = "mine"
+}
+"#,
+    );
+    put(&sandbox, "at-t-1", "theirs");
+    sandbox.run(&["plan", "--out", "saved"]).expect_success();
+    sandbox.run(&["apply", "saved"]).expect_code(4);
+    assert_eq!(sandbox.look().entries["at-t-1"].text, "theirs");
+}
+
+#[test]
+fn what_is_decided_later_may_not_overwrite_what_nobody_has_seen() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "a" {
+  for_each = toset([test_thing.vm.id])
+  key      = "at-${each.key}"
+  text     = "x"
+}
+"#,
+    );
+    put(&sandbox, "at-t-1", "theirs");
+    sandbox.run(&["plan", "--out", "saved"]).expect_success();
+    sandbox.run(&["apply", "saved"]).expect_code(4);
+    assert_eq!(sandbox.look().entries["at-t-1"].text, "theirs");
+}
+
+#[test]
+fn instances_of_a_module_that_is_not_decided_yet_are_not_deleted() {
+    let stack = |name: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_thing" "vm" {{ name = "{name}" }}
+module "outer" {{
+  source   = "./outer"
+  for_each = {{ late = [test_thing.vm.id], known = ["k"] }}
+  keys     = each.value
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("one"));
+    std::fs::create_dir_all(sandbox.stack_folder().join("outer/inner")).expect("a folder");
+    sandbox.write(
+        "outer/main.hcl",
+        r#"
+variable "keys" { type = list(string) }
+module "inner" {
+  source   = "./inner"
+  for_each = toset(var.keys)
+  key      = each.key
+}
+"#,
+    );
+    sandbox.write(
+        "outer/inner/main.hcl",
+        r#"
+variable "key" { type = string }
+resource "test_entry" "e" {
+  key  = "e-${var.key}"
+  text = "x"
+}
+"#,
+    );
+    let sandbox = sandbox.applied();
+    assert_eq!(sandbox.look().entries.len(), 2);
+    sandbox.write("main.hcl", &stack("two"));
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .hides("- module.outer")
+        .shows("0 to delete");
+}
+
+#[test]
+fn an_alias_that_is_not_declared_deletes_nothing() {
+    let stack = |provider: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_entry" "a" {{
+  {provider}
+  key  = "a"
+  text = "x"
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("")).applied();
+    sandbox.write("main.hcl", &stack("provider = test.nobody"));
+    sandbox.run(&["apply", "--yes"]).expect_code(1);
+    assert_eq!(sandbox.look().entries.len(), 1);
+}
+
+#[test]
+fn a_replacement_at_another_key_does_not_overwrite_what_nobody_has_seen() {
+    let stack = |key: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_entry" "a" {{
+  key  = "{key}"
+  text = "mine"
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("a")).applied();
+    put(&sandbox, "b", "theirs");
+    sandbox.write("main.hcl", &stack("b"));
+    sandbox.run(&["plan", "--out", "saved"]).expect_success();
+    sandbox.run(&["apply", "saved"]).expect_code(4);
+    assert_eq!(sandbox.look().entries["b"].text, "theirs");
+}
+
+#[test]
+fn a_provider_that_changes_does_not_delete_in_the_new_place() {
+    let stack = |provider: &str, key: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+provider "test" {{
+  alias = "other"
+  cloud = "CLOUD.other"
+}}
+resource "test_entry" "a" {{
+  provider = {provider}
+  key      = "{key}"
+  text     = "mine"
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("test", "a")).applied();
+    let other = dmp_sdk::testing::Cloud::at(&sandbox.path().join("cloud.json.other"));
+    let put = |state: &mut State| {
+        let text = "theirs".into();
+        state.entries.insert("a".into(), Entry { text });
+    };
+    other.change(put).expect("writes");
+    sandbox.write("main.hcl", &stack("test.other", "b"));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let there = other.look().expect("readable").entries;
+    assert_eq!(there["a"].text, "theirs", "it is not dmp's");
+    assert_eq!(there["b"].text, "mine");
+    assert!(sandbox.look().entries.is_empty(), "the old one is gone");
+}
+
+#[test]
+fn an_object_whose_provider_changes_is_not_lost_from_sight() {
+    let stack = |provider: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+provider "test" {{
+  alias = "other"
+  cloud = "CLOUD.other"
+}}
+provider "test" {{
+  alias = "same"
+  cloud = "CLOUD"
+}}
+resource "test_entry" "a" {{
+  provider = {provider}
+  key      = "a"
+  text     = "mine"
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("test")).applied();
+    sandbox.write("main.hcl", &stack("test.same"));
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox.write("main.hcl", &stack("test.other"));
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("1 to replace");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(sandbox.look().entries.is_empty(), "the old one is gone");
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+}
