@@ -487,3 +487,306 @@ resource "test_entry" "a" {{
         .expect_success()
         .shows("Nothing to do");
 }
+
+const HOST_AND_HOSTED: &str = r#"
+provider "test" { cloud = "CLOUD" }
+provider "test" {
+  alias = "inner"
+  cloud = "CLOUD"
+  token = test_thing.vm.id
+}
+resource "test_thing" "vm" { name = "NAME" }
+resource "test_entry" "on" {
+  provider = test.inner
+  key      = "on"
+  text     = "x"
+}
+resource "test_entry" "after" {
+  key        = "after"
+  text       = "y"
+  depends_on = [test_entry.on]
+}
+"#;
+
+/// The runs of `first` that are killed at each place, each followed by `then`.
+fn killed_everywhere(before: &str, after: &str, then: impl Fn(&Sandbox, &str)) {
+    for number in 1..200 {
+        let sandbox = Sandbox::stack(before).applied();
+        sandbox.write("main.hcl", after);
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
+        then(&sandbox, &at);
+        if ran.code == Some(0) {
+            assert!(number > 5, "only {number} places");
+            return;
+        }
+    }
+}
+
+#[test]
+fn killed_in_a_replacement_of_a_host_what_lived_on_it_is_made_anew() {
+    let one = HOST_AND_HOSTED.replace("NAME", "one");
+    let two = HOST_AND_HOSTED.replace("NAME", "two");
+    killed_everywhere(&one, &two, |sandbox, at| {
+        let before = sandbox.look().calls.len();
+        sandbox.run(&["apply", "--yes"]).expect_success();
+        let cloud = sandbox.look();
+        assert_eq!(cloud.things.len(), 1, "{at}: {:?}", cloud.calls);
+        let calls = cloud.calls.iter();
+        let of = |what: &str| calls.clone().filter(|call| *call == what).count();
+        assert_eq!(of("make two"), 1, "{at}: {:?}", cloud.calls);
+        assert!(of("create on") >= 2, "{at} ({before}): {:?}", cloud.calls);
+        sandbox
+            .run(&["plan"])
+            .expect_success()
+            .shows("Nothing to do");
+        sandbox
+            .run(&["state", "verify"])
+            .expect_success()
+            .shows("3 instances, 0 open intents");
+    });
+}
+
+fn interrupt(child: &std::process::Child) {
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(sent.expect("starts").success());
+}
+
+const THREE_IN_A_ROW: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "a" { name = "a" }
+resource "test_thing" "b" { name = "b-${test_thing.a.id}" }
+resource "test_thing" "c" { name = "c-${test_thing.b.id}" }
+"#;
+
+fn interrupted(times: usize) -> (Sandbox, Option<i32>) {
+    let sandbox = Sandbox::stack(THREE_IN_A_ROW);
+    let slow = |state: &mut State| state.faults.latency = 400;
+    sandbox.cloud().change(slow).expect("writes");
+    let mut child = sandbox
+        .command(&["apply", "--yes"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    while !sandbox.look().calls.iter().any(|call| call == "make a") {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    for _ in 0..times {
+        interrupt(&child);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let code = child.wait().expect("ends").code();
+    let fast = |state: &mut State| state.faults.latency = 0;
+    sandbox.cloud().change(fast).expect("writes");
+    (sandbox, code)
+}
+
+#[test]
+fn the_first_wish_to_stop_finishes_what_is_under_way_and_begins_nothing() {
+    let (sandbox, code) = interrupted(1);
+    assert_eq!(code, Some(130));
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 1, "{:?}", cloud.calls);
+    assert!(cloud.things.values().all(|thing| thing.is_whole));
+    sandbox
+        .run(&["state", "verify"])
+        .shows("1 instances, 0 open intents");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(sandbox.look().things.len(), 3);
+}
+
+#[test]
+fn the_second_wish_to_stop_leaves_it_and_the_next_run_goes_on() {
+    let (sandbox, code) = interrupted(2);
+    assert_eq!(code, Some(130));
+    sandbox.run(&["state", "verify"]).shows("1 open intents");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 3, "{:?}", cloud.calls);
+    assert!(cloud.things.values().all(|thing| thing.is_whole));
+}
+
+#[test]
+fn what_is_half_made_is_finished_as_the_configuration_now_is() {
+    let stack = |size: u32| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_thing" "vm" {{
+  name = "vm"
+  size = {size}
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack(1));
+    let lose = |state: &mut State| state.faults.lose_answer.push("vm".into());
+    sandbox.cloud().change(lose).expect("writes");
+    sandbox.run(&["apply", "--yes"]).expect_code(3);
+    let find = |state: &mut State| state.faults.lose_answer.clear();
+    sandbox.cloud().change(find).expect("writes");
+    sandbox.write("main.hcl", &stack(2));
+    for _ in 0..2 {
+        let _ = sandbox.run(&["apply", "--yes"]);
+    }
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 1);
+    assert!(
+        cloud
+            .things
+            .values()
+            .all(|thing| thing.size == 2 && thing.is_whole)
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn what_a_removed_block_names_stays_outside() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "on" {
+  key  = "on"
+  text = "x"
+  on   = test_thing.vm.id
+}
+"#,
+    )
+    .applied();
+    sandbox.write(
+        "main.hcl",
+        r#"
+provider "test" { cloud = "CLOUD" }
+removed {
+  from = test_thing.vm
+  lifecycle { destroy = false }
+}
+removed {
+  from = test_entry.on
+  lifecycle { destroy = false }
+}
+"#,
+    );
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert_eq!((cloud.things.len(), cloud.entries.len()), (1, 1));
+    sandbox
+        .run(&["state", "list"])
+        .expect_success()
+        .hides("test_");
+}
+
+#[test]
+fn a_guard_in_the_state_holds_where_its_block_is_gone_or_its_host_ends() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "on" {
+  key  = "on"
+  text = "x"
+  on   = test_thing.vm.id
+  lifecycle { prevent_destroy = true }
+}
+"#,
+    )
+    .applied();
+    sandbox.run(&["destroy", "--yes"]).expect_code(1);
+    sandbox.write("main.hcl", r#"provider "test" { cloud = "CLOUD" }"#);
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("prevent_destroy");
+    assert_eq!(sandbox.look().things.len(), 1);
+}
+
+#[test]
+fn a_cloud_that_does_not_answer_deletes_and_creates_nothing() {
+    let sandbox = Sandbox::stack(THREE_IN_A_ROW).applied();
+    let fall_silent = |state: &mut State| state.faults.unreachable = true;
+    sandbox.cloud().change(fall_silent).expect("writes");
+    sandbox.run(&["apply", "--yes"]).expect_code(3);
+    sandbox.run(&["destroy", "--yes"]).expect_code(3);
+    let answer = |state: &mut State| state.faults.unreachable = false;
+    sandbox.cloud().change(answer).expect("writes");
+    assert_eq!(sandbox.look().things.len(), 3);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn from_count_to_for_each_and_back_nothing_stays_behind() {
+    let stack = |repetition: &str, name: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_thing" "vm" {{
+  {repetition}
+  name = {name}
+}}
+resource "test_entry" "all" {{
+  key  = "all"
+  text = jsonencode(test_thing.vm)
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("count = 2", "\"vm-${count.index}\"")).applied();
+    for (repetition, name, things) in [
+        ("for_each = toset([\"0\", \"1\"])", "\"vm-${each.key}\"", 2),
+        ("", "\"vm\"", 1),
+        ("count = 0", "\"vm\"", 0),
+        ("for_each = { a = 1 }", "\"vm\"", 1),
+    ] {
+        sandbox.write("main.hcl", &stack(repetition, name));
+        sandbox.run(&["apply", "--yes"]).expect_success();
+        assert_eq!(sandbox.look().things.len(), things, "{repetition}");
+        sandbox
+            .run(&["plan"])
+            .expect_success()
+            .shows("Nothing to do");
+    }
+}
+
+#[test]
+fn a_saved_replacement_is_not_made_with_other_values() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_entry" "source" {
+  key  = "source"
+  text = "one"
+  lifecycle { ignore_changes = [text] }
+}
+resource "test_thing" "vm" {
+  name = test_entry.source.text
+  size = length(test_entry.source.text)
+}
+"#,
+    )
+    .applied();
+    put(&sandbox, "source", "two");
+    sandbox
+        .run(&["plan", "--out", "saved"])
+        .expect_success()
+        .shows("1 to replace");
+    put(&sandbox, "source", "three");
+    sandbox.run(&["apply", "saved"]).expect_code(4);
+    assert!(
+        sandbox
+            .look()
+            .things
+            .values()
+            .all(|thing| thing.name == "one")
+    );
+}
