@@ -365,6 +365,10 @@ impl Walker<'_, '_> {
                         step
                     }));
                 }
+                Ok(Work::Calls) if verb == Verb::Leave => {
+                    let bug = Diagnostic::bug("a leave by calls is never made");
+                    return Prepared::Failed(bug.address(address));
+                }
                 Ok(Work::Calls) => task.calls = true,
                 Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
             }

@@ -790,3 +790,74 @@ resource "test_thing" "vm" {
             .all(|thing| thing.name == "one")
     );
 }
+
+#[test]
+fn two_that_change_places_are_refused_before_one_deletes_the_other() {
+    let stack = |one: &str, two: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_entry" "one" {{
+  key  = "{one}"
+  text = "one"
+}}
+resource "test_entry" "two" {{
+  key  = "{two}"
+  text = "two"
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("x", "y")).applied();
+    sandbox.write("main.hcl", &stack("y", "x"));
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("two instances are one object");
+    assert_eq!(sandbox.look().entries["x"].text, "one");
+    assert_eq!(sandbox.look().entries["y"].text, "two");
+}
+
+#[test]
+fn a_remote_error_that_quotes_a_secret_shows_it_to_nobody() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+variable "secret" {
+  type      = string
+  sensitive = true
+}
+resource "test_thing" "vm" {
+  name   = "vm"
+  secret = var.secret
+}
+"#,
+    );
+    let refuse = |state: &mut State| state.faults.refuse.push("vm".into());
+    sandbox.cloud().change(refuse).expect("writes");
+    let arguments = ["apply", "--yes", "--var", "secret=hunter2"];
+    sandbox
+        .run(&arguments)
+        .expect_code(3)
+        .says("no room for")
+        .hides("hunter2");
+    let runs = std::fs::read_dir(sandbox.stack_folder().join(".dmp/runs")).expect("is there");
+    for run in runs {
+        let text = std::fs::read_to_string(run.expect("readable").path()).expect("readable");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[test]
+fn without_any_block_left_everything_is_deleted_through_what_is_recorded() {
+    let sandbox = Sandbox::stack(THREE_IN_A_ROW).applied();
+    sandbox.write("main.hcl", "");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(sandbox.look().things.is_empty());
+    let calls = sandbox.look().calls;
+    let deletes: Vec<_> = calls
+        .iter()
+        .filter(|call| call.starts_with("delete"))
+        .collect();
+    assert_eq!(deletes, ["delete t-3", "delete t-2", "delete t-1"]);
+}
