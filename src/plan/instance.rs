@@ -171,7 +171,8 @@ fn refine<'a>(
         notes: Vec::new(),
     };
     resource.plan(&mut change)?;
-    change.planned = conform(schema, &change.planned);
+    // A type that writes an argument in another form need not think of where it came from.
+    change.planned = conform(schema, &change.planned).with_secrecy_of(inputs.config);
     Ok(change)
 }
 

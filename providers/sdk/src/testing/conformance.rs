@@ -249,29 +249,31 @@ pub async fn what_a_stranger_altered_is_seen_and_mended(case: &Case) -> Verdict 
     same_where_known(&plan.value, &found)
 }
 
-/// Any argument may be unknown while it is planned: there is a plan, and no panic.
+/// Any argument that is given may be unknown while it is planned: there is a plan. Others may exclude each other, but
+/// lead to no panic.
 pub async fn unknown_inputs_are_planned(case: &Case) -> Verdict {
     let mut subject = Subject::new(case);
-    let names: Vec<String> = case
-        .resource
-        .schema()
-        .arguments()
+    let arguments = case.resource.schema().arguments();
+    let (given, others): (Vec<String>, Vec<String>) = arguments
         .map(str::to_owned)
-        .collect();
-    let configs = |subject: &Subject<'_>| {
-        let one = |name: &String| subject.with_unknown(&case.config, std::slice::from_ref(name));
-        let each = names.iter().map(one);
-        each.chain([subject.with_unknown(&case.config, &names)])
-            .collect::<Vec<_>>()
+        .partition(|name| !case.config.get(name).is_null());
+    let try_all = |subject: &Subject<'_>, prior: Option<&Value>| {
+        for name in &given {
+            let config = subject.with_unknown(&case.config, std::slice::from_ref(name));
+            subject
+                .plan(&config, prior)
+                .map_err(|why| format!("`{name}` unknown: {why}"))?;
+        }
+        for name in &others {
+            let config = subject.with_unknown(&case.config, std::slice::from_ref(name));
+            let _ = subject.plan(&config, prior);
+        }
+        let config = subject.with_unknown(&case.config, &given);
+        subject.plan(&config, prior).map(drop)
     };
-    for config in configs(&subject) {
-        subject.plan(&config, None)?;
-    }
+    try_all(&subject, None)?;
     let (_, found) = subject.create().await?;
-    for config in configs(&subject) {
-        subject.plan(&config, Some(&found))?;
-    }
-    Ok(())
+    try_all(&subject, Some(&found))
 }
 
 /// Where a part of the natural key is unknown nothing is asked; elsewhere an unknown argument is no error.
@@ -477,7 +479,7 @@ impl<'a> Subject<'a> {
             notes: Vec::new(),
         };
         self.case.resource.plan(&mut change).map_err(said)?;
-        let value = self.conform(&change.planned);
+        let value = self.conform(&change.planned).with_secrecy_of(&config);
         let changed = prior
             .map(|prior| differing(&value, prior))
             .unwrap_or_default();
