@@ -339,7 +339,9 @@ impl Walker<'_, '_> {
             Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
         };
         let mut task = self.task(planned, &resource, &provider, Verb::Delete);
-        task.action = Action::Delete;
+        if task.action != Action::Forget {
+            task.action = Action::Delete;
+        }
         task.instance = record.clone();
         task.prior = planned
             .prior

@@ -138,6 +138,10 @@ pub fn render(plan: &Plan, style: Style) -> String {
 /// The last line of a plan.
 #[must_use]
 pub fn summary(plan: &Plan) -> String {
+    let is_broken = plan.diagnostics.iter().any(dmp_sdk::Diagnostic::is_error);
+    if plan.is_empty() && is_broken {
+        return "Not known what is to do: see the errors.\n".into();
+    }
     if plan.is_empty() {
         return "Nothing to do: what is there is what the configuration describes.\n".into();
     }

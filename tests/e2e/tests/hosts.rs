@@ -214,8 +214,33 @@ fn a_file_that_only_has_another_address_is_not_deleted() {
     let forget =
         "removed {\n  from = host_file.motd\n  lifecycle { destroy = false }\n}\n".to_owned();
     site.sandbox.write("main.hcl", &(renamed + &forget));
-    site.run(&["apply", "--yes"]).expect_success();
+    site.run(&["apply", "--yes"])
+        .expect_success()
+        .says("host_file.motd   forgotten")
+        .hides("deleted");
     site.check_applied("another address");
+}
+
+#[test]
+fn a_machine_that_is_silent_or_another_one_is_not_taken_for_an_empty_one() {
+    let Some(mut site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    site.sshd.stop();
+    site.run(&["plan"])
+        .expect_code(3)
+        .says("can't be reached")
+        .hides("Nothing to do")
+        .hides("to create");
+    std::fs::remove_file(site.sshd.path("host_key")).expect("is there");
+    dmp_testkit::keygen(&site.sshd.path("host_key"), "");
+    site.sshd.start_again();
+    site.run(&["apply", "--yes"])
+        .expect_code(3)
+        .says("shows another host key than the pinned one")
+        .hides("Nothing to do");
+    site.run(&["state", "verify"])
+        .expect_success()
+        .shows("6 instances, 0 open intents");
 }
 
 #[test]

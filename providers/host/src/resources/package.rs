@@ -453,7 +453,7 @@ $victim
 fi
 if [ "$last" = yes ] && [ -s "$kept/brought" ]; then
 	unneeded=
-	for victim in $(apt-get -q -s autoremove --purge 2>/dev/null | sed -n 's/^\(Purg\|Remv\) \([^ ]*\) .*/\2/p'); do
+	for victim in $(apt-get -q -s -o APT::AutoRemove::RecommendsImportant=false -o APT::AutoRemove::SuggestsImportant=false autoremove --purge 2>/dev/null | sed -n 's/^\(Purg\|Remv\) \([^ ]*\) .*/\2/p'); do
 		bare=${victim%%:*}
 		if grep -q -x -e "$bare" -e "$bare:.*" "$kept/brought"; then
 			unneeded="$unneeded$victim

@@ -1,5 +1,5 @@
 # Moves the node's work away and takes it out of the cluster. A cluster that is gone has no such node.
-export KUBECONFIG=/etc/kubernetes/admin.conf
+export KUBECONFIG=/etc/kubernetes/admin.conf KUBECACHEDIR=/var/lib/dmp/kubeadm/cache
 [ -f "$KUBECONFIG" ] || exit 0
 found=$(kubectl get node "$node" --ignore-not-found -o name --request-timeout=20s) || exit 1
 [ -n "$found" ] || exit 0

@@ -16,11 +16,15 @@ tables() {
     fi
     image=$(ctr -n k8s.io images ls -q 2>/dev/null | grep '/kube-proxy:' | head -n 1)
     [ -n "$image" ] || return 1
-    ctr -n k8s.io run --rm --net-host --privileged "$image" "dmp-nft-$$" nft "$@"
+    ctr -n k8s.io run --rm --net-host --privileged "$image" "dmp-nft-$$-$(cat /proc/sys/kernel/random/uuid)" nft "$@"
 }
-tables list tables 2>/dev/null </dev/null | while read -r word family table; do
+found=$(tables list tables 2>/dev/null </dev/null)
+printf '%s\n' "$found" | while read -r word family table; do
+    [ -n "$table" ] || continue
     grep -qxF "$word $family $table" "$state/tables" || tables delete table "$family" "$table" </dev/null || :
 done
+# The kubelet is gone, its slices are not.
+systemctl stop kubepods.slice 2>/dev/null || :
 for name in $(ls -A /sys/class/net); do
     grep -qxF "$name" "$state/links" || ip link delete "$name" 2>/dev/null || :
 done

@@ -1,19 +1,22 @@
 //! `cargo xtask bench cluster`: how long a cluster takes on bare machines.
 //!
 //! Every run gets new machines, which are up before the clock starts. The baseline is `tests/live/baseline/kubeadm.sh`, which
-//! prints its phases; they are taken from there.
+//! prints its phases; they are taken from there. dmp's half is one apply of `examples/minimal-cluster`, told by the live
+//! suite's test of that name; both do the same work, and take turns.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::bench::table::Table;
+use crate::cargo::{build_dmp, executable};
 use crate::lab::Lab;
 use crate::process::{Failure, Shell, say};
 
 /// What `cargo xtask bench cluster` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Measures the baseline, a plain kubeadm script.
-    #[arg(long, required = true)]
+    /// Measures the baseline alone, a plain kubeadm script.
+    #[arg(long)]
     baseline_only: bool,
     /// How many clusters.
     #[arg(long, default_value_t = 3)]
@@ -54,6 +57,11 @@ async fn measure(
         .chain((1..=arguments.workers).map(|number| format!("w{number}")))
         .collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let dmp = if arguments.baseline_only {
+        None
+    } else {
+        Some(Dmp::built(shell).await?)
+    };
     for number in 1..=arguments.runs {
         say(format_args!("run {number} of {}", arguments.runs));
         let start = Instant::now();
@@ -70,8 +78,52 @@ async fn measure(
         shell
             .run(lab.command(&[&["down"], names.as_slice()].concat()))
             .await?;
+        if let Some(dmp) = &dmp {
+            for (phase, seconds) in phases(&dmp.apply(shell, lab).await?) {
+                table.add(&format!("dmp: {phase}"), seconds);
+            }
+        }
     }
     Ok(())
+}
+
+/// dmp's half: the binary, and the live suite that runs it on machines of its own.
+struct Dmp {
+    binary: PathBuf,
+    suite: PathBuf,
+}
+
+impl Dmp {
+    async fn built(shell: &Shell) -> Result<Self, Failure> {
+        let words = [
+            "test",
+            "--package",
+            "dmp-live",
+            "--test",
+            "cluster",
+            "--no-run",
+        ];
+        Ok(Self {
+            binary: build_dmp(shell).await?,
+            suite: executable(shell, &words).await?,
+        })
+    }
+
+    /// Prints lines of a start, a duration and a name.
+    async fn apply(&self, shell: &Shell, lab: &Lab<'_>) -> Result<String, Failure> {
+        let mut command = shell.command(&self.suite);
+        command
+            .current_dir(shell.root().join("tests/live"))
+            .args([
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "one_apply_of_the_example",
+            ])
+            .envs(lab.environment().await?)
+            .env("DMP_LIVE_BINARY", &self.binary);
+        shell.read(command).await
+    }
 }
 
 /// Reads lines of a start, a duration and a name.
