@@ -91,7 +91,7 @@ fn case(
     let outside = move |stranger| {
         cloud
             .change(|state| change(state, stranger))
-            .expect("writes")
+            .expect("writes");
     };
     Case {
         resource,
