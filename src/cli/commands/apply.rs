@@ -213,8 +213,11 @@ impl Session<'_> {
         }
         let mut later_blocks: Option<BTreeSet<String>> = None;
         for round in 0..MAX_ROUNDS {
-            let mut planning =
-                runs::plan(self.stack, store.snapshot(), self.services, is_destroy).await;
+            // While it is planned nothing is under way that would have to be finished.
+            let mut planning = tokio::select! {
+                planning = runs::plan(self.stack, store.snapshot(), self.services, is_destroy) => planning,
+                () = self.services.stop.soft.cancelled() => return (Exit::Stopped, totals),
+            };
             let exit = self.fail(&planning.plan.diagnostics);
             if exit != Exit::Success {
                 self.show(&planning.plan);

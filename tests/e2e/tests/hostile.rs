@@ -861,3 +861,60 @@ fn without_any_block_left_everything_is_deleted_through_what_is_recorded() {
         .collect();
     assert_eq!(deletes, ["delete t-3", "delete t-2", "delete t-1"]);
 }
+
+#[test]
+fn a_wish_to_stop_is_heard_while_it_is_planned() {
+    let sandbox = Sandbox::stack(THREE_IN_A_ROW).applied();
+    let slow = |state: &mut State| {
+        state.faults.latency = 30_000;
+        state.calls.clear();
+    };
+    sandbox.cloud().change(slow).expect("writes");
+    let mut child = sandbox
+        .command(&["apply", "--yes"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    let began = std::time::Instant::now();
+    let lock = sandbox.stack_folder().join(".dmp/lock");
+    while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains("pid")) {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    interrupt(&child);
+    let code = child.wait().expect("ends").code();
+    assert_eq!(code, Some(130));
+    assert!(began.elapsed().as_secs() < 10);
+}
+
+#[test]
+fn what_moved_to_another_host_is_kept_when_its_old_host_is_made_anew() {
+    let stack = |host: &str| {
+        format!(
+            r#"
+provider "test" {{ cloud = "CLOUD" }}
+resource "test_thing" "one" {{ name = "one" }}
+resource "test_thing" "two" {{ name = "two" }}
+resource "test_entry" "on" {{
+  key  = "on"
+  text = "x"
+  on   = test_thing.{host}.id
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("one")).applied();
+    let lose = |state: &mut State| state.things.retain(|_, thing| thing.name != "one");
+    sandbox.cloud().change(lose).expect("writes");
+    sandbox.write("main.hcl", &stack("two"));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("3 instances, 0 open intents");
+}
