@@ -254,7 +254,7 @@ impl Walker<'_, '_> {
             triggered: None,
         };
         let decision = decide(resource.as_ref(), &inputs).map_err(Box::new)?;
-        if let Late::Beyond(why) = compare(planned, &decision, &earlier) {
+        if let Late::Beyond(why) = compare(planned, &decision, &earlier, schema) {
             return Ok(Prepared::Stage(why));
         }
         if decision.action == Action::NoOp {
@@ -265,6 +265,7 @@ impl Walker<'_, '_> {
             task.planned = Some(decision.planned);
             return Ok(Prepared::Record(Box::new(task)));
         }
+        self.lose_what_lived_on(planned)?;
         let is_finish = decision.half_made.is_some();
         let verb = if record.is_none() || is_finish {
             Verb::Create
@@ -295,6 +296,27 @@ impl Walker<'_, '_> {
         Ok(Prepared::Task(Box::new(task)))
     }
 
+    /// What lived on something that is gone and made anew leaves the state before the new one is begun: nobody may take
+    /// the new one's emptiness for it.
+    fn lose_what_lived_on(&mut self, planned: &Planned) -> Result<(), Box<Diagnostic>> {
+        if planned.action != Action::Create || planned.record.is_none() {
+            return Ok(());
+        }
+        let recorded = &self.run.store.snapshot().instances;
+        let is_old = |address: &Address| {
+            let old = self.plan.instances.get(address)?.record.as_ref()?;
+            Some(recorded.get(address)?.id == old.id)
+        };
+        let lost = self.lost_with(&planned.address).into_iter();
+        let lost = lost.filter(|address| is_old(address) == Some(true));
+        let removed = |address| Record::InstanceRemoved {
+            address,
+            why: "lost with host".into(),
+        };
+        let records = lost.map(removed).collect();
+        self.run.commit(records).map_err(Box::new)
+    }
+
     /// The work that removes an instance.
     pub(crate) fn prepare_delete(&mut self, address: &Address) -> Prepared {
         let Some(planned) = self.plan.instances.get(address) else {
@@ -311,7 +333,8 @@ impl Walker<'_, '_> {
         else {
             return Prepared::Failed(Diagnostic::bug(format!("no resource type of `{address}`")));
         };
-        let provider = match self.provider_for_delete(&planned.provider) {
+        // It is deleted where it was made, also if its successor goes elsewhere.
+        let provider = match self.provider_for_delete(&record.provider) {
             Ok(provider) => provider,
             Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
         };
@@ -343,6 +366,10 @@ impl Walker<'_, '_> {
                         step.takes = step.takes.map(|position| position + before);
                         step
                     }));
+                }
+                Ok(Work::Calls) if verb == Verb::Leave => {
+                    let bug = Diagnostic::bug("a leave by calls is never made");
+                    return Prepared::Failed(bug.address(address));
                 }
                 Ok(Work::Calls) => task.calls = true,
                 Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),

@@ -12,6 +12,7 @@ use dmp_sdk::{
 use dmp_state::{Instance, Record, Status};
 
 use crate::decide::Task;
+use crate::redact::Secrets;
 use crate::walker::Walker;
 use crate::work::{self, Message, Op};
 
@@ -120,6 +121,9 @@ impl Walker<'_, '_> {
         let Some(task) = self.tasks.get(&op).cloned() else {
             return Ok(());
         };
+        let secrets = Secrets::of(&task);
+        let result = result.map_err(|diagnostic| secrets.hide_in(diagnostic));
+        let finding = secrets.hide_in_finding(finding);
         if let (Err(diagnostic), false) = (&result, is_settled) {
             self.fail(op, &task.address, diagnostic.clone());
             return Ok(());
@@ -252,7 +256,7 @@ impl Walker<'_, '_> {
     }
 
     /// All that is lost with a host, through hosts that are lost themselves.
-    fn lost_with(&self, host: &Address) -> Vec<Address> {
+    pub(crate) fn lost_with(&self, host: &Address) -> Vec<Address> {
         let mut found: Vec<Address> = Vec::new();
         let mut look = vec![host.clone()];
         while let Some(host) = look.pop() {

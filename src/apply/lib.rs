@@ -9,6 +9,7 @@
 //! | `batches` | what goes to one machine together |
 //! | `work` | tasks: batches, steps over several machines, calls of an API |
 //! | `finish` | the record after each operation |
+//! | `redact` | secrets that others quote |
 //! | `checks` | whether it works, looked at from outside |
 //!
 //! Before anything outside is changed its intent is on disk; after each change its record is.
@@ -18,6 +19,7 @@ mod checks;
 mod decide;
 mod fail;
 mod finish;
+mod redact;
 mod run;
 mod settle;
 mod walker;

@@ -213,10 +213,26 @@ fn settle_one(
     let schema = world.schema_of(&address);
     let schema = schema.ok_or_else(|| Diagnostic::bug(format!("no schema of `{address}`")))?;
     let (records, outcome) = match intent.verb {
-        Verb::Delete | Verb::Leave => after_delete(intent, schema, candidate),
+        Verb::Delete | Verb::Leave => {
+            let (mut records, outcome) = after_delete(intent, schema, candidate);
+            if !records.is_empty() {
+                records.extend(lost_with(run, intent));
+            }
+            (records, outcome)
+        }
         Verb::Create | Verb::Update => after_write(run, intent, schema, left, candidate),
     };
     close(run, intent, records, outcome)
+}
+
+/// What lived on something that was deleted leaves the state in the same commit.
+fn lost_with(run: &Run<'_>, intent: &Intent) -> Vec<Record> {
+    let lost = dmp_plan::ending::lost_with(run.store.snapshot(), &intent.instance);
+    let removed = |address| Record::InstanceRemoved {
+        address,
+        why: "lost with host".into(),
+    };
+    lost.into_iter().map(removed).collect()
 }
 
 /// Records what became of an intent, and that it is settled.

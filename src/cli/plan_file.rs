@@ -259,9 +259,14 @@ fn exceeds(
     };
     if planned.action.deletes() || planned.planned.is_none() {
         let same = action == planned.action || (action.replaces() && planned.action.replaces());
-        return (!same).then(|| "it would be deleted".into());
+        if !same {
+            return Some("it would be deleted".into());
+        }
     }
-    match compare(&approved, &decision, &planned.earlier) {
+    if planned.planned.is_none() || planned.action == Action::Delete {
+        return None;
+    }
+    match compare(&approved, &decision, &planned.earlier, schema) {
         Late::Within => None,
         Late::Beyond(why) => Some(why),
     }

@@ -16,12 +16,15 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
     let mut refused = Vec::new();
     for planned in plan.instances.values() {
         let schema = world.schema_of(&planned.address);
-        let Some(object) = schema.and_then(|schema| object(planned, schema)) else {
-            continue;
-        };
-        if let Some(other) = seen.insert(object, planned) {
-            refused.push(clash(other, planned));
-        }
+        let Some(schema) = schema else { continue };
+        let (new, old) = (object(planned, schema), old_object(planned, schema));
+        let old = old.filter(|old| new.as_ref() != Some(old));
+        let others: Vec<_> = [new, old]
+            .into_iter()
+            .flatten()
+            .filter_map(|object| seen.insert(object, planned))
+            .collect();
+        refused.extend(others.first().map(|other| clash(other, planned)));
     }
     plan.diagnostics.extend(refused);
 }
@@ -48,19 +51,34 @@ fn clash(one: &Planned, other: &Planned) -> Diagnostic {
 
 /// What tells the object from all others of its type; `None` where that is not known, or nothing does.
 fn object(planned: &Planned, schema: &Schema) -> Option<String> {
-    let value = match planned.action {
-        Action::Forget | Action::LostWithHost | Action::Defer | Action::Read => return None,
-        Action::Delete => conform(
+    match planned.action {
+        Action::Forget | Action::LostWithHost | Action::Defer | Action::Read => None,
+        Action::Delete => {
+            let recorded = planned.record.as_ref().map(|record| &record.attributes);
+            let value = conform(schema, planned.prior.as_ref().or(recorded)?);
+            identity(planned, &planned.provider, schema, &value)
+        }
+        _ => identity(
+            planned,
+            &planned.provider,
             schema,
-            planned
-                .prior
-                .as_ref()
-                .or(planned.record.as_ref().map(|record| &record.attributes))?,
+            planned.planned.as_ref()?,
         ),
-        _ => planned.planned.clone()?,
-    };
+    }
+}
+
+/// The object that a replacement deletes.
+fn old_object(planned: &Planned, schema: &Schema) -> Option<String> {
+    if !planned.action.replaces() || planned.lost_with.is_some() {
+        return None;
+    }
+    let provider = &planned.record.as_ref()?.provider;
+    identity(planned, provider, schema, planned.prior.as_ref()?)
+}
+
+fn identity(planned: &Planned, provider: &str, schema: &Schema, value: &Value) -> Option<String> {
     let unique = |(_, attribute): &(_, &Attribute)| attribute.unique;
-    let mut parts = vec![planned.provider.clone(), schema.name.to_string()];
+    let mut parts = vec![provider.to_owned(), schema.name.to_string()];
     let mut has_machine = false;
     for (name, attribute) in schema.attributes.iter().filter(unique) {
         let is_machine = attribute.ty == Machine::value_type();

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dmp_lang::config::Endpoint;
-use dmp_sdk::{Action, Address, Diagnostic, HoldsData, Quantifier, Reason};
+use dmp_sdk::{Action, Address, Diagnostic, HoldsData, ModulePath, Quantifier, Reason};
 use dmp_state::{Instance, Snapshot};
 
 use crate::ask::Finding;
 use crate::model::{Earlier, Plan, Planned};
-use crate::world::{World, block_key, config_path};
+use crate::world::{World, block_key};
 
 /// Whether enough of an instance's hosts have ended to end it too; one of these hosts.
 fn is_dead(record: &Instance, has_ended: impl Fn(&Address) -> bool) -> Option<Address> {
@@ -44,6 +44,31 @@ pub fn lost_host(record: &Instance, plan: &Plan) -> Option<Address> {
     })
 }
 
+/// All recorded instances that are lost when an instance is gone, also through one another.
+#[must_use]
+pub fn lost_with(snapshot: &Snapshot, gone: &Instance) -> Vec<Address> {
+    let mut ended = BTreeSet::new();
+    if gone.ends_hosted {
+        ended.insert(gone.address.clone());
+    }
+    let mut lost = Vec::new();
+    loop {
+        let more: Vec<&Instance> = snapshot
+            .instances
+            .values()
+            .filter(|record| record.address != gone.address && !lost.contains(&record.address))
+            .filter(|record| is_dead(record, |host| ended.contains(host)).is_some())
+            .collect();
+        if more.is_empty() {
+            return lost;
+        }
+        for record in more {
+            ended.insert(record.address.clone());
+            lost.push(record.address.clone());
+        }
+    }
+}
+
 /// Plans the end of all recorded instances that the configuration does not have.
 pub fn end(
     plan: &mut Plan,
@@ -58,10 +83,7 @@ pub fn end(
         }
         let expansion = world.expansion(&(address.module.clone(), block_key(address)));
         let is_undecided = expansion.is_some_and(crate::world::Expansion::is_unknown)
-            || world
-                .module_instances(&config_path(&address.module))
-                .is_empty()
-                && !plan.deferred.is_empty();
+            || stands_in_undecided_call(world, address);
         let is_declared = world.block_of(address).is_some();
         let (action, reason) = if plan.is_destroy {
             (Action::Delete, Reason::Destroy)
@@ -89,6 +111,17 @@ pub fn end(
     }
     lose_with_hosts(plan);
     refuse_what_is_guarded(plan, findings);
+}
+
+/// Whether one of the module calls that an instance stands in is decided later.
+fn stands_in_undecided_call(world: &World, address: &Address) -> bool {
+    let calls = address.module.0.iter().enumerate();
+    calls.into_iter().any(|(at, (call, _))| {
+        let parent = ModulePath(address.module.0[..at].to_vec());
+        world
+            .call(&parent, call)
+            .is_some_and(crate::world::Expansion::is_unknown)
+    })
 }
 
 /// Whether an error was reported for an instance: then nothing is planned for it, least of all its end.

@@ -2,7 +2,7 @@
 //!
 //! A late decision may fill in unknowns and weaken an action. All else is a stage of its own.
 
-use dmp_sdk::{Action, Value};
+use dmp_sdk::{Action, MarkWay, Schema, Value};
 
 use crate::instance::Decision;
 use crate::model::{Earlier, Planned};
@@ -18,7 +18,7 @@ pub enum Late {
 
 /// Compares a late decision, and what was found there before it, with the approved plan.
 #[must_use]
-pub fn compare(approved: &Planned, late: &Decision, earlier: &Earlier) -> Late {
+pub fn compare(approved: &Planned, late: &Decision, earlier: &Earlier, schema: &Schema) -> Late {
     // The second half of a replacement is a create, and what it replaces was approved with it.
     let is_second_half = approved.action.replaces() && late.action == Action::Create;
     if !is_second_half && !is_weaker_or_equal(approved.action, late.action) {
@@ -28,8 +28,10 @@ pub fn compare(approved: &Planned, late: &Decision, earlier: &Earlier) -> Late {
             in_words(approved.action)
         ));
     }
+    // What stands where the old object stood was put back by its delete.
+    let is_same_place = is_second_half && !goes_elsewhere(approved, &late.planned, schema);
     if let (false, Earlier::NotRead, Earlier::Found(found)) =
-        (is_second_half, &approved.earlier, earlier)
+        (is_same_place, &approved.earlier, earlier)
     {
         // An import that changes nothing is weaker than a create; one that would change the object is not.
         let same = late
@@ -50,6 +52,21 @@ pub fn compare(approved: &Planned, late: &Decision, earlier: &Earlier) -> Late {
         }
         _ => Late::Within,
     }
+}
+
+/// Whether the new object of a replacement stands at another natural key, or is reached another way, than the old one.
+fn goes_elsewhere(approved: &Planned, late: &Value, schema: &Schema) -> bool {
+    let MarkWay::NaturalKey(keys) = schema.mark else {
+        return false;
+    };
+    let Some(prior) = &approved.prior else {
+        return false;
+    };
+    // What is lost with its host comes back on an empty one.
+    let is_moved =
+        approved.lost_with.is_none() && keys.iter().any(|key| prior.get(key) != late.get(key));
+    let record = approved.record.as_ref();
+    is_moved || record.is_some_and(|record| record.provider != approved.provider)
 }
 
 fn is_weaker_or_equal(approved: Action, late: Action) -> bool {

@@ -26,8 +26,8 @@ pub struct Inputs<'a> {
     pub finding: Option<&'a Finding>,
     /// What is there without being dmp's.
     pub earlier: &'a Earlier,
-    /// A reference of `replace_triggered_by` whose object changes.
-    pub triggered: Option<String>,
+    /// Why it has to be replaced whatever its attributes are.
+    pub triggered: Option<Reason>,
 }
 
 /// What was decided.
@@ -82,9 +82,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
     let change = refine(resource, inputs, Some(&prior))?;
     let changed = differing(schema, &prior, &change.planned);
     let mut reasons = replacement_reasons(schema, &change, &changed);
-    if let Some(by) = &inputs.triggered {
-        reasons.push(Reason::Triggered { by: by.clone() });
-    }
+    reasons.extend(inputs.triggered.clone());
     if !reasons.is_empty() {
         let anew = refine(resource, inputs, None)?;
         let changed = differing(schema, &prior, &anew.planned);
@@ -173,7 +171,8 @@ fn refine<'a>(
         notes: Vec::new(),
     };
     resource.plan(&mut change)?;
-    change.planned = conform(schema, &change.planned);
+    // A type that writes an argument in another form need not think of where it came from.
+    change.planned = conform(schema, &change.planned).with_secrecy_of(inputs.config);
     Ok(change)
 }
 

@@ -38,6 +38,7 @@ pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
         applies: HashMap::new(),
         deletes: HashMap::new(),
         edges: Vec::new(),
+        wishes: Vec::new(),
     };
     for planned in plan.instances.values() {
         builder.declare(planned);
@@ -48,7 +49,7 @@ pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
         .iter()
         .map(|operation| weight(plan, operation))
         .collect();
-    let schedule = Schedule::new(&weights, &builder.edges).map_err(|circle| {
+    let schedule = builder.schedule(&weights).map_err(|circle| {
         let names: Vec<_> = circle
             .iter()
             .map(|op| format!("{:?}", builder.all[*op]))
@@ -89,9 +90,25 @@ struct Builder<'a> {
     applies: HashMap<Address, Op>,
     deletes: HashMap<Address, Op>,
     edges: Vec<(Op, Op)>,
+    /// An order that is better, but given up where it contradicts the others.
+    wishes: Vec<(Op, Op)>,
 }
 
 impl Builder<'_> {
+    /// The order, with as many wishes as can be had.
+    fn schedule(&self, weights: &[u64]) -> Result<Schedule, Vec<Op>> {
+        let all: Vec<_> = self.edges.iter().chain(&self.wishes).copied().collect();
+        Schedule::new(weights, &all).or_else(|waiting| {
+            let circular = on_circles(waiting, &all);
+            let wishes = self
+                .wishes
+                .iter()
+                .filter(|(before, after)| !(circular.contains(before) && circular.contains(after)));
+            let edges: Vec<_> = self.edges.iter().chain(wishes).copied().collect();
+            Schedule::new(weights, &edges)
+        })
+    }
+
     fn add(&mut self, operation: Operation) -> Op {
         self.all.push(operation);
         self.all.len() - 1
@@ -190,7 +207,7 @@ impl Builder<'_> {
                     if let (false, Some(apply)) =
                         (is_replaced, self.applies.get(&dependent.address))
                     {
-                        self.edges.push((*apply, delete));
+                        self.wishes.push((*apply, delete));
                     }
                 }
             }
@@ -207,5 +224,20 @@ impl Builder<'_> {
             .filter(|deleted| deleted.block() == *address)
             .cloned()
             .collect()
+    }
+}
+
+/// Those of the waiting operations that wait for themselves, or stand between such.
+fn on_circles(waiting: Vec<Op>, edges: &[(Op, Op)]) -> BTreeSet<Op> {
+    let mut left: BTreeSet<Op> = waiting.into_iter().collect();
+    loop {
+        let inside = edges
+            .iter()
+            .filter(|(before, after)| left.contains(before) && left.contains(after));
+        let needed: BTreeSet<Op> = inside.map(|(before, _)| *before).collect();
+        if needed.len() == left.len() {
+            return left;
+        }
+        left = needed;
     }
 }

@@ -111,7 +111,16 @@ pub fn provider_of_record(
         .map(|record| record.provider.clone());
     let name = name.unwrap_or_else(|| address.split('.').next().unwrap_or(address).to_owned());
     let key = present_key(address);
-    let present = key.and_then(|key| world.decode_provider(&dmp_sdk::ModulePath::root(), &key));
+    // A block that is gone would be taken for an empty one: then what is recorded counts.
+    let root = dmp_sdk::ModulePath::root();
+    let is_declared = |key: &dmp_lang::config::ProviderKey| {
+        let module = world.module(&root);
+        module.is_some_and(|module| module.providers.contains_key(key))
+            || !snapshot.providers.contains_key(address)
+    };
+    let present = key
+        .filter(is_declared)
+        .and_then(|key| world.decode_provider(&root, &key));
     if let Some(decoded) = present
         && let Some(provider) = world.registry.provider(&name)
     {

@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::marks::Marks;
@@ -12,10 +13,25 @@ use crate::number::Number;
 use crate::types::Type;
 
 /// A value with its marks. Equality and order ignore the marks.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Value {
     kind: Kind,
     marks: Marks,
+}
+
+/// A secret is not shown here either: debug texts end up in panics, traces and errors.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_secret = self.marks.is_sensitive() || self.marks.is_ephemeral();
+        let kind: &dyn fmt::Debug = match (is_secret, &self.kind) {
+            (false, kind) | (true, kind @ (Kind::Null | Kind::Unknown(_))) => kind,
+            (true, _) => &"(sensitive)",
+        };
+        f.debug_struct("Value")
+            .field("kind", kind)
+            .field("marks", &self.marks)
+            .finish()
+    }
 }
 
 /// What a value is.

@@ -213,8 +213,11 @@ impl Session<'_> {
         }
         let mut later_blocks: Option<BTreeSet<String>> = None;
         for round in 0..MAX_ROUNDS {
-            let mut planning =
-                runs::plan(self.stack, store.snapshot(), self.services, is_destroy).await;
+            // While it is planned nothing is under way that would have to be finished.
+            let mut planning = tokio::select! {
+                planning = runs::plan(self.stack, store.snapshot(), self.services, is_destroy) => planning,
+                () = self.services.stop.soft.cancelled() => return (Exit::Stopped, totals),
+            };
             let exit = self.fail(&planning.plan.diagnostics);
             if exit != Exit::Success {
                 self.show(&planning.plan);
@@ -420,9 +423,17 @@ fn is_within_blocks(plan: &Plan, blocks: &BTreeSet<String>) -> bool {
         .filter(|planned| planned.is_change())
         .all(|planned| {
             let address = planned.address.to_string();
-            let is_inside = |block: &String| address.starts_with(block.as_str());
-            matches!(planned.action, Action::Create | Action::Read) && blocks.iter().any(is_inside)
+            let is_inside = |block: &String| is_under(&address, block);
+            let is_new = matches!(planned.action, Action::Create | Action::Read);
+            // What stands there already was shown to nobody.
+            is_new && planned.earlier.found().is_none() && blocks.iter().any(is_inside)
         })
+}
+
+/// Whether an address is one of a block's instances, or stands inside a module's block.
+fn is_under(address: &str, block: &str) -> bool {
+    let rest = address.strip_prefix(block);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
 }
 
 fn ask(is_destroy: bool) -> bool {

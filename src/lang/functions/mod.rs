@@ -316,7 +316,16 @@ pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Out
         Failure::Inside(diagnostics) => diagnostics,
         Failure::Fault(fault) => {
             let at = fault.argument.map_or(span, place);
-            let failed = Diagnostic::error("function-failed", "function has no result")
+            let failed = Diagnostic::error("function-failed", "function has no result");
+            // Its words may quote an argument.
+            let is_secret = |value: &Value| {
+                value.deep_marks().is_sensitive() || value.deep_marks().is_ephemeral()
+            };
+            if arguments.iter().any(is_secret) || marks.is_sensitive() {
+                let detail = format!("`{}`: a sensitive argument is not usable", function.name);
+                return vec![failed.detail(detail).at(at.clone())];
+            }
+            let failed = failed
                 .detail(format!("`{}`: {}", function.name, fault.text))
                 .at(at.clone());
             vec![match fault.help {

@@ -2,8 +2,11 @@
 //!
 //! `test_thing` is made through calls and carries its mark in a field, as a virtual machine does; `test_entry` stands at
 //! a natural key, as a file does. Faults are asked for in the cloud's file.
+//!
+//! [`conformance`] tries the contract of any resource type, clause by clause.
 
 mod cloud;
+pub mod conformance;
 mod entry;
 mod provider;
 mod thing;

@@ -173,7 +173,9 @@ impl TestThing {
             let made = wire.cloud.change(|state| {
                 state.calls.push(format!("make {name}"));
                 if state.faults.refuse.contains(&name) {
-                    return Err(Diagnostic::remote("refused", "the cloud refused").cause("no room"));
+                    // Clouds quote what they were sent.
+                    let cause = format!("no room for {thing:?}");
+                    return Err(Diagnostic::remote("refused", "the cloud refused").cause(cause));
                 }
                 state.given += 1;
                 let id = format!("t-{}", state.given);

@@ -1,0 +1,334 @@
+//! One pass over the configuration in dependency order.
+//!
+//! A machine without I/O: [`Planner::advance`] goes as far as it can and says what it wants read, [`Planner::answer`]
+//! takes what was found. What is ready at the same time is asked for together.
+//!
+//! | part | what it visits |
+//! | --- | --- |
+//! | `providers` | provider configurations |
+//! | `resources` | managed instances: expanded, asked for, decided |
+//! | `data` | data sources |
+//! | `references` | hosts, `depends_on`, `replace_triggered_by` |
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use dmp_graph::{ConfigPath, Node, NodeId};
+use dmp_lang::Decoded;
+use dmp_lang::reference::{Reference, Target};
+use dmp_sdk::{Address, Configured, Diagnostic, Mode, ModulePath, Schema, Value};
+use dmp_state::Snapshot;
+
+use self::references::origins_in_words;
+use self::resources::unreachable;
+use crate::ask::{Finding, ReadRequest};
+use crate::instance::differing;
+use crate::model::{Deferred, Drift, Earlier, OutputChange, Plan};
+use crate::world::{Expansion, Place, World};
+
+mod data;
+mod providers;
+mod references;
+mod resources;
+
+pub use providers::{ProviderState, provider_address, provider_state};
+pub use resources::read_before_create;
+
+/// Makes a usable provider of a wholly known configuration.
+pub type Configure =
+    Arc<dyn Fn(&str, &Value) -> Result<Arc<dyn Configured>, Diagnostic> + Send + Sync>;
+
+/// What a plan is made from.
+pub struct PlannerInput {
+    /// The configuration and its values.
+    pub world: World,
+    /// The recorded state.
+    pub snapshot: Arc<Snapshot>,
+    /// What was found of each recorded instance.
+    pub findings: BTreeMap<Address, Finding>,
+    /// Makes providers.
+    pub configure: Configure,
+    /// Whether everything is to be removed.
+    pub is_destroy: bool,
+}
+
+/// Goes over the configuration.
+pub struct Planner {
+    world: World,
+    snapshot: Arc<Snapshot>,
+    findings: BTreeMap<Address, Finding>,
+    configure: Configure,
+    plan: Plan,
+    providers: BTreeMap<String, ProviderState>,
+    open: Vec<usize>,
+    ready: Vec<NodeId>,
+    needed_by: Vec<Vec<NodeId>>,
+    waiting: HashMap<NodeId, usize>,
+    asked: BTreeMap<Address, Asked>,
+}
+
+/// An instance that waits for an answer.
+struct Asked {
+    node: NodeId,
+    decoded: Decoded,
+}
+
+impl Planner {
+    /// Begins.
+    #[must_use]
+    pub fn new(input: PlannerInput) -> Self {
+        let graph = Arc::clone(&input.world.graph);
+        let mut needed_by = vec![Vec::new(); graph.nodes.len()];
+        for (node, needs) in graph.needs.iter().enumerate() {
+            for needed in needs {
+                needed_by[*needed].push(node);
+            }
+        }
+        let open: Vec<usize> = graph.needs.iter().map(Vec::len).collect();
+        let ready = (0..open.len()).filter(|node| open[*node] == 0).collect();
+        let mut planner = Self {
+            world: input.world,
+            snapshot: input.snapshot,
+            findings: input.findings,
+            configure: input.configure,
+            plan: Plan {
+                is_destroy: input.is_destroy,
+                ..Plan::default()
+            },
+            providers: BTreeMap::new(),
+            open,
+            ready,
+            needed_by,
+            waiting: HashMap::new(),
+            asked: BTreeMap::new(),
+        };
+        planner.note_findings();
+        planner
+    }
+
+    /// Goes on as far as possible. Empty when the pass is through.
+    pub fn advance(&mut self) -> Vec<ReadRequest> {
+        let mut requests = Vec::new();
+        while let Some(node) = self.ready.pop() {
+            let wanted = self.visit(node);
+            if wanted.is_empty() {
+                self.finish_node(node);
+            } else {
+                self.waiting.insert(node, wanted.len());
+                requests.extend(wanted);
+            }
+        }
+        requests
+    }
+
+    /// Takes what was found.
+    pub fn answer(&mut self, address: &Address, finding: Finding) {
+        let Some(asked) = self.asked.remove(address) else {
+            return;
+        };
+        match address.mode {
+            Mode::Data => self.finish_data(address, &asked.decoded, finding),
+            Mode::Managed => {
+                let earlier = match finding {
+                    Finding::Found(object) | Finding::HalfMade(object, _) => {
+                        Earlier::Found(object.attributes)
+                    }
+                    Finding::Absent => Earlier::Nothing,
+                    Finding::Unreachable(why) => {
+                        self.plan.diagnostics.push(unreachable(address, &why));
+                        Earlier::NotRead
+                    }
+                    Finding::Failed(diagnostic) => {
+                        self.plan.diagnostics.push(diagnostic.address(address));
+                        Earlier::NotRead
+                    }
+                    Finding::NotConfigured(_) | Finding::Data(_) | Finding::Candidates(_) => {
+                        Earlier::NotRead
+                    }
+                };
+                self.decide(address, &asked.decoded, earlier);
+            }
+        }
+        if let Some(left) = self.waiting.get_mut(&asked.node) {
+            *left -= 1;
+            if *left == 0 {
+                self.waiting.remove(&asked.node);
+                self.finish_node(asked.node);
+            }
+        }
+    }
+
+    /// Ends the pass: what is not in the configuration is deleted, outputs are compared.
+    #[must_use]
+    pub fn finish(mut self) -> (Plan, World, BTreeMap<String, ProviderState>) {
+        self.compare_outputs();
+        crate::ending::end(&mut self.plan, &self.world, &self.snapshot, &self.findings);
+        crate::clash::refuse(&mut self.plan, &self.world);
+        (self.plan, self.world, self.providers)
+    }
+
+    fn finish_node(&mut self, node: NodeId) {
+        for next in self.needed_by[node].clone() {
+            self.open[next] -= 1;
+            if self.open[next] == 0 {
+                self.ready.push(next);
+            }
+        }
+    }
+
+    fn visit(&mut self, id: NodeId) -> Vec<ReadRequest> {
+        let graph = Arc::clone(&self.world.graph);
+        match &graph.nodes[id] {
+            Node::Variable(path, name) => self.visit_variable(path, name),
+            Node::Local(path, name) => self.visit_local(path, name),
+            Node::Call(path, name) => self.visit_call(path, name),
+            Node::Provider(path, key) => self.visit_provider(path, key),
+            Node::Resource(path, key) => return self.visit_resource(id, path, key),
+            // Outputs and checks are looked at when everything else is planned.
+            Node::Output(..) | Node::Check(..) => {}
+        }
+        Vec::new()
+    }
+
+    fn visit_variable(&mut self, path: &ConfigPath, name: &Arc<str>) {
+        for module in self.world.module_instances(path) {
+            let failed = self.world.validate_variable(&module, name);
+            self.plan.diagnostics.extend(failed);
+        }
+    }
+
+    /// A local that nobody uses may still be wrong.
+    fn visit_local(&mut self, path: &ConfigPath, name: &Arc<str>) {
+        for module in self.world.module_instances(path) {
+            let Some(local) = self
+                .world
+                .module(&module)
+                .and_then(|module| module.locals.get(name))
+            else {
+                continue;
+            };
+            let reference = Reference {
+                target: Target::Local(Arc::clone(name)),
+                path: Vec::new(),
+                span: local.name.span.clone(),
+            };
+            let expr = dmp_lang::Expr {
+                kind: dmp_lang::ast::ExprKind::Reference(reference),
+                span: local.name.span.clone(),
+            };
+            let found = self.world.evaluate(&expr, &Place::in_module(&module));
+            self.plan
+                .diagnostics
+                .extend(found.err().unwrap_or_default());
+        }
+    }
+
+    fn visit_call(&mut self, path: &ConfigPath, name: &Arc<str>) {
+        for module in self.world.module_instances(path) {
+            let Some(call) = self
+                .world
+                .module(&module)
+                .and_then(|module| module.calls.get(name))
+            else {
+                continue;
+            };
+            let expansion = self
+                .world
+                .expand(call.repetition.as_ref(), &Place::in_module(&module));
+            let expansion = expansion.unwrap_or_else(|diagnostics| {
+                self.plan.diagnostics.extend(diagnostics);
+                Expansion::single()
+            });
+            if expansion.is_unknown() {
+                let waits_for =
+                    origins_in_words(expansion.marks().origins().iter().map(AsRef::as_ref));
+                let block = module.child(name, None).to_string();
+                self.plan.deferred.push(Deferred {
+                    block,
+                    waits_for,
+                    layer: None,
+                });
+            }
+            self.world.set_call(module, Arc::clone(name), expansion);
+        }
+    }
+
+    fn compare_outputs(&mut self) {
+        let root = ModulePath::root();
+        let names: Vec<_> = self
+            .world
+            .configuration
+            .root()
+            .outputs
+            .keys()
+            .cloned()
+            .collect();
+        let mut outputs = BTreeMap::new();
+        for name in names {
+            if self.plan.is_destroy {
+                break;
+            }
+            match self.world.output(&root, &name) {
+                Ok(value) => {
+                    let after = Some(value.map_marks(&dmp_sdk::Marks::without_origins));
+                    outputs.insert(
+                        name.to_string(),
+                        OutputChange {
+                            before: None,
+                            after,
+                        },
+                    );
+                }
+                Err(diagnostics) => self.plan.diagnostics.extend(diagnostics),
+            }
+        }
+        for (name, output) in &self.snapshot.outputs {
+            let entry = outputs.entry(name.clone()).or_insert(OutputChange {
+                before: None,
+                after: None,
+            });
+            entry.before = Some(output.value.clone());
+        }
+        for output in outputs.values_mut() {
+            output.after = output.after.take().map(|value| loosen(&value));
+        }
+        self.plan.outputs = outputs;
+    }
+
+    /// What differs from the record before anything was asked for.
+    fn note_findings(&mut self) {
+        for (address, record) in &self.snapshot.instances {
+            let Some(schema) = self.world.schema_of(address) else {
+                continue;
+            };
+            let recorded = crate::instance::conform(schema, &record.attributes);
+            let (found, changed) = match self.findings.get(address) {
+                Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {
+                    let found = crate::instance::conform(schema, &object.attributes);
+                    let found = found.with_secrecy_of(&recorded);
+                    let changed = differing(schema, &recorded, &found);
+                    (Some(found), changed)
+                }
+                Some(Finding::Absent) => (None, Vec::new()),
+                _ => continue,
+            };
+            if found.is_none() || !changed.is_empty() {
+                self.plan.drift.push(Drift {
+                    address: address.clone(),
+                    recorded,
+                    found,
+                    changed,
+                });
+            }
+        }
+    }
+}
+
+/// Lists as tuples and maps as objects: a record can't tell them apart.
+fn loosen(value: &Value) -> Value {
+    let schema = Schema::new("output", "").attribute(
+        "value",
+        dmp_sdk::Attribute::optional(dmp_sdk::Type::Any, ""),
+    );
+    crate::instance::conform(&schema, &Value::object_of([("value", value.clone())])).get("value")
+}

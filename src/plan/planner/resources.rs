@@ -1,0 +1,370 @@
+//! The instances of a block: which there are, what has to be read of each, and what is decided.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dmp_graph::{ConfigPath, NodeId};
+use dmp_lang::Decoded;
+use dmp_lang::reference::ResourceKey;
+use dmp_sdk::{
+    Action, Address, Configured, Diagnostic, Mark, Mode, ModulePath, Purpose, Reason, Resource,
+    Value,
+};
+
+use super::references::origins_in_words;
+use super::{Asked, Planner, ProviderState};
+use crate::ask::{Finding, ReadKind, ReadRequest};
+use crate::instance::{Inputs, decide};
+use crate::model::{Deferred, Earlier, Planned};
+use crate::world::{Place, World, block_key, instance_address};
+
+impl Planner {
+    pub(super) fn visit_resource(
+        &mut self,
+        node: NodeId,
+        path: &ConfigPath,
+        key: &ResourceKey,
+    ) -> Vec<ReadRequest> {
+        let mut requests = Vec::new();
+        for module in self.world.module_instances(path) {
+            let Some(block) = self.world.block(&module, key) else {
+                continue;
+            };
+            let repetition = block.repetition.clone();
+            let expansion = self
+                .world
+                .expand(repetition.as_ref(), &Place::in_module(&module));
+            let expansion = match expansion {
+                Ok(expansion) => expansion,
+                Err(diagnostics) => {
+                    self.plan.diagnostics.extend(diagnostics);
+                    continue;
+                }
+            };
+            let keys = expansion.keys();
+            if expansion.is_unknown() {
+                let waits_for =
+                    origins_in_words(expansion.marks().origins().iter().map(AsRef::as_ref));
+                let block = instance_address(&module, key, None).to_string();
+                let layer = self
+                    .world
+                    .registry
+                    .schema(key.mode, &key.resource_type)
+                    .map(|schema| schema.layer);
+                self.plan.deferred.push(Deferred {
+                    block,
+                    waits_for,
+                    layer,
+                });
+            }
+            self.world
+                .set_expansion((module.clone(), key.clone()), expansion);
+            if self.plan.is_destroy && key.mode == Mode::Managed {
+                // What is to be destroyed keeps its recorded value: provider configurations come from it.
+                self.keep_recorded(&module, key);
+                continue;
+            }
+            let Some(provider) = self.provider_of(&module, key) else {
+                continue;
+            };
+            for member in keys {
+                let address = instance_address(&module, key, member);
+                requests.extend(self.visit_instance(node, &address, &provider));
+            }
+        }
+        requests
+    }
+
+    pub(super) fn keep_recorded(&mut self, module: &ModulePath, key: &ResourceKey) {
+        let block = instance_address(module, key, None);
+        let recorded = self
+            .snapshot
+            .instances
+            .iter()
+            .filter(|(address, _)| address.block() == block);
+        for (address, record) in recorded
+            .map(|(address, record)| (address.clone(), record.clone()))
+            .collect::<Vec<_>>()
+        {
+            self.world.set_instance(&address, &record.attributes);
+        }
+    }
+
+    pub(super) fn visit_instance(
+        &mut self,
+        node: NodeId,
+        address: &Address,
+        provider: &str,
+    ) -> Option<ReadRequest> {
+        let decoded = self.world.decode(address)?;
+        let block = self.world.block_of(address)?;
+        let place = self.world.place_of(address);
+        let conditions = &block.lifecycle.preconditions;
+        let failed = self.world.failed_conditions(
+            conditions,
+            &place,
+            "precondition",
+            "precondition does not hold",
+        );
+        let is_wrong = failed
+            .iter()
+            .chain(&decoded.diagnostics)
+            .any(Diagnostic::is_error);
+        self.plan
+            .diagnostics
+            .extend(decoded.diagnostics.iter().cloned());
+        self.plan.diagnostics.extend(
+            failed
+                .into_iter()
+                .map(|diagnostic| diagnostic.address(address)),
+        );
+        if is_wrong {
+            return None;
+        }
+        let state = self.providers.get(provider)?;
+        let request = match address.mode {
+            Mode::Data => self.data_request(address, &decoded, provider, state),
+            Mode::Managed => self.object_request(address, &decoded, provider, state),
+        };
+        match request {
+            Some(request) => {
+                self.asked.insert(address.clone(), Asked { node, decoded });
+                Some(request)
+            }
+            None => {
+                match address.mode {
+                    Mode::Data => self.defer_data(address, &decoded, provider),
+                    Mode::Managed => self.decide(address, &decoded, Earlier::NotRead),
+                }
+                None
+            }
+        }
+    }
+
+    /// An object with a natural key is read before it is created, if that can be done now.
+    pub(super) fn object_request(
+        &self,
+        address: &Address,
+        decoded: &Decoded,
+        provider: &str,
+        state: &ProviderState,
+    ) -> Option<ReadRequest> {
+        let resource = self.world.registry.resource(&address.resource_type)?;
+        let configured = state.configured.as_ref()?;
+        let is_recorded = self.snapshot.instances.contains_key(address);
+        let is_gone = matches!(self.findings.get(address), Some(Finding::Absent));
+        if !resource.schema().has_natural_key() || (is_recorded && !is_gone) {
+            return None;
+        }
+        if is_gone {
+            // It was just looked for.
+            return None;
+        }
+        read_before_create(resource, address, &decoded.value, configured, provider)
+    }
+
+    /// Decides about an instance that the configuration has.
+    pub(super) fn decide(&mut self, address: &Address, decoded: &Decoded, earlier: Earlier) {
+        let Some(resource) = self
+            .world
+            .registry
+            .resource(&address.resource_type)
+            .cloned()
+        else {
+            return;
+        };
+        let provider = self
+            .provider_of(&address.module, &block_key(address))
+            .unwrap_or_default();
+        let schema = resource.schema();
+        let Some(block) = self.world.block_of(address) else {
+            return;
+        };
+        let lifecycle = block.lifecycle.clone();
+        let layer = block.layer.unwrap_or(schema.layer);
+        let record = self.snapshot.instances.get(address).cloned();
+        let lost_with = record
+            .as_ref()
+            .and_then(|record| crate::ending::lost_host(record, &self.plan));
+        let finding = self.findings.get(address).cloned();
+        let is_gone = matches!(finding, Some(Finding::Absent));
+        let earlier = match (schema.has_natural_key(), is_gone, earlier) {
+            (false, _, _) => Earlier::NotAsked,
+            (true, true, Earlier::NotRead) => Earlier::Nothing,
+            (true, _, earlier) => earlier,
+        };
+        if let Some(Finding::Unreachable(why)) = &finding
+            && lost_with.is_none()
+        {
+            self.plan.diagnostics.push(unreachable(address, why));
+        }
+        if let Some(Finding::Failed(diagnostic)) = &finding {
+            self.plan
+                .diagnostics
+                .push(diagnostic.clone().address(address));
+        }
+        let triggered = self
+            .triggered_by(address)
+            .map(|by| Reason::Triggered { by })
+            .or_else(|| self.lives_elsewhere(record.as_ref()?, &provider));
+        let live_record = if lost_with.is_some() {
+            None
+        } else {
+            record.as_ref()
+        };
+        let inputs = Inputs {
+            address,
+            config: &decoded.value,
+            lifecycle: &lifecycle,
+            record: live_record,
+            finding: finding.as_ref(),
+            earlier: &earlier,
+            triggered,
+        };
+        let decision = match decide(resource.as_ref(), &inputs) {
+            Ok(decision) => decision,
+            Err(diagnostic) => {
+                let span = diagnostic
+                    .path
+                    .as_ref()
+                    .and_then(|path| decoded.spans.get(path).cloned());
+                let span = diagnostic
+                    .span
+                    .clone()
+                    .or(span)
+                    .or_else(|| block_span(&self.world, address));
+                self.plan
+                    .diagnostics
+                    .push(diagnostic.at(span).address(address));
+                return;
+            }
+        };
+        self.world.set_instance(address, &decision.planned);
+        let mut planned = self.blank(address, decoded, &provider, layer);
+        planned.action = decision.action;
+        planned.reasons = decision.reasons;
+        planned.prior = decision.prior;
+        planned.planned = Some(decision.planned);
+        planned.changed = decision.changed;
+        planned.effects = decision.effects;
+        planned.notes = decision.notes;
+        planned.half_made = decision.half_made;
+        planned.earlier = earlier;
+        planned.hosted_on = self.hosted_on(address, schema, decoded, &provider);
+        planned.record = record;
+        planned.prevent_destroy = lifecycle.prevent_destroy;
+        planned.holds_data = schema.holds_data;
+        planned.ends_hosted = schema.ends_hosted;
+        if let Some(host) = lost_with {
+            planned.action = Action::DeleteThenCreate;
+            planned.reasons = vec![Reason::HostEnds {
+                host: host.to_string(),
+            }];
+            planned.lost_with = Some(host);
+            planned.earlier = if schema.has_natural_key() {
+                Earlier::NotRead
+            } else {
+                Earlier::NotAsked
+            };
+        }
+        if planned.action == Action::NoOp
+            && let Some(value) = &planned.planned
+        {
+            let failed = self.failed_postconditions(address, value);
+            self.plan.diagnostics.extend(failed);
+        }
+        self.plan.instances.insert(address.clone(), planned);
+    }
+
+    pub(super) fn blank(
+        &self,
+        address: &Address,
+        decoded: &Decoded,
+        provider: &str,
+        layer: dmp_sdk::Layer,
+    ) -> Planned {
+        let mut uses: BTreeSet<Address> = decoded
+            .value
+            .deep_marks()
+            .origins()
+            .iter()
+            .map(|origin| origin.as_ref().clone())
+            .collect();
+        if let Some(state) = self.providers.get(provider) {
+            uses.extend(state.origins.iter().cloned());
+        }
+        uses.remove(address);
+        Planned {
+            address: address.clone(),
+            action: Action::NoOp,
+            reasons: Vec::new(),
+            provider: provider.to_owned(),
+            layer,
+            prior: None,
+            planned: None,
+            earlier: Earlier::NotAsked,
+            set_paths: decoded.set_paths.iter().map(ToString::to_string).collect(),
+            changed: Vec::new(),
+            effects: Vec::new(),
+            notes: Vec::new(),
+            uses,
+            waits_for: self.blocks_waited_for(address),
+            hosted_on: Vec::new(),
+            lost_with: None,
+            record: None,
+            half_made: None,
+            prevent_destroy: false,
+            holds_data: dmp_sdk::HoldsData::None,
+            ends_hosted: false,
+        }
+    }
+}
+
+/// A request to look at what stands at an object's natural key. `None` while a part of the key is unknown.
+#[must_use]
+pub fn read_before_create(
+    resource: &Arc<dyn Resource>,
+    address: &Address,
+    config: &Value,
+    configured: &Arc<dyn Configured>,
+    provider: &str,
+) -> Option<ReadRequest> {
+    let attributes = crate::instance::before_create(resource.schema(), config);
+    let nothing = Value::null();
+    let known = dmp_sdk::Known {
+        address,
+        purpose: Purpose::BeforeCreate,
+        id: None,
+        attributes: &attributes,
+        chosen: &nothing,
+        mark: None::<&Mark>,
+    };
+    // Where it can't be asked for yet there is nothing to fetch; a mistake in it shows when it is decided.
+    let can_ask = resource
+        .fetches(&known)
+        .is_ok_and(|fetches| !fetches.is_empty());
+    can_ask.then(|| ReadRequest {
+        address: address.clone(),
+        kind: ReadKind::Object {
+            resource: Arc::clone(resource),
+            purpose: Purpose::BeforeCreate,
+            attributes: attributes.map_marks(&dmp_sdk::Marks::without_origins),
+            object_id: None,
+            chosen: Value::null(),
+            mark: None,
+        },
+        provider: Arc::clone(configured),
+        provider_address: provider.to_owned(),
+    })
+}
+
+pub(super) fn unreachable(address: &Address, why: &str) -> Diagnostic {
+    Diagnostic::remote("unreachable", "cannot read an object")
+        .address(address)
+        .cause(why)
+        .help("make it reachable and plan again")
+}
+
+pub(super) fn block_span(world: &World, address: &Address) -> Option<dmp_sdk::Span> {
+    world.block_of(address).map(|block| block.span.clone())
+}
