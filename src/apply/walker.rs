@@ -101,7 +101,8 @@ pub async fn apply(
             () = stop.hard.cancelled() => break,
         }
     }
-    walker.outcome.stopped = stop.soft.is_cancelled();
+    // A wish to stop that came when all was done stops nothing.
+    walker.outcome.stopped = stop.soft.is_cancelled() && walker.progress.left() > 0;
     walker.nothing_is_left()?;
     walker.record_outputs()?;
     let ended = std::mem::take(&mut walker.ended_batches);

@@ -232,7 +232,8 @@ impl Session<'_> {
                 let applied = self.apply(store, &mut planning, &mut totals).await;
                 return (self.after_all(applied, &mut planning).await, totals);
             }
-            match self.approve(&planning, saved, round, later_blocks.as_ref()) {
+            let approval = self.approve(&planning, saved, round, later_blocks.as_ref());
+            match approval.await {
                 Approval::Given => {}
                 Approval::Refused(exit) => return (exit, totals),
             }
@@ -315,7 +316,7 @@ impl Session<'_> {
         Exit::Success
     }
 
-    fn approve(
+    async fn approve(
         &self,
         planning: &Planning,
         saved: Option<&Saved>,
@@ -367,11 +368,19 @@ impl Session<'_> {
                 .help(help)]);
             return Approval::Refused(if round > 0 { Exit::Stages } else { Exit::User });
         }
-        if ask(plan.is_destroy) {
-            Approval::Given
-        } else {
-            say("Not approved; nothing was changed.\n");
-            Approval::Refused(Exit::User)
+        // Whoever presses Ctrl-C at the question has answered it.
+        tokio::select! {
+            answer = ask(plan.is_destroy) => {
+                if answer {
+                    return Approval::Given;
+                }
+                say("Not approved; nothing was changed.\n");
+                Approval::Refused(Exit::User)
+            }
+            () = self.services.stop.soft.cancelled() => {
+                say("\nNot approved; nothing was changed.\n");
+                Approval::Refused(Exit::Stopped)
+            }
         }
     }
 
@@ -436,7 +445,7 @@ fn is_under(address: &str, block: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
 }
 
-fn ask(is_destroy: bool) -> bool {
+async fn ask(is_destroy: bool) -> bool {
     let question = if is_destroy {
         "Remove all this?"
     } else {
@@ -444,8 +453,12 @@ fn ask(is_destroy: bool) -> bool {
     };
     say(&format!("{question} Only `yes` is taken for a yes: "));
     let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).is_ok() && answer.trim() == "yes"
+    // A thread of its own: what waits for a line can't be stopped, but it need not be waited for.
+    let line = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    matches!(line.await, Ok(Ok(answer)) if answer.trim() == "yes")
 }
 
 const MAX_ROUNDS: usize = 10;

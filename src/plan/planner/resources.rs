@@ -42,7 +42,7 @@ impl Planner {
                 }
             };
             let keys = expansion.keys();
-            if expansion.is_unknown() {
+            if expansion.is_unknown() && !self.plan.is_destroy {
                 let waits_for =
                     origins_in_words(expansion.marks().origins().iter().map(AsRef::as_ref));
                 let block = instance_address(&module, key, None).to_string();
@@ -59,9 +59,12 @@ impl Planner {
             }
             self.world
                 .set_expansion((module.clone(), key.clone()), expansion);
-            if self.plan.is_destroy && key.mode == Mode::Managed {
-                // What is to be destroyed keeps its recorded value: provider configurations come from it.
-                self.keep_recorded(&module, key);
+            if self.plan.is_destroy {
+                // What is to be destroyed keeps its recorded value: provider configurations come from it. Nothing
+                // else is looked at: what can't be read must not keep anybody from removing a stack.
+                if key.mode == Mode::Managed {
+                    self.keep_recorded(&module, key);
+                }
                 continue;
             }
             let Some(provider) = self.provider_of(&module, key) else {
