@@ -228,7 +228,7 @@ pub fn conform(schema: &Schema, value: &Value) -> Value {
 }
 
 /// Where a schema takes any type, lists and tuples, maps and objects are the same: a record can't tell them apart.
-fn plain_collections(ty: &dmp_sdk::Type, value: Value) -> Value {
+pub(crate) fn plain_collections(ty: &dmp_sdk::Type, value: Value) -> Value {
     fn flatten(value: &Value) -> Value {
         let inside = value.map_children(flatten);
         let marks = inside.marks().clone();

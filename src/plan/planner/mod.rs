@@ -16,7 +16,7 @@ use std::sync::Arc;
 use dmp_graph::{ConfigPath, Node, NodeId};
 use dmp_lang::Decoded;
 use dmp_lang::reference::{Reference, Target};
-use dmp_sdk::{Address, Configured, Diagnostic, Mode, ModulePath, Schema, Value};
+use dmp_sdk::{Address, Configured, Diagnostic, Mode, ModulePath, Value};
 use dmp_state::Snapshot;
 
 use self::references::origins_in_words;
@@ -326,9 +326,5 @@ impl Planner {
 
 /// Lists as tuples and maps as objects: a record can't tell them apart.
 fn loosen(value: &Value) -> Value {
-    let schema = Schema::new("output", "").attribute(
-        "value",
-        dmp_sdk::Attribute::optional(dmp_sdk::Type::Any, ""),
-    );
-    crate::instance::conform(&schema, &Value::object_of([("value", value.clone())])).get("value")
+    crate::instance::plain_collections(&dmp_sdk::Type::Any, value.clone())
 }
