@@ -103,7 +103,7 @@ impl Walker<'_, '_> {
     fn is_no_work(&self, op: Op) -> bool {
         match &self.operations.all[op] {
             Operation::Join(_) => true,
-            Operation::Delete(_) => false,
+            Operation::Delete(_) | Operation::Bury(_) | Operation::Leave(_) => false,
             Operation::Apply(address) => self
                 .plan
                 .instances
@@ -124,7 +124,7 @@ impl Walker<'_, '_> {
                 };
             }
             Operation::Apply(address) => address,
-            Operation::Join(_) => return false,
+            Operation::Join(_) | Operation::Bury(_) | Operation::Leave(_) => return false,
         };
         let Some(planned) = self.plan.instances.get(&address) else {
             return false;

@@ -32,6 +32,14 @@ pub(crate) struct Task {
     pub planned: Option<Value>,
     pub mark: Mark,
     pub is_new: bool,
+    /// Whether the object recorded at the same address lives on until it is deleted.
+    pub deposes: bool,
+    /// Whether a delete begins with a leave, both by calls.
+    pub leaves: bool,
+    /// Whether the object itself is dead (for a leave).
+    pub is_dead: bool,
+    /// Whether another takes its place (for a leave).
+    pub has_successor: bool,
     pub steps: Vec<Step>,
     pub calls: bool,
 }
@@ -64,8 +72,8 @@ impl Task {
             wanted: self.wanted.as_ref(),
             chosen: &self.instance.chosen,
             earlier: self.instance.earlier.as_ref(),
-            is_dead: false,
-            has_successor: false,
+            is_dead: self.is_dead,
+            has_successor: self.has_successor,
         }
     }
 
@@ -75,6 +83,7 @@ impl Task {
             id: self.intent.clone(),
             verb: self.verb,
             instance: Box::new(self.instance.clone()),
+            deposes: self.deposes,
             object_id: self.instance.object_id.clone(),
             batches: Vec::new(),
             run: run.to_owned(),
@@ -121,7 +130,7 @@ impl Task {
 
     /// The scripts that read the object back on a machine, if that is all it takes.
     pub(crate) fn read_scripts(&self, on: &Machine) -> Option<Vec<Script>> {
-        if self.verb == Verb::Delete {
+        if matches!(self.verb, Verb::Delete | Verb::Leave) {
             return Some(Vec::new());
         }
         let fetches = self.resource.fetches(&self.known()).ok()?;
@@ -201,12 +210,26 @@ impl Walker<'_, '_> {
             ));
         }
         let provider = self.usable_provider(&planned.provider, address)?;
+        let is_import = planned.import.is_some() && planned.record.is_none();
         // The second half of a replacement makes a new object.
         let is_replaced = planned.action.replaces();
         let record = if is_replaced || planned.action == Action::Create {
             None
         } else {
             planned.record.as_ref()
+        };
+        let prior = match (is_import, &planned.prior, &found) {
+            (true, None, None) => {
+                let id = planned.import.as_deref().unwrap_or_default();
+                let name = &planned.provider;
+                let config = &decoded.value;
+                let request = dmp_plan::planner::import_request(
+                    &resource, address, config, id, &provider, name,
+                );
+                return Ok(Prepared::Read(Box::new(request.map_err(Box::new)?)));
+            }
+            (true, None, Some(finding)) => Some(finding.clone()),
+            _ => None,
         };
         let earlier = match (&planned.earlier, found) {
             (Earlier::NotRead, Some(Finding::Found(object) | Finding::HalfMade(object, _))) => {
@@ -244,6 +267,14 @@ impl Walker<'_, '_> {
                 None => Finding::Found(object),
             }
         });
+        let finding = finding.or(prior);
+        if let (true, Some(Finding::Unreachable(why))) = (is_import, &finding) {
+            return Err(Box::new(
+                Diagnostic::remote("unreachable", "cannot read an object")
+                    .address(address)
+                    .cause(why.clone()),
+            ));
+        }
         let inputs = Inputs {
             address,
             config: &decoded.value,
@@ -252,6 +283,8 @@ impl Walker<'_, '_> {
             finding: finding.as_ref(),
             earlier: &earlier,
             triggered: None,
+            import: planned.import.as_deref().filter(|_| is_import),
+            is_lost: planned.is_lost,
         };
         let decision = decide(resource.as_ref(), &inputs).map_err(Box::new)?;
         if let Late::Beyond(why) = compare(planned, &decision, &earlier, schema) {
@@ -265,6 +298,9 @@ impl Walker<'_, '_> {
             task.planned = Some(decision.planned);
             return Ok(Prepared::Record(Box::new(task)));
         }
+        if is_import {
+            return self.prepare_import(planned, &resource, &provider, decision);
+        }
         self.lose_what_lived_on(planned)?;
         let is_finish = decision.half_made.is_some();
         let verb = if record.is_none() || is_finish {
@@ -276,6 +312,7 @@ impl Walker<'_, '_> {
         let mut task = self.task(planned, &resource, &provider, verb);
         if record.is_none() {
             task.is_new = true;
+            task.deposes = planned.action == Action::CreateThenDelete;
             task.instance.id = (self.run.services.mint)();
             task.mark.instance.clone_from(&task.instance.id);
             task.instance.object_id = None;
@@ -287,6 +324,40 @@ impl Walker<'_, '_> {
         task.wanted = Some(wanted);
         task.planned = Some(decision.planned);
         match resource.work(&task.job(verb)).map_err(Box::new)? {
+            Work::Steps(steps) => task.steps = steps,
+            Work::Calls => task.calls = true,
+        }
+        if task.steps.is_empty() && !task.calls {
+            return Ok(Prepared::Record(Box::new(task)));
+        }
+        Ok(Prepared::Task(Box::new(task)))
+    }
+
+    /// An object that is there already becomes dmp's. Where its mark is a field, that is written now.
+    fn prepare_import(
+        &mut self,
+        planned: &Planned,
+        resource: &Arc<dyn Resource>,
+        provider: &Arc<dyn Configured>,
+        decision: dmp_plan::instance::Decision,
+    ) -> Result<Prepared, Box<Diagnostic>> {
+        let mut task = self.task(planned, resource, provider, Verb::Update);
+        let wanted = without_unknowns(&decision.planned);
+        task.is_new = true;
+        task.instance.id = (self.run.services.mint)();
+        task.mark.instance.clone_from(&task.instance.id);
+        task.instance.earlier = Some(Value::null());
+        if !resource.schema().has_natural_key() {
+            task.instance.object_id.clone_from(&planned.import);
+        }
+        task.instance.attributes = wanted.clone();
+        task.prior = decision.prior;
+        task.planned = Some(decision.planned);
+        if decision.action == Action::Import && resource.schema().has_natural_key() {
+            return Ok(Prepared::Record(Box::new(task)));
+        }
+        task.wanted = Some(wanted);
+        match resource.work(&task.job(Verb::Update)).map_err(Box::new)? {
             Work::Steps(steps) => task.steps = steps,
             Work::Calls => task.calls = true,
         }
@@ -317,11 +388,69 @@ impl Walker<'_, '_> {
         self.run.commit(records).map_err(Box::new)
     }
 
-    /// The work that removes an instance.
-    pub(crate) fn prepare_delete(&mut self, address: &Address) -> Prepared {
+    /// The work that takes an instance out of what knows it elsewhere, before its host ends or after it is dead.
+    pub(crate) fn prepare_leave(&mut self, address: &Address) -> Prepared {
         let Some(planned) = self.plan.instances.get(address) else {
             return Prepared::Nothing;
         };
+        let resource = self
+            .world
+            .registry
+            .resource(&address.resource_type)
+            .cloned();
+        let (Some(record), Some(resource)) = (&planned.record, resource) else {
+            return Prepared::Nothing;
+        };
+        let provider = match self.provider_for_delete(&record.provider) {
+            Ok(provider) => provider,
+            Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
+        };
+        let mut task = self.task(planned, &resource, &provider, Verb::Leave);
+        task.action = Action::LostWithHost;
+        task.instance = record.clone();
+        task.prior = Some(conform(resource.schema(), &record.attributes));
+        task.is_dead = self.is_dead(planned);
+        task.has_successor = planned.planned.is_some();
+        match resource.work(&task.job(Verb::Leave)) {
+            Ok(Work::Steps(steps)) => task.steps = steps,
+            Ok(Work::Calls) => task.calls = true,
+            Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
+        }
+        if task.steps.is_empty() && !task.calls {
+            return Prepared::Nothing;
+        }
+        Prepared::Task(Box::new(task))
+    }
+
+    /// Whether an object can't be reached any more: it, or what it lives on, is dead.
+    fn is_dead(&self, planned: &Planned) -> bool {
+        match &planned.lost_with {
+            Some(host) => {
+                let host = self.plan.instances.get(host);
+                host.is_some_and(|host| self.is_dead(host))
+            }
+            None => planned.is_dead(),
+        }
+    }
+
+    /// The work that removes an object which an earlier run has replaced.
+    pub(crate) fn prepare_bury(&mut self, position: usize) -> Prepared {
+        match self.plan.deposed.get(position) {
+            Some(planned) => self.prepare_end(planned),
+            None => Prepared::Nothing,
+        }
+    }
+
+    /// The work that removes an instance.
+    pub(crate) fn prepare_delete(&mut self, address: &Address) -> Prepared {
+        match self.plan.instances.get(address) {
+            Some(planned) => self.prepare_end(planned),
+            None => Prepared::Nothing,
+        }
+    }
+
+    fn prepare_end(&mut self, planned: &Planned) -> Prepared {
+        let address = &planned.address;
         let Some(record) = &planned.record else {
             return Prepared::Nothing;
         };
@@ -352,6 +481,7 @@ impl Walker<'_, '_> {
         // What is only forgotten stays as it is.
         let verbs: &[Verb] = match planned.action {
             Action::Forget => &[],
+            _ if planned.lost_with.is_some() => &[],
             _ => &[Verb::Leave, Verb::Delete],
         };
         for verb in verbs.iter().copied() {
@@ -367,17 +497,20 @@ impl Walker<'_, '_> {
                         step
                     }));
                 }
-                Ok(Work::Calls) if verb == Verb::Leave => {
-                    let bug = Diagnostic::bug("a leave by calls is never made");
-                    return Prepared::Failed(bug.address(address));
+                Ok(Work::Calls) => {
+                    task.calls = true;
+                    task.leaves = verb == Verb::Leave || task.leaves;
                 }
-                Ok(Work::Calls) => task.calls = true,
                 Err(diagnostic) => return Prepared::Failed(diagnostic.address(address)),
             }
         }
         task.steps = steps;
         if task.steps.is_empty() && !task.calls {
             return Prepared::Record(Box::new(task));
+        }
+        if task.calls && !task.steps.is_empty() {
+            let bug = Diagnostic::bug("a delete by steps and calls at once");
+            return Prepared::Failed(bug.address(address));
         }
         Prepared::Task(Box::new(task))
     }
@@ -409,6 +542,10 @@ impl Walker<'_, '_> {
             wanted: None,
             planned: None,
             is_new: false,
+            deposes: false,
+            leaves: false,
+            is_dead: false,
+            has_successor: false,
             steps: Vec::new(),
             calls: false,
         }

@@ -58,7 +58,7 @@ impl Walker<'_, '_> {
         let reads_by_batch = task
             .read_scripts(&machine)
             .is_some_and(|scripts| scripts.len() == read.len());
-        let finding = if task.verb == Verb::Delete {
+        let finding = if matches!(task.verb, Verb::Delete | Verb::Leave) {
             Some(Finding::Absent)
         } else if reads_by_batch && *end != ItemEnd::Interrupted {
             parse(&task, read, &machine)
@@ -128,8 +128,10 @@ impl Walker<'_, '_> {
             self.fail(op, &task.address, diagnostic.clone());
             return Ok(());
         }
-        if task.verb == Verb::Delete {
-            return self.finish_delete(op, &task, result);
+        match task.verb {
+            Verb::Delete => return self.finish_delete(op, &task, result),
+            Verb::Leave => return self.finish_leave(op, &task, result),
+            Verb::Create | Verb::Update => {}
         }
         let ended = judge(&task, result, finding);
         let mut records = Vec::new();
@@ -139,6 +141,7 @@ impl Walker<'_, '_> {
                 instance.create_milliseconds = Some(self.operation_milliseconds(op));
             }
             self.world.set_instance(&task.address, &instance.attributes);
+            records.extend(self.run.deposed_by(&task.instance, task.deposes));
             records.push(Record::InstancePut(Box::new(instance)));
         } else if ended.is_gone && !task.is_new {
             records.push(Record::InstanceRemoved {
@@ -202,6 +205,36 @@ impl Walker<'_, '_> {
         self.progress.done(op);
     }
 
+    /// It is out of what knew it elsewhere; its record goes with its host's.
+    fn finish_leave(
+        &mut self,
+        op: Op,
+        task: &Task,
+        result: Result<(), Diagnostic>,
+    ) -> Result<(), Diagnostic> {
+        let is_open = self.run.store.snapshot().intents.contains_key(&task.intent);
+        let closed = is_open.then(|| Record::IntentClosed {
+            intent: task.intent.clone(),
+        });
+        self.run.commit(closed.into_iter().collect())?;
+        if let Err(diagnostic) = result {
+            let said = format!(
+                "`{}` is still known where it was a member; the next run takes it out",
+                task.address
+            );
+            let diagnostic = match diagnostic.state {
+                None => diagnostic.state(said),
+                Some(_) => diagnostic,
+            };
+            self.fail(op, &task.address, diagnostic);
+            return Ok(());
+        }
+        self.operation_started(op);
+        self.operation_ended(op, OperationEnd::Done);
+        self.progress.done(op);
+        Ok(())
+    }
+
     fn finish_delete(
         &mut self,
         op: Op,
@@ -226,25 +259,35 @@ impl Walker<'_, '_> {
             self.fail(op, &task.address, diagnostic);
             return Ok(());
         }
-        let why = match self
-            .plan
-            .instances
-            .get(&task.address)
-            .map(|planned| planned.action)
-        {
-            Some(Action::Forget) => "forgotten",
+        let why = match task.action {
+            Action::Forget => "forgotten",
             _ => "deleted",
         };
-        let mut records = vec![Record::InstanceRemoved {
-            address: task.address.clone(),
-            why: why.into(),
-        }];
-        // What lived on it leaves the state in the same commit.
-        for lost in self.lost_with(&task.address) {
-            records.push(Record::InstanceRemoved {
-                address: lost,
-                why: "lost with host".into(),
+        let is_deposed = self
+            .run
+            .store
+            .snapshot()
+            .deposed
+            .contains_key(&task.instance.id);
+        let mut records = Vec::new();
+        if is_deposed {
+            records.push(Record::DeposedRemoved {
+                id: task.instance.id.clone(),
+                address: task.address.clone(),
+                why: why.into(),
             });
+        } else {
+            records.push(Record::InstanceRemoved {
+                address: task.address.clone(),
+                why: why.into(),
+            });
+            // What lived on it leaves the state in the same commit.
+            for lost in self.lost_with(&task.address) {
+                records.push(Record::InstanceRemoved {
+                    address: lost,
+                    why: "lost with host".into(),
+                });
+            }
         }
         records.extend(closed);
         self.run.commit(records)?;

@@ -8,7 +8,7 @@ use dmp_events::{BusyWith, Event, Sink};
 use dmp_plan::planner::Configure;
 use dmp_refresh::Reader;
 use dmp_sdk::{Address, Diagnostic, Layer, Machines};
-use dmp_state::{Record, StateError, Store};
+use dmp_state::{Instance, Record, StateError, Store};
 use tokio_util::sync::CancellationToken;
 
 /// A run that may write the state.
@@ -79,6 +79,12 @@ impl Outcome {
 }
 
 impl Run<'_> {
+    /// The record that keeps the object of an address beside a new one that is recorded there, until it is deleted.
+    pub(crate) fn deposed_by(&self, new: &Instance, deposes: bool) -> Option<Record> {
+        let old = self.store.snapshot().instances.get(&new.address)?;
+        (deposes && old.id != new.id).then(|| Record::InstanceDeposed(Box::new(old.clone())))
+    }
+
     /// Commits records.
     ///
     /// # Errors

@@ -17,11 +17,16 @@ use crate::run::Run;
 ///
 /// # Errors
 /// For each intent that can't be settled now: what it is, and why. The others are settled all the same.
-pub async fn settle(run: &mut Run<'_>, world: &World) -> Result<(), Vec<Diagnostic>> {
+pub async fn settle(
+    run: &mut Run<'_>,
+    world: &World,
+    lost: &BTreeSet<Address>,
+) -> Result<(), Vec<Diagnostic>> {
     let intents: Vec<Intent> = run.store.snapshot().intents.values().cloned().collect();
     if intents.is_empty() {
         return Ok(());
     }
+    let gone = dmp_plan::ending::all_lost(run.store.snapshot(), lost);
     let mut problems = Vec::new();
     let mut requests = Vec::new();
     let mut waiting: BTreeMap<Address, (Intent, Left)> = BTreeMap::new();
@@ -31,6 +36,19 @@ pub async fn settle(run: &mut Run<'_>, world: &World) -> Result<(), Vec<Diagnost
             address: address.clone(),
             verb: intent.verb,
         });
+        let host = dmp_plan::ending::dead_host(&intent.instance, |host| gone.contains(host));
+        // The intent of a successor bears another id: that is looked for.
+        let recorded = run.store.snapshot().instances.get(&address);
+        let is_gone = gone.contains(&address)
+            && recorded.is_some_and(|recorded| recorded.id == intent.instance.id);
+        if is_gone || host.is_some() {
+            // Nobody is left to be asked, and nothing of it is left to be found.
+            let said = "what it was begun on is lost".to_owned();
+            if let Err(diagnostic) = close(run, intent, Vec::new(), said) {
+                problems.push(diagnostic.address(&address));
+            }
+            continue;
+        }
         let left = match wait_for_batches(run, intent).await {
             Ok(left) => left,
             Err(diagnostic) => {
@@ -40,7 +58,9 @@ pub async fn settle(run: &mut Run<'_>, world: &World) -> Result<(), Vec<Diagnost
         };
         let settled = match (left, intent.verb) {
             (Left::Nothing, _) => close(run, intent, Vec::new(), "it was not begun".into()),
-            (Left::Done, Verb::Delete) => settle_one(run, world, intent, left, Finding::Absent),
+            (Left::Done, Verb::Delete) | (_, Verb::Leave) => {
+                settle_one(run, world, intent, left, Finding::Absent)
+            }
             _ => request(run, world, intent, left).map(|request| {
                 requests.push(request);
                 waiting.insert(address.clone(), (intent.clone(), left));
@@ -213,9 +233,18 @@ fn settle_one(
     let schema = world.schema_of(&address);
     let schema = schema.ok_or_else(|| Diagnostic::bug(format!("no schema of `{address}`")))?;
     let (records, outcome) = match intent.verb {
-        Verb::Delete | Verb::Leave => {
-            let (mut records, outcome) = after_delete(intent, schema, candidate);
-            if !records.is_empty() {
+        Verb::Leave => (
+            Vec::new(),
+            "the next plan takes it up again, if it is still needed".into(),
+        ),
+        Verb::Delete => {
+            let is_deposed = run
+                .store
+                .snapshot()
+                .deposed
+                .contains_key(&intent.instance.id);
+            let (mut records, outcome) = after_delete(intent, schema, candidate, is_deposed);
+            if !records.is_empty() && !is_deposed {
                 records.extend(lost_with(run, intent));
             }
             (records, outcome)
@@ -290,7 +319,8 @@ fn after_write(
     candidate: Option<Candidate>,
 ) -> (Vec<Record>, String) {
     let address = intent.instance.address.clone();
-    let is_recorded = run.store.snapshot().instances.contains_key(&address);
+    // Beside a new object the old one is recorded at the same address.
+    let is_recorded = !intent.deposes && run.store.snapshot().instances.contains_key(&address);
     let Some(candidate) = candidate else {
         let gone = is_recorded.then(|| Record::InstanceRemoved {
             address,
@@ -323,19 +353,27 @@ fn after_write(
         }
         None => "it is there and recorded".into(),
     };
-    (vec![Record::InstancePut(Box::new(instance))], outcome)
+    let mut records: Vec<Record> = run
+        .deposed_by(&instance, intent.deposes)
+        .into_iter()
+        .collect();
+    records.push(Record::InstancePut(Box::new(instance)));
+    (records, outcome)
 }
 
 fn after_delete(
     intent: &Intent,
     schema: &Schema,
     candidate: Option<Candidate>,
+    is_deposed: bool,
 ) -> (Vec<Record>, String) {
     let address = intent.instance.address.clone();
     let removed = |address| {
-        vec![Record::InstanceRemoved {
-            address,
-            why: "deleted".into(),
+        let why = "deleted".to_owned();
+        let id = intent.instance.id.clone();
+        vec![match is_deposed {
+            true => Record::DeposedRemoved { id, address, why },
+            false => Record::InstanceRemoved { address, why },
         }]
     };
     let Some(candidate) = candidate else {

@@ -149,6 +149,16 @@ impl Walker<'_, '_> {
                     let prepared = self.prepare_delete(&address);
                     self.take(op, &address, prepared, &mut reads)?;
                 }
+                Operation::Leave(address) => {
+                    let prepared = self.prepare_leave(&address);
+                    self.take(op, &address, prepared, &mut reads)?;
+                }
+                Operation::Bury(position) => {
+                    let prepared = self.prepare_bury(position);
+                    if let Some(planned) = self.plan.deposed.get(position) {
+                        self.take(op, &planned.address, prepared, &mut reads)?;
+                    }
+                }
                 Operation::Apply(address) => {
                     let action = self
                         .plan
@@ -622,14 +632,17 @@ impl Walker<'_, '_> {
 
     pub(crate) fn skip_dependents(&mut self, op: Op) {
         for skipped in self.progress.failed(op) {
-            let (Operation::Apply(address) | Operation::Delete(address)) =
-                self.operations.all[skipped].clone()
-            else {
+            let planned = match &self.operations.all[skipped] {
+                Operation::Apply(address)
+                | Operation::Delete(address)
+                | Operation::Leave(address) => self.plan.instances.get(address),
+                Operation::Bury(position) => self.plan.deposed.get(*position),
+                Operation::Join(_) => None,
+            };
+            let Some(planned) = planned else {
                 continue;
             };
-            let Some(planned) = self.plan.instances.get(&address) else {
-                continue;
-            };
+            let address = planned.address.clone();
             if !planned.is_change() || self.batches.values().any(|ops| ops.contains(&skipped)) {
                 continue;
             }

@@ -272,8 +272,15 @@ pub(crate) async fn run_calls(
         id: Mutex::new(task.instance.object_id.clone()),
     };
     let job = task.job(task.verb);
+    let calls = async {
+        if task.leaves {
+            let leave = task.job(dmp_sdk::Verb::Leave);
+            task.resource.call(&cx, &leave).await?;
+        }
+        task.resource.call(&cx, &job).await
+    };
     let result = tokio::select! {
-        result = task.resource.call(&cx, &job) => result,
+        result = calls => result,
         () = hard.cancelled() => Err(stopped()),
     };
     if hard.is_cancelled() {

@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Apply(Apply),
     /// Remove everything that the stack made, after asking.
     Destroy(Apply),
+    /// Look what is left after a failure, and bring back what is lost, after asking.
+    Rebuild(Rebuild),
     /// Read everything that is recorded, and record it as it is.
     Refresh(Refresh),
     /// Show the state, or a saved plan.
@@ -94,6 +96,34 @@ pub(crate) struct Apply {
     #[command(flatten)]
     pub variables: Variables,
     /// Do not ask. Never approves a delete or a replacement that shows only while applying.
+    #[arg(long, alias = "auto-approve")]
+    pub yes: bool,
+    /// Print events as lines of JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Calls of APIs that may be under way at once.
+    #[arg(long, default_value_t = 10, value_name = "N")]
+    pub parallelism: usize,
+    /// Print where the time went, by layer.
+    #[arg(long)]
+    pub timeline: bool,
+    /// Print a line for each step.
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// A recorded instance that is lost for good, such as `host.node["w1"]`; what lived on it is lost with it. Can be
+    /// given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub lost: Vec<String>,
+    /// Only show what is left and what would be done.
+    #[arg(long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Do not ask before the plan is carried out. Whether a silent machine is lost is never taken for granted.
     #[arg(long, alias = "auto-approve")]
     pub yes: bool,
     /// Print events as lines of JSON.

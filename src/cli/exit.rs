@@ -19,6 +19,8 @@ pub enum Exit {
     Stages,
     /// Another run holds the state.
     Held,
+    /// Something does not answer, and nobody could be asked whether it is lost.
+    Undecided,
     /// Stopped on request.
     Stopped,
     /// dmp is wrong.
@@ -27,13 +29,14 @@ pub enum Exit {
 
 impl Exit {
     /// All of them, the mildest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::User,
         Self::Changes,
         Self::Remote,
         Self::Stages,
         Self::Held,
+        Self::Undecided,
         Self::Stopped,
         Self::Bug,
     ];
@@ -57,6 +60,10 @@ impl Exit {
                 "What was approved is done, or a saved plan no longer fits; the rest has to be approved anew."
             }
             Self::Held => "Another run holds the state.",
+            Self::Undecided => {
+                "`dmp rebuild` only: something does not answer, and nobody could be asked whether it is lost; say so with \
+                 `--lost`."
+            }
             Self::Stopped => {
                 "Stopped on request; what was begun is recorded, as done or as an intent."
             }
@@ -74,6 +81,7 @@ impl Exit {
             Self::Remote => 3,
             Self::Stages => 4,
             Self::Held => 5,
+            Self::Undecided => 6,
             Self::Bug => 70,
             Self::Stopped => 130,
         }
@@ -87,6 +95,7 @@ impl Exit {
             .filter(|diagnostic| diagnostic.is_error());
         let kinds = errors.map(|diagnostic| match diagnostic.fault {
             _ if diagnostic.code == "held" => Self::Held,
+            _ if diagnostic.code == "undecided" => Self::Undecided,
             _ if diagnostic.code == "stopped" => Self::Stopped,
             Fault::User => Self::User,
             Fault::Remote => Self::Remote,

@@ -1,5 +1,6 @@
 //! A run: services, settling of what earlier runs left, refresh and plan.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,8 +9,8 @@ use dmp_events::{BusyWith, Event, Sink};
 use dmp_plan::planner::Configure;
 use dmp_plan::{PlannerInput, Registry};
 use dmp_refresh::{Planning, Reader};
-use dmp_sdk::{Diagnostic, Machines};
-use dmp_state::{Record, Snapshot, Store, mint_id};
+use dmp_sdk::{Address, Diagnostic, Machines};
+use dmp_state::{Record, Snapshot, Status, Store, mint_id};
 use dmp_transport::{Options, Ssh};
 
 use crate::stack::{Stack, VERSION, now};
@@ -69,13 +70,34 @@ pub(crate) fn stop_on_signals(stop: &Stop) {
     });
 }
 
-/// Begins a run in the state and settles what earlier runs left.
+/// With what in mind the stack is looked at.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Look {
+    /// Everything is to be removed.
+    pub is_destroy: bool,
+    /// What the person says is lost.
+    pub lost: BTreeSet<Address>,
+    /// Nothing is to be done yet: what takes the place of the lost need not be there.
+    pub tolerates_lost: bool,
+}
+
+/// What the person has called lost in an earlier run, and is not made anew yet.
+pub(crate) fn recorded_lost(snapshot: &Snapshot) -> BTreeSet<Address> {
+    let lost = snapshot
+        .instances
+        .values()
+        .filter(|instance| instance.status == Status::Lost);
+    lost.map(|instance| instance.address.clone()).collect()
+}
+
+/// Begins a run in the state and settles what earlier runs left. What was begun on something lost is not waited for.
 pub(crate) async fn begin(
     stack: &Stack,
     store: &mut Store,
     services: &Services,
     run: &str,
     command: &str,
+    lost: &BTreeSet<Address>,
 ) -> Result<(), Vec<Diagnostic>> {
     let state_error = |error: dmp_state::StateError| {
         vec![Diagnostic::error("state", "cannot write the state").cause(error.to_string())]
@@ -98,7 +120,9 @@ pub(crate) async fn begin(
         id: run.to_owned(),
         services: services.clone(),
     };
-    dmp_apply::settle(&mut run, &stack.world()).await
+    let mut lost = lost.clone();
+    lost.extend(recorded_lost(run.store.snapshot()));
+    dmp_apply::settle(&mut run, &stack.world(), &lost).await
 }
 
 /// Reads what is recorded and makes a plan.
@@ -106,28 +130,59 @@ pub(crate) async fn plan(
     stack: &Stack,
     snapshot: &Snapshot,
     services: &Services,
-    is_destroy: bool,
+    look: &Look,
 ) -> Planning {
     let from = services.elapsed();
     services.events.emit(Event::Refreshing {
         instances: snapshot.instances.len(),
     });
     let world = stack.world();
-    let recorded =
-        dmp_refresh::refresh(&world, snapshot, &services.configure, &services.reader).await;
+    let moves = dmp_plan::moves::follow(&stack.configuration, snapshot);
+    let snapshot = Arc::new(moves.snapshot);
+    let mut lost = recorded_lost(&snapshot);
+    let newly = look
+        .lost
+        .iter()
+        .filter_map(|address| snapshot.instances.get(address))
+        .filter(|instance| instance.status != Status::Lost);
+    // From then on every run knows it, also the one after a kill.
+    let newly: Vec<Record> = newly
+        .map(|instance| {
+            let mut instance = instance.clone();
+            instance.status = Status::Lost;
+            Record::InstancePut(Box::new(instance))
+        })
+        .collect();
+    lost.extend(look.lost.iter().cloned());
+    let recorded = dmp_refresh::refresh(
+        &world,
+        &snapshot,
+        &dmp_plan::ending::all_lost(&snapshot, &lost),
+        &services.configure,
+        &services.reader,
+    )
+    .await;
     let milliseconds = services.elapsed() - from;
     services.events.emit(Event::Refreshed {
         instances: snapshot.instances.len(),
         milliseconds,
     });
+    let conditions = dmp_plan::classify::classify(&world, &snapshot, &recorded.findings, &lost);
     let input = PlannerInput {
         world,
-        snapshot: Arc::new(snapshot.clone()),
+        snapshot: Arc::clone(&snapshot),
         findings: recorded.findings,
         configure: Arc::clone(&services.configure),
-        is_destroy,
+        is_destroy: look.is_destroy,
+        lost,
+        tolerates_lost: look.tolerates_lost,
+        moves: moves.moves,
     };
-    let planning = dmp_refresh::plan(input, &services.reader).await;
+    let mut planning = dmp_refresh::plan(input, &services.reader).await;
+    planning.plan.diagnostics.extend(moves.diagnostics);
+    planning.conditions = conditions;
+    planning.before = moves.records;
+    planning.before.extend(newly);
     services.events.emit(Event::Busy {
         layer: None,
         what: BusyWith::Request,

@@ -19,28 +19,24 @@ pub(crate) fn check(configuration: &Configuration) -> Vec<Diagnostic> {
         .modules
         .iter()
         .filter(|module| !std::ptr::eq(*module, configuration.root()));
-    for removed in nested.flat_map(|module| &module.removed) {
-        found.push(
-            refused("a `removed` block in a module", &removed.span)
-                .help("write it in the stack itself"),
-        );
+    for module in nested {
+        for removed in &module.removed {
+            found.push(
+                refused("a `removed` block in a module", &removed.span)
+                    .help("write it in the stack itself"),
+            );
+        }
+        for import in &module.imports {
+            found.push(
+                refused("an `import` block in a module", &import.span)
+                    .help("write it in the stack itself, `to = module.….type.name`"),
+            );
+        }
     }
     found
 }
 
 fn blocks(module: &Module, found: &mut Vec<Diagnostic>) {
-    for moved in &module.moved {
-        found.push(refused("a `moved` block", &moved.span).help(
-            "keep the old address; or let a `removed` block with `destroy = false` forget it, where the object is \
-             found by its path or name",
-        ));
-    }
-    for import in &module.imports {
-        found.push(
-            refused("an `import` block", &import.span)
-                .help("leave it out: what is found by its path or name is taken over anyway"),
-        );
-    }
     for environment in module.environments.values() {
         found.push(refused("an `environment` block", &environment.span).help("use `--var-file`"));
     }
@@ -68,9 +64,6 @@ fn of_resource(resource: &ResourceBlock, found: &mut Vec<Diagnostic>) {
     }
     if let Some(rollout) = &lifecycle.rollout {
         found.push(refused("`rollout`", &rollout.span));
-    }
-    if lifecycle.create_before_destroy == Some(true) {
-        found.push(refused("`create_before_destroy`", &resource.span));
     }
 }
 

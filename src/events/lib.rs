@@ -54,6 +54,26 @@ pub enum Event {
         /// How long it took.
         milliseconds: u64,
     },
+    /// A rebuild has looked at everything that is recorded.
+    Classified {
+        /// What became of each instance.
+        conditions: Vec<Classified>,
+    },
+    /// A rebuild has come to its end.
+    Rebuilt {
+        /// What was lost.
+        lost: Vec<Address>,
+        /// What of it is there again.
+        back: Vec<Address>,
+        /// What of it is not there, though the configuration wants it.
+        missing: Vec<Address>,
+        /// What of it the configuration no longer has.
+        dropped: Vec<Address>,
+        /// How long the work took.
+        milliseconds: u64,
+        /// How long it should have taken, by the times recorded.
+        estimate: u64,
+    },
     /// Something outside is waited for before anything can go on: a machine that boots, a lock.
     Waiting {
         /// For what.
@@ -145,6 +165,19 @@ pub enum Event {
         /// How long it took.
         milliseconds: u64,
     },
+}
+
+/// What became of a recorded instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Classified {
+    /// The instance.
+    pub address: Address,
+    /// Where it is shown.
+    pub layer: Layer,
+    /// In a word: `intact`, `drifted`, `lost`, `unreachable`, `lost-with-host`, `unknown`.
+    pub condition: &'static str,
+    /// More about it.
+    pub why: Option<String>,
 }
 
 /// How an operation ended.

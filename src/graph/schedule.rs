@@ -62,6 +62,12 @@ impl Schedule {
         })
     }
 
+    /// The weight of the longest path.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        self.remaining.iter().copied().max().unwrap_or(0)
+    }
+
     /// What a piece of work needs.
     #[must_use]
     pub fn needs(&self, op: Op) -> &[Op] {

@@ -18,6 +18,10 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
         let schema = world.schema_of(&planned.address);
         let Some(schema) = schema else { continue };
         let (new, old) = (object(planned, schema), old_object(planned, schema));
+        let is_twice = planned.action == Action::CreateThenDelete;
+        if is_twice && old.is_some() && new == old {
+            refused.push(twice(planned));
+        }
         let old = old.filter(|old| new.as_ref() != Some(old));
         let others: Vec<_> = [new, old]
             .into_iter()
@@ -27,6 +31,16 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
         refused.extend(others.first().map(|other| clash(other, planned)));
     }
     plan.diagnostics.extend(refused);
+}
+
+fn twice(planned: &Planned) -> Diagnostic {
+    Diagnostic::error("clash", "the new object would be the old one")
+        .address(&planned.address)
+        .detail(format!(
+            "`{}` is created before the old object is deleted, but both have the same path, name or id",
+            planned.address
+        ))
+        .help("give the new one another, or leave `create_before_destroy` out")
 }
 
 fn clash(one: &Planned, other: &Planned) -> Diagnostic {

@@ -11,7 +11,8 @@ use crate::model::{Earlier, Plan, Planned};
 use crate::world::{World, block_key};
 
 /// Whether enough of an instance's hosts have ended to end it too; one of these hosts.
-fn is_dead(record: &Instance, has_ended: impl Fn(&Address) -> bool) -> Option<Address> {
+#[must_use]
+pub fn dead_host(record: &Instance, has_ended: impl Fn(&Address) -> bool) -> Option<Address> {
     record.hosted_on.iter().find_map(|hosting| {
         let ended: Vec<_> = hosting
             .hosts
@@ -31,15 +32,16 @@ fn is_dead(record: &Instance, has_ended: impl Fn(&Address) -> bool) -> Option<Ad
 /// Whether a planned instance's end is the end of what it hosts.
 fn ends_hosted(planned: &Planned) -> bool {
     let goes = planned.action.deletes() || planned.action == Action::LostWithHost;
-    // A create of something recorded means that it was found to be gone.
-    let is_gone = planned.action == Action::Create && planned.record.is_some();
-    planned.lost_with.is_some() || (planned.ends_hosted && (goes || is_gone))
+    // A handle ends nothing, but a machine that is lost takes along what was on it.
+    planned.lost_with.is_some()
+        || planned.is_lost
+        || (planned.ends_hosted && (goes || planned.is_dead()))
 }
 
 /// The host with which a recorded instance is lost, as far as the plan has come.
 #[must_use]
 pub fn lost_host(record: &Instance, plan: &Plan) -> Option<Address> {
-    is_dead(record, |host| {
+    dead_host(record, |host| {
         plan.instances.get(host).is_some_and(ends_hosted)
     })
 }
@@ -57,7 +59,7 @@ pub fn lost_with(snapshot: &Snapshot, gone: &Instance) -> Vec<Address> {
             .instances
             .values()
             .filter(|record| record.address != gone.address && !lost.contains(&record.address))
-            .filter(|record| is_dead(record, |host| ended.contains(host)).is_some())
+            .filter(|record| dead_host(record, |host| ended.contains(host)).is_some())
             .collect();
         if more.is_empty() {
             return lost;
@@ -69,12 +71,32 @@ pub fn lost_with(snapshot: &Snapshot, gone: &Instance) -> Vec<Address> {
     }
 }
 
+/// All recorded instances that are lost with those which the person called lost, these included.
+#[must_use]
+pub fn all_lost(snapshot: &Snapshot, lost: &BTreeSet<Address>) -> BTreeSet<Address> {
+    let mut ended = lost.clone();
+    loop {
+        let more: Vec<Address> = snapshot
+            .instances
+            .values()
+            .filter(|record| !ended.contains(&record.address))
+            .filter(|record| dead_host(record, |host| ended.contains(host)).is_some())
+            .map(|record| record.address.clone())
+            .collect();
+        if more.is_empty() {
+            return ended;
+        }
+        ended.extend(more);
+    }
+}
+
 /// Plans the end of all recorded instances that the configuration does not have.
 pub fn end(
     plan: &mut Plan,
     world: &World,
     snapshot: &Snapshot,
     findings: &BTreeMap<Address, Finding>,
+    lost: &BTreeSet<Address>,
 ) {
     let forgotten = forgotten_by_removed_blocks(world);
     for (address, record) in &snapshot.instances {
@@ -101,7 +123,14 @@ pub fn end(
         } else {
             (Action::Delete, Reason::NotInConfiguration)
         };
+        let is_lost = lost.contains(address);
+        let (action, reason) = match is_lost && action == Action::Delete {
+            // There is nothing left to be deleted.
+            true => (Action::Forget, Reason::Lost),
+            false => (action, reason),
+        };
         let mut planned = of_record(record, action, reason);
+        planned.is_lost = is_lost;
         if matches!(findings.get(address), Some(Finding::Absent))
             && planned.action == Action::Delete
         {
@@ -110,7 +139,64 @@ pub fn end(
         plan.instances.insert(address.clone(), planned);
     }
     lose_with_hosts(plan);
+    plan.deposed = snapshot
+        .deposed
+        .values()
+        .map(|record| {
+            let mut planned = of_record(record, Action::Delete, Reason::Deposed);
+            planned.lost_with = lost_host(record, plan);
+            planned
+        })
+        .collect();
+    say_who_leaves(plan, world);
     refuse_what_is_guarded(plan, findings);
+}
+
+/// What is lost with its host, or dead itself, is taken out of what knows it elsewhere, as long as that lives on.
+fn say_who_leaves(plan: &mut Plan, world: &World) {
+    let leaves = |planned: &Planned| {
+        let resource = world.registry.resource(&planned.address.resource_type);
+        let is_ending = planned.lost_with.is_some() || planned.is_lost;
+        // What only stood on the same machine is no group to leave.
+        let dead = |address: &Address| {
+            let other = plan.instances.get(address);
+            other.is_some_and(|other| other.is_lost || (other.ends_hosted && ends_hosted(other)))
+        };
+        let record = planned.record.as_ref();
+        let hosts: Vec<&Address> = record
+            .into_iter()
+            .flat_map(|record| &record.hosted_on)
+            .flat_map(|hosting| &hosting.hosts)
+            .collect();
+        let mut others = record
+            .into_iter()
+            .flat_map(|record| &record.dependencies)
+            .map(|dependency| &dependency.address)
+            .filter(|address| !hosts.contains(address));
+        is_ending && resource.is_some_and(|resource| resource.leaves()) && !others.any(dead)
+    };
+    let addresses: Vec<Address> = plan
+        .instances
+        .values()
+        .filter(|planned| leaves(planned))
+        .map(|planned| planned.address.clone())
+        .collect();
+    for address in addresses {
+        if let Some(planned) = plan.instances.get_mut(&address) {
+            planned.leaves = true;
+        }
+    }
+}
+
+/// Whether an instance ends because something died: nobody decided that it should.
+fn died(plan: &Plan, planned: &Planned) -> bool {
+    match &planned.lost_with {
+        Some(host) => plan
+            .instances
+            .get(host)
+            .is_some_and(|host| died(plan, host)),
+        None => planned.is_dead(),
+    }
 }
 
 /// Whether one of the module calls that an instance stands in is decided later.
@@ -169,6 +255,10 @@ fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
         waits_for: BTreeSet::new(),
         hosted_on: record.hosted_on.clone(),
         lost_with: None,
+        is_lost: false,
+        leaves: false,
+        import: None,
+        moved_from: None,
         record: Some(record.clone()),
         half_made: None,
         prevent_destroy: record.prevent_destroy,
@@ -210,7 +300,8 @@ fn refuse_what_is_guarded(plan: &mut Plan, findings: &BTreeMap<Address, Finding>
     let mut refused = Vec::new();
     for planned in plan.instances.values() {
         let ends = planned.action.deletes() || planned.action == Action::LostWithHost;
-        if !ends {
+        // What is dead already can't be kept by refusing.
+        if !ends || died(plan, planned) {
             continue;
         }
         if let Some(Finding::Unreachable(why)) = findings.get(&planned.address)

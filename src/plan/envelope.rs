@@ -77,7 +77,7 @@ fn is_weaker_or_equal(approved: Action, late: Action) -> bool {
             (
                 Action::DeleteThenCreate | Action::CreateThenDelete,
                 Action::Update
-            )
+            ) | (Action::Update, Action::Import)
         )
 }
 
@@ -85,6 +85,7 @@ fn in_words(action: Action) -> &'static str {
     match action {
         Action::NoOp => "left as it is",
         Action::Read => "read",
+        Action::Import => "taken over as it is",
         Action::Create => "created",
         Action::Update => "changed in place",
         Action::DeleteThenCreate | Action::CreateThenDelete => "replaced",

@@ -28,6 +28,10 @@ pub struct Inputs<'a> {
     pub earlier: &'a Earlier,
     /// Why it has to be replaced whatever its attributes are.
     pub triggered: Option<Reason>,
+    /// The id of the object that is to become dmp's.
+    pub import: Option<&'a str>,
+    /// Whether the person said that the object is lost.
+    pub is_lost: bool,
 }
 
 /// What was decided.
@@ -59,17 +63,23 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
     let schema = resource.schema();
     let (prior, half_made) = prior_value(schema, inputs);
     let Some(prior) = prior else {
-        let reason = if inputs.record.is_some() {
-            Reason::Gone
-        } else {
-            Reason::New
+        if let (Some(id), Some(Finding::Absent)) = (inputs.import, inputs.finding) {
+            return Err(Diagnostic::error("nothing-to-import", "there is nothing to import")
+                .detail(format!("no object of type `{}` has the id `{id}`", schema.name))
+                .help("correct the id, or leave the `import` block out: the object is created then"));
+        }
+        let (action, reason) = match (inputs.import, inputs.is_lost, inputs.record) {
+            (Some(id), _, _) => (Action::Import, Reason::Import { id: id.into() }),
+            (None, true, _) => (Action::Create, Reason::Lost),
+            (None, false, Some(_)) => (Action::Create, Reason::Gone),
+            (None, false, None) => (Action::Create, Reason::New),
         };
         let change = refine(resource, inputs, None)?;
         let changed = set_attributes(&change.planned);
         let (effects, notes, planned) = (change.effects, change.notes, change.planned);
         let reasons = vec![reason];
         return Ok(Decision {
-            action: Action::Create,
+            action,
             reasons,
             prior: None,
             planned,
@@ -83,14 +93,21 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
     let changed = differing(schema, &prior, &change.planned);
     let mut reasons = replacement_reasons(schema, &change, &changed);
     reasons.extend(inputs.triggered.clone());
+    if let (Some(id), Some(reason)) = (inputs.import, reasons.first()) {
+        return Err(import_replaces(id, reason));
+    }
     if !reasons.is_empty() {
         let anew = refine(resource, inputs, None)?;
         let changed = differing(schema, &prior, &anew.planned);
         let mut effects = change.effects;
         effects.extend(anew.effects);
         let (planned, notes) = (anew.planned, anew.notes);
+        let comes_first = inputs.lifecycle.create_before_destroy == Some(true);
         return Ok(Decision {
-            action: Action::DeleteThenCreate,
+            action: match comes_first {
+                true => Action::CreateThenDelete,
+                false => Action::DeleteThenCreate,
+            },
             reasons,
             prior: Some(prior),
             planned,
@@ -100,7 +117,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
             half_made,
         });
     }
-    let (action, reasons) = match (&half_made, changed.is_empty()) {
+    let (action, mut reasons) = match (&half_made, changed.is_empty()) {
         (Some(why), _) => (Action::Update, vec![Reason::Suspect { why: why.clone() }]),
         (None, true) => (Action::NoOp, Vec::new()),
         (None, false) => (
@@ -111,6 +128,13 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         ),
     };
     let is_noop = action == Action::NoOp;
+    let action = match inputs.import {
+        Some(id) => {
+            reasons.insert(0, Reason::Import { id: id.into() });
+            if is_noop { Action::Import } else { action }
+        }
+        None => action,
+    };
     let (planned, effects, notes) = (change.planned, change.effects, change.notes);
     Ok(Decision {
         action,
@@ -124,11 +148,34 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
     })
 }
 
+fn import_replaces(id: &str, reason: &Reason) -> Diagnostic {
+    let why = match reason {
+        Reason::CannotChangeInPlace { attribute, .. } => {
+            format!("`{attribute}` differs and cannot change in place")
+        }
+        _ => "it would be replaced".into(),
+    };
+    Diagnostic::error("import-replaces", "an import would replace the object")
+        .detail(format!("`{id}` is not as described: {why}"))
+        .help("describe the object as it is, import it, and change it then")
+}
+
 /// The value that the object has now, and why it is not whole.
 fn prior_value(schema: &Schema, inputs: &Inputs<'_>) -> (Option<Value>, Option<String>) {
     let Some(record) = inputs.record else {
-        return (None, None);
+        return match (inputs.import, inputs.finding) {
+            (Some(_), Some(Finding::Found(object))) => {
+                (Some(conform(schema, &object.attributes)), None)
+            }
+            (Some(_), Some(Finding::HalfMade(object, why))) => {
+                (Some(conform(schema, &object.attributes)), Some(why.clone()))
+            }
+            _ => (None, None),
+        };
     };
+    if inputs.is_lost {
+        return (None, None);
+    }
     let (value, half_made) = match inputs.finding {
         Some(Finding::Found(object)) => (Some(object.attributes.clone()), None),
         Some(Finding::HalfMade(object, why)) => {
@@ -139,7 +186,7 @@ fn prior_value(schema: &Schema, inputs: &Inputs<'_>) -> (Option<Value>, Option<S
         _ => {
             let why = match &record.status {
                 Status::Suspect { why } => Some(why.clone()),
-                Status::Whole => None,
+                Status::Whole | Status::Lost => None,
             };
             (Some(record.attributes.clone()), why)
         }

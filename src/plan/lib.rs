@@ -8,19 +8,25 @@
 //! | `instance` | what happens to one instance |
 //! | `planner` | one pass over the configuration, in dependency order |
 //! | `ending` | what is deleted, and what is lost with its host |
+//! | `replacing` | which half of a replacement comes first |
+//! | `moves` | `moved` blocks |
+//! | `classify` | what a refresh says of all that is recorded |
 //! | `clash` | two instances that are one object |
 //! | `ops` | the work of a plan and its order |
 //! | `envelope` | whether a late decision is within what was approved |
 
 pub mod ask;
 mod clash;
+pub mod classify;
 pub mod ending;
 pub mod envelope;
 pub mod instance;
 pub mod model;
+pub mod moves;
 pub mod ops;
 pub mod planner;
 pub mod registry;
+mod replacing;
 pub mod world;
 
 pub use ask::{Finding, ReadKind, ReadRequest};

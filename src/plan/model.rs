@@ -76,6 +76,14 @@ pub struct Planned {
     pub hosted_on: Vec<Hosting>,
     /// The host whose end ends it: no delete call is made.
     pub lost_with: Option<Address>,
+    /// The person said that the object is lost: it is not asked for, and what lives on it is lost with it.
+    pub is_lost: bool,
+    /// Whether it is taken out of what knows it elsewhere before its host ends, or after it is dead.
+    pub leaves: bool,
+    /// The id of the object that is there already and becomes dmp's.
+    pub import: Option<String>,
+    /// The address that it had until now.
+    pub moved_from: Option<Address>,
     /// What the state holds of it.
     pub record: Option<Instance>,
     /// Why the object is not whole.
@@ -92,7 +100,13 @@ impl Planned {
     /// Whether anything is done.
     #[must_use]
     pub fn is_change(&self) -> bool {
-        !matches!(self.action, Action::NoOp | Action::Defer)
+        !matches!(self.action, Action::NoOp | Action::Defer) || self.moved_from.is_some()
+    }
+
+    /// Whether the object is gone without anybody having decided so: it was lost, or was not found any more.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.is_lost || (self.action == Action::Create && self.record.is_some())
     }
 }
 
@@ -142,6 +156,8 @@ impl OutputChange {
 pub struct Plan {
     /// What happens to each instance.
     pub instances: BTreeMap<Address, Planned>,
+    /// Objects that were replaced before and are not deleted yet.
+    pub deposed: Vec<Planned>,
     /// Blocks that are decided later.
     pub deferred: Vec<Deferred>,
     /// What was found to differ from the record.
@@ -159,6 +175,7 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.deferred.is_empty()
+            && self.deposed.is_empty()
             && !self.instances.values().any(Planned::is_change)
             && !self.outputs.values().any(OutputChange::is_change)
     }
@@ -174,6 +191,7 @@ impl Plan {
     pub fn count(&self, wanted: impl Fn(Action) -> bool) -> usize {
         self.instances
             .values()
+            .chain(&self.deposed)
             .filter(|planned| wanted(planned.action))
             .count()
     }

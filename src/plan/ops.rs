@@ -13,8 +13,12 @@ use crate::world::{BlockAddress, block_key};
 pub enum Operation {
     /// Makes, changes or reads an instance, or leaves it as it is.
     Apply(Address),
-    /// Removes an instance, or forgets it.
+    /// Removes an instance, or forgets it; where the new object came first, the old one.
     Delete(Address),
+    /// Removes an object that was replaced by an earlier run: its position among the plan's.
+    Bury(usize),
+    /// Takes an instance out of what knows it elsewhere, before it is lost with its host.
+    Leave(Address),
     /// Joins all instances of a block, so that what waits for the block needs one edge.
     Join(BlockAddress),
 }
@@ -37,12 +41,15 @@ pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
         all: Vec::new(),
         applies: HashMap::new(),
         deletes: HashMap::new(),
+        leaves: HashMap::new(),
+        buries: Vec::new(),
         edges: Vec::new(),
         wishes: Vec::new(),
     };
     for planned in plan.instances.values() {
         builder.declare(planned);
     }
+    builder.declare_deposed();
     builder.connect();
     let weights: Vec<u64> = builder
         .all
@@ -79,7 +86,7 @@ fn weight(plan: &Plan, operation: &Operation) -> u64 {
                     .and_then(|record| record.create_milliseconds)
                     .unwrap_or(1000),
             }),
-        Operation::Delete(_) => 500,
+        Operation::Delete(_) | Operation::Bury(_) | Operation::Leave(_) => 500,
         Operation::Join(_) => 0,
     }
 }
@@ -89,6 +96,9 @@ struct Builder<'a> {
     all: Vec<Operation>,
     applies: HashMap<Address, Op>,
     deletes: HashMap<Address, Op>,
+    leaves: HashMap<Address, Op>,
+    /// By position among the plan's deposed objects.
+    buries: Vec<Op>,
     edges: Vec<(Op, Op)>,
     /// An order that is better, but given up where it contradicts the others.
     wishes: Vec<(Op, Op)>,
@@ -127,7 +137,18 @@ impl Builder<'_> {
             Action::Delete | Action::Forget | Action::LostWithHost | Action::Defer
         ) {
             let op = self.add(Operation::Apply(address.clone()));
-            self.applies.insert(address, op);
+            self.applies.insert(address.clone(), op);
+        }
+        if planned.leaves {
+            let op = self.add(Operation::Leave(address.clone()));
+            self.leaves.insert(address, op);
+        }
+    }
+
+    fn declare_deposed(&mut self) {
+        for position in 0..self.plan.deposed.len() {
+            let op = self.add(Operation::Bury(position));
+            self.buries.push(op);
         }
     }
 
@@ -143,6 +164,12 @@ impl Builder<'_> {
             for address in needed {
                 if let Some(before) = self.applies.get(address) {
                     self.edges.push((*before, op));
+                    // Nothing is deleted for the sake of a new object that can't be made.
+                    if planned.action == Action::DeleteThenCreate
+                        && let Some(delete) = self.deletes.get(&planned.address)
+                    {
+                        self.wishes.push((*before, *delete));
+                    }
                 }
             }
             for block in &planned.waits_for {
@@ -161,10 +188,14 @@ impl Builder<'_> {
                 .lost_with
                 .as_ref()
                 .and_then(|host| self.end_of(host));
-            if let Some(before) = self.deletes.get(&planned.address).copied().or(ends_by) {
-                self.edges.push((before, op));
+            let old = self.deletes.get(&planned.address).copied();
+            match (planned.action, old) {
+                (Action::CreateThenDelete, Some(delete)) => self.edges.push((op, delete)),
+                (_, Some(delete)) => self.edges.push((delete, op)),
+                (_, None) => self.edges.extend(ends_by.map(|before| (before, op))),
             }
         }
+        self.connect_leaves();
         for planned in plan.instances.values() {
             let block = (planned.address.module.clone(), block_key(&planned.address));
             if let (Some(join), Some(op)) = (joins.get(&block), self.applies.get(&planned.address))
@@ -175,17 +206,33 @@ impl Builder<'_> {
         self.connect_deletes();
     }
 
-    /// The operation with which a host ends, through hosts that are lost themselves.
+    /// The operation with which a host ends, through hosts that are lost themselves. One that is dead already leaves the
+    /// state when its successor is begun.
     fn end_of(&self, host: &Address) -> Option<Op> {
         if let Some(op) = self.deletes.get(host) {
             return Some(*op);
         }
-        let next = self.plan.instances.get(host)?.lost_with.as_ref()?;
-        self.end_of(next)
+        let planned = self.plan.instances.get(host)?;
+        match &planned.lost_with {
+            Some(next) => self.end_of(next),
+            None => self.applies.get(host).copied(),
+        }
+    }
+
+    /// What leaves does so while its host's record is still there.
+    fn connect_leaves(&mut self) {
+        for (address, leave) in &self.leaves {
+            let planned = self.plan.instances.get(address);
+            let host = planned.and_then(|planned| planned.lost_with.as_ref());
+            let own = || self.deletes.get(address).or(self.applies.get(address));
+            let end = host.map_or_else(|| own().copied(), |host| self.end_of(host));
+            self.edges.extend(end.map(|end| (*leave, end)));
+        }
     }
 
     /// What is deleted goes after all that is recorded to need it.
     fn connect_deletes(&mut self) {
+        self.connect_deposed();
         for dependent in self.plan.instances.values() {
             let Some(record) = &dependent.record else {
                 continue;
@@ -195,10 +242,18 @@ impl Builder<'_> {
                     let Some(delete) = self.deletes.get(&needed).copied() else {
                         continue;
                     };
-                    if let Some(before) = self.deletes.get(&dependent.address).copied() {
-                        if before != delete {
-                            self.edges.push((before, delete));
-                        }
+                    let comes_first = self.comes_first(&needed);
+                    let own = self.deletes.get(&dependent.address).copied();
+                    if let Some(before) = own.filter(|before| *before != delete) {
+                        self.edges.push((before, delete));
+                    }
+                    // The old object stays until nobody looks at it any more.
+                    if let (true, Some(apply)) = (comes_first, self.applies.get(&dependent.address))
+                        && needed != dependent.address
+                    {
+                        self.edges.push((*apply, delete));
+                    }
+                    if own.is_some() || comes_first {
                         continue;
                     }
                     // It lives on and no longer needs what goes: it is changed first. What is only replaced comes back
@@ -209,6 +264,47 @@ impl Builder<'_> {
                     {
                         self.wishes.push((*apply, delete));
                     }
+                }
+            }
+        }
+    }
+
+    /// Whether the new object of a replacement is made before the old one goes.
+    fn comes_first(&self, address: &Address) -> bool {
+        let planned = self.plan.instances.get(address);
+        planned.is_some_and(|planned| planned.action == Action::CreateThenDelete)
+    }
+
+    /// What an earlier run has replaced goes when its successor is whole, and before what it needed itself.
+    fn connect_deposed(&mut self) {
+        for (deposed, op) in self.plan.deposed.iter().zip(self.buries.clone()) {
+            let successor = self.applies.get(&deposed.address);
+            self.edges.extend(successor.map(|before| (*before, op)));
+            let end = deposed
+                .lost_with
+                .as_ref()
+                .and_then(|host| self.end_of(host));
+            self.edges.extend(end.map(|before| (before, op)));
+            let needs = |record: &Option<dmp_state::Instance>, on: &Address| {
+                let dependencies = record.iter().flat_map(|record| &record.dependencies);
+                dependencies
+                    .map(|dependency| &dependency.address)
+                    .any(|address| address == on || *address == on.block())
+            };
+            for other in self.plan.instances.values() {
+                if needs(&other.record, &deposed.address) {
+                    let apply = self.applies.get(&other.address);
+                    self.wishes.extend(apply.map(|before| (*before, op)));
+                }
+                if needs(&deposed.record, &other.address)
+                    && let Some(delete) = self.deletes.get(&other.address)
+                {
+                    self.edges.push((op, *delete));
+                }
+            }
+            for (other, after) in self.plan.deposed.iter().zip(&self.buries) {
+                if *after != op && needs(&deposed.record, &other.address) {
+                    self.edges.push((op, *after));
                 }
             }
         }

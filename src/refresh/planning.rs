@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dmp_plan::classify::Condition;
 use dmp_plan::{Plan, Planner, PlannerInput, ProviderState, World};
+
+use dmp_state::Record;
 
 use crate::reader::Reader;
 
@@ -14,6 +17,10 @@ pub struct Planning {
     pub world: World,
     /// Provider configurations, as far as they are known.
     pub providers: BTreeMap<String, ProviderState>,
+    /// What has to be committed before anything is begun, once it is approved.
+    pub before: Vec<Record>,
+    /// What became of everything that is recorded.
+    pub conditions: Vec<Condition>,
 }
 
 /// Makes a plan.
@@ -33,5 +40,7 @@ pub async fn plan(input: PlannerInput, reader: &Reader) -> Planning {
         plan,
         world,
         providers,
+        before: Vec::new(),
+        conditions: Vec::new(),
     }
 }

@@ -1,7 +1,7 @@
 //! The refresh: everything that the state records is read, through present provider configurations where they follow
 //! from variables alone, else through the recorded ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmp_plan::planner::Configure;
@@ -18,10 +18,11 @@ pub struct Recorded {
     pub findings: BTreeMap<Address, Finding>,
 }
 
-/// Reads everything that the state records. `world` knows variables only.
+/// Reads everything that the state records, but for what is known to be lost. `world` knows variables only.
 pub async fn refresh(
     world: &World,
     snapshot: &Snapshot,
+    lost: &BTreeSet<Address>,
     configure: &Configure,
     reader: &Reader,
 ) -> Recorded {
@@ -29,6 +30,9 @@ pub async fn refresh(
     let mut requests = Vec::new();
     let mut recorded = Recorded::default();
     for (address, instance) in &snapshot.instances {
+        if lost.contains(address) {
+            continue;
+        }
         let provider = providers
             .entry(instance.provider.clone())
             .or_insert_with(|| provider_of_record(world, snapshot, &instance.provider, configure));

@@ -125,6 +125,7 @@ fn instance_json(planned: &Planned) -> Json {
     let actions: &[&str] = match planned.action {
         dmp_sdk::Action::NoOp => &["no-op"],
         dmp_sdk::Action::Read => &["read"],
+        dmp_sdk::Action::Import => &["import"],
         dmp_sdk::Action::Create => &["create"],
         dmp_sdk::Action::Update => &["update"],
         dmp_sdk::Action::DeleteThenCreate => &["delete", "create"],

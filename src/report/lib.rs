@@ -5,6 +5,7 @@ mod diagnostic;
 mod json;
 mod plan;
 mod progress;
+mod rebuild;
 mod style;
 mod timeline;
 mod value;

@@ -50,6 +50,7 @@ fn render_actions(plan: &Plan, style: Style) -> String {
         let here: Vec<&Planned> = plan
             .instances
             .values()
+            .chain(&plan.deposed)
             .filter(|planned| planned.layer == layer && planned.is_change())
             .collect();
         let later: Vec<_> = plan
@@ -156,6 +157,8 @@ pub fn summary(plan: &Plan) -> String {
         format!("{} to delete", count(Action::Delete)),
     ];
     let further = [
+        (count(Action::Import), "to import"),
+        (moves(plan), "to move"),
         (count(Action::LostWithHost), "lost with their host"),
         (count(Action::Forget), "to forget"),
         (count(Action::Read), "to read"),
@@ -184,6 +187,12 @@ pub fn summary(plan: &Plan) -> String {
     text
 }
 
+/// How many stay as they are under another address.
+fn moves(plan: &Plan) -> usize {
+    let moved = |planned: &&Planned| planned.moved_from.is_some() && planned.action == Action::NoOp;
+    plan.instances.values().filter(moved).count()
+}
+
 fn counts(here: &[&Planned]) -> String {
     let mut by_action: BTreeMap<Action, usize> = BTreeMap::new();
     for planned in here {
@@ -198,9 +207,11 @@ fn counts(here: &[&Planned]) -> String {
 
 fn verb(action: Action) -> &'static str {
     match action {
-        Action::NoOp => "unchanged",
+        // What stays as it is is only shown if it moves.
+        Action::NoOp => "to move",
         Action::Read => "to read",
         Action::Create => "to create",
+        Action::Import => "to import",
         Action::Update => "to change",
         Action::DeleteThenCreate => "to replace, deleted first",
         Action::CreateThenDelete => "to replace, created first",
@@ -219,6 +230,9 @@ fn render_instance(planned: &Planned, style: Style) -> String {
         planned.address,
         style.dim(&reasons.join("; "))
     );
+    if let Some(from) = &planned.moved_from {
+        let _ = writeln!(text, "      it moves here from {from}");
+    }
     let nothing = Value::null();
     match (planned.action, &planned.prior, &planned.planned) {
         (Action::Create, _, Some(value)) => match planned.earlier.found() {
@@ -333,6 +347,9 @@ fn reason(reason: &Reason) -> String {
         Reason::HostEnds { host } => format!("{host} ends, and it with it"),
         Reason::WaitsFor { what } => format!("known when {what} is applied"),
         Reason::Triggered { by } => format!("{by} changes"),
+        Reason::Lost => "it is lost".into(),
+        Reason::Deposed => "it was replaced, and the old object is still there".into(),
+        Reason::Import { id } => format!("it is there already, as `{id}`"),
         Reason::Asked => "asked for".into(),
     }
 }

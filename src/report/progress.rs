@@ -163,6 +163,31 @@ impl Sink for Terminal {
             Event::Settled {
                 address, outcome, ..
             } => self.line(&state, &format!("    {address}   {outcome}")),
+            Event::Classified { conditions } => {
+                for line in crate::rebuild::classified(&conditions, style) {
+                    self.line(&state, &line);
+                }
+            }
+            Event::Rebuilt {
+                lost,
+                back,
+                missing,
+                dropped,
+                milliseconds,
+                estimate,
+            } => {
+                let ended = crate::rebuild::Ended {
+                    lost: &lost,
+                    back: &back,
+                    missing: &missing,
+                    dropped: &dropped,
+                    milliseconds,
+                    estimate,
+                };
+                for line in crate::rebuild::ended(&ended, style) {
+                    self.line(&state, &line);
+                }
+            }
             Event::Waiting { what, why } => {
                 self.line(&state, &style.dim(&format!("    {what}: {why}")));
             }
@@ -230,6 +255,7 @@ impl Sink for Terminal {
 fn past(action: Action) -> &'static str {
     match action {
         Action::Create => "created",
+        Action::Import => "imported",
         Action::Update => "changed",
         Action::DeleteThenCreate | Action::CreateThenDelete => "replaced",
         Action::Delete => "deleted",

@@ -65,7 +65,7 @@ impl Style {
     pub fn symbol(self, action: Action) -> String {
         let symbol = format!("{:>3}", action.symbol());
         match action {
-            Action::Create => self.good(&symbol),
+            Action::Create | Action::Import => self.good(&symbol),
             Action::Update | Action::Read => self.notable(&symbol),
             Action::NoOp | Action::Defer => symbol,
             _ => self.bad(&symbol),

@@ -14,6 +14,8 @@ pub struct Intent {
     /// The instance as it will be recorded when the intent ends well, with what was chosen and what was there before.
     /// For a delete, as it is recorded now.
     pub instance: Box<Instance>,
+    /// Whether the recorded instance of the same address lives on beside the one that is made, until it is deleted.
+    pub deposes: bool,
     /// The object's id at the provider, as soon as it is known.
     pub object_id: Option<String>,
     /// The batches sent for it: the last of each machine.

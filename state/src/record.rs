@@ -81,6 +81,8 @@ pub struct Hosting {
 pub enum Status {
     /// As recorded.
     Whole,
+    /// The person said that it is lost: it is not asked for any more, and made anew.
+    Lost,
     /// Created or changed half-way: the next plan looks at it and finishes it or proposes a replacement.
     Suspect {
         /// What happened.
@@ -150,10 +152,21 @@ pub enum Record {
     InstanceRemoved {
         /// Its address.
         address: Address,
-        /// Why: `deleted`, `gone`, `forgotten`, `lost with host`.
+        /// Why: `deleted`, `gone`, `forgotten`, `lost with host`, `lost`.
         why: String,
     },
-    /// An instance has another address.
+    /// The object that an instance had until now, while a new one takes its address: it lives on until it is deleted.
+    InstanceDeposed(Box<Instance>),
+    /// An object that was deposed is gone.
+    DeposedRemoved {
+        /// The instance's id.
+        id: String,
+        /// The address that it had.
+        address: Address,
+        /// Why: `deleted`, `forgotten`, `lost with host`.
+        why: String,
+    },
+    /// An instance has another address. A commit with it also puts the instance there.
     InstanceMoved {
         /// The old one.
         from: Address,
@@ -217,6 +230,14 @@ pub(crate) enum Stored {
         instance: Json,
     },
     InstanceRemoved {
+        address: Address,
+        why: String,
+    },
+    InstanceDeposed {
+        instance: Json,
+    },
+    DeposedRemoved {
+        id: String,
         address: Address,
         why: String,
     },

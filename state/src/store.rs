@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub hash: Hash,
     /// What dmp owns.
     pub instances: BTreeMap<Address, Instance>,
+    /// Objects that were replaced and are not deleted yet, by their instances' ids.
+    pub deposed: BTreeMap<String, Instance>,
     /// What was begun and not settled.
     pub intents: BTreeMap<String, Intent>,
     /// The stack's outputs.
@@ -302,11 +304,14 @@ impl Snapshot {
             Record::InstanceRemoved { address, .. } => {
                 self.instances.remove(&address);
             }
-            Record::InstanceMoved { from, to } => {
-                if let Some(mut instance) = self.instances.remove(&from) {
-                    instance.address = to.clone();
-                    self.instances.insert(to, instance);
-                }
+            Record::InstanceDeposed(instance) => {
+                self.deposed.insert(instance.id.clone(), *instance);
+            }
+            Record::DeposedRemoved { id, .. } => {
+                self.deposed.remove(&id);
+            }
+            Record::InstanceMoved { from, .. } => {
+                self.instances.remove(&from);
             }
             Record::ProviderPut { address, provider } => {
                 self.providers.insert(address, *provider);

@@ -16,6 +16,8 @@ pub enum Action {
     NoOp,
     /// A data source is read.
     Read,
+    /// An object that is there already becomes dmp's, as it is.
+    Import,
     /// The object is made.
     Create,
     /// The object is changed in place.
@@ -41,6 +43,7 @@ impl Action {
         match self {
             Self::NoOp => " ",
             Self::Read => "<=",
+            Self::Import => "=",
             Self::Create => "+",
             Self::Update => "~",
             Self::DeleteThenCreate => "-/+",
@@ -112,6 +115,15 @@ pub enum Reason {
     Triggered {
         /// By which reference.
         by: String,
+    },
+    /// The person said that it is lost.
+    Lost,
+    /// It was replaced before, and its end was not reached.
+    Deposed,
+    /// Named by an `import` block.
+    Import {
+        /// The object's id.
+        id: String,
     },
     /// The person asked for it.
     Asked,

@@ -18,7 +18,7 @@ use crate::address::Address;
 use crate::change::Change;
 use crate::diagnostic::Diagnostic;
 use crate::machine::{Machine, Machines, Step};
-use crate::schema::Schema;
+use crate::schema::{MarkWay, Schema};
 use crate::script::{Output, Script};
 use crate::value::Value;
 
@@ -44,6 +44,8 @@ pub enum Purpose {
     Refresh,
     /// It has a natural key, and is about to be created.
     BeforeCreate,
+    /// It is there already and is to become dmp's.
+    Import,
     /// It was just written.
     AfterWrite,
     /// A write was cut off: look for what it left.
@@ -382,6 +384,49 @@ pub trait Resource: Send + Sync {
             }],
             Reading::Absent | Reading::More(_) => Vec::new(),
         })
+    }
+
+    /// What is known of an object that is to be imported: the configuration's attributes and the id of the `import`
+    /// block. By default an object with a natural key has the id at the key that the configuration names first, beside
+    /// what it lives on; the two must agree. All others are read by the id alone.
+    ///
+    /// # Errors
+    /// When the id names another object than the configuration, or objects of this type can't be imported.
+    fn import(&self, id: &str, attributes: &Value) -> Result<Value, Diagnostic> {
+        let schema = self.schema();
+        let MarkWay::NaturalKey(keys) = schema.mark else {
+            return Ok(attributes.clone());
+        };
+        let is_name = |key: &&&str| {
+            let attribute = schema.attributes.get(**key);
+            attribute.is_some_and(|attribute| attribute.hosting.is_none())
+        };
+        let Some(key) = keys.iter().find(is_name) else {
+            return Err(
+                Diagnostic::error("no-import", "it can't be imported").detail(format!(
+                    "objects of type `{}` have no id to find them by",
+                    schema.name
+                )),
+            );
+        };
+        let described = attributes.get(key);
+        let text = match described.as_items() {
+            Some(items) => {
+                let names: Vec<_> = items.iter().filter_map(Value::as_str).collect();
+                names.join(",")
+            }
+            None => described.as_str().unwrap_or_default().to_owned(),
+        };
+        if text == id {
+            return Ok(attributes.clone());
+        }
+        Err(
+            Diagnostic::error("import-id", "the `import` block names another object")
+                .detail(format!(
+                    "its id is `{id}`, `{key}` in the configuration is `{text}`"
+                ))
+                .help("make the two agree"),
+        )
     }
 
     /// Turns attributes recorded with an older schema version into those of the next version.

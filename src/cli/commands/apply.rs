@@ -13,9 +13,10 @@ use dmp_report::{JsonLines, RunLog, Terminal, Timeline};
 use dmp_sdk::{Action, Diagnostic};
 use dmp_state::{Lock, Record, Store, mint_id};
 
-use super::{fail, fail_broken, print, say};
+use super::{fail, fail_broken, print, rebuild, say};
 use crate::arguments::Apply;
 use crate::plan_file::{self, Saved};
+use crate::run::Look;
 use crate::stack::{Stack, check_age, now, open_state_for_writing, state_folder};
 use crate::{Context, Exit, run as runs};
 
@@ -28,13 +29,41 @@ impl Sink for Shared {
     }
 }
 
+/// What an apply is for.
+#[derive(Debug)]
+pub(crate) enum Errand {
+    /// What the configuration describes.
+    Apply,
+    /// Removing everything.
+    Destroy,
+    /// Bringing back what is lost.
+    Rebuild(rebuild::Wish),
+}
+
+impl Errand {
+    fn command(&self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Destroy => "destroy",
+            Self::Rebuild(_) => "rebuild",
+        }
+    }
+
+    fn wish(&self) -> Option<&rebuild::Wish> {
+        match self {
+            Self::Rebuild(wish) => Some(wish),
+            Self::Apply | Self::Destroy => None,
+        }
+    }
+}
+
 pub(crate) async fn run(
     context: &Context,
     directory: &Path,
     arguments: Apply,
-    is_destroy: bool,
+    errand: Errand,
 ) -> Exit {
-    let command = if is_destroy { "destroy" } else { "apply" };
+    let command = errand.command();
     let given = arguments.plan.is_none().then_some(&arguments.variables);
     let mut stack = match Stack::open(context, directory, given) {
         Ok(stack) => stack,
@@ -54,6 +83,19 @@ pub(crate) async fn run(
         Ok(opened) => opened,
         Err(diagnostics) => return fail(context, &stack.sources, &diagnostics),
     };
+    let mut look = Look {
+        is_destroy: saved
+            .as_ref()
+            .map_or(matches!(errand, Errand::Destroy), |saved| saved.is_destroy),
+        ..Look::default()
+    };
+    if let Some(wish) = errand.wish() {
+        look.tolerates_lost = wish.is_dry;
+        match wish.addresses(store.snapshot()) {
+            Ok(lost) => look.lost = lost,
+            Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
+        }
+    }
     let run = mint_id();
     let timeline = Arc::new(Timeline::new());
     let events = sink(context, &stack, &arguments, &run, &timeline);
@@ -72,16 +114,15 @@ pub(crate) async fn run(
         arguments: &arguments,
         services: &services,
         run: &run,
+        look,
     };
-    let is_destroy = saved.as_ref().map_or(is_destroy, |saved| saved.is_destroy);
-    let (exit, totals) = session
-        .rounds(&mut store, saved.as_ref(), is_destroy, command)
-        .await;
+    let (exit, totals) = session.rounds(&mut store, saved.as_ref(), &errand).await;
     services.machines.close().await;
     let outcome = match exit {
         Exit::Success => "applied",
         Exit::Stages => "stages left",
         Exit::Stopped => "stopped",
+        Exit::Undecided => "undecided",
         _ => "failed",
     };
     // A state that can't be written has been told of already.
@@ -171,23 +212,31 @@ fn sink(
 }
 
 /// What the rounds of one apply share.
-struct Session<'a> {
-    context: &'a Context,
-    stack: &'a Stack,
-    arguments: &'a Apply,
-    services: &'a Services,
+pub(super) struct Session<'a> {
+    pub(super) context: &'a Context,
+    pub(super) stack: &'a Stack,
+    pub(super) arguments: &'a Apply,
+    pub(super) services: &'a Services,
     run: &'a str,
+    pub(super) look: Look,
 }
 
 /// What all rounds together came to.
 #[derive(Default)]
-struct Totals {
+pub(super) struct Totals {
     changed: usize,
     failed: usize,
     skipped: usize,
     began: Option<u64>,
     ended: u64,
     was_empty: bool,
+}
+
+impl Totals {
+    /// How long the work took, in milliseconds.
+    pub(super) fn milliseconds(&self) -> u64 {
+        self.ended.saturating_sub(self.began.unwrap_or(self.ended))
+    }
 }
 
 /// Whether a plan may be carried out.
@@ -202,22 +251,39 @@ impl Session<'_> {
         &mut self,
         store: &mut Store,
         saved: Option<&Saved>,
-        is_destroy: bool,
-        command: &str,
+        errand: &Errand,
     ) -> (Exit, Totals) {
         let mut totals = Totals::default();
-        if let Err(diagnostics) =
-            runs::begin(self.stack, store, self.services, self.run, command).await
-        {
+        let begun = runs::begin(
+            self.stack,
+            store,
+            self.services,
+            self.run,
+            errand.command(),
+            &self.look.lost,
+        );
+        if let Err(diagnostics) = begun.await {
             return (self.fail(&diagnostics), totals);
         }
+        let mut report = None;
         let mut later_blocks: Option<BTreeSet<String>> = None;
         for round in 0..MAX_ROUNDS {
             // While it is planned nothing is under way that would have to be finished.
             let mut planning = tokio::select! {
-                planning = runs::plan(self.stack, store.snapshot(), self.services, is_destroy) => planning,
+                planning = runs::plan(self.stack, store.snapshot(), self.services, &self.look) => planning,
                 () = self.services.stop.soft.cancelled() => return (Exit::Stopped, totals),
             };
+            if let (Some(wish), 0) = (errand.wish(), round) {
+                match self.decide_lost(store, &mut planning).await {
+                    Ok(()) => {}
+                    Err(exit) => return (exit, totals),
+                }
+                report = Some(rebuild::Report::begin(&planning));
+                if wish.is_dry {
+                    self.show(&planning.plan);
+                    return (self.fail(&planning.plan.diagnostics), totals);
+                }
+            }
             let exit = self.fail(&planning.plan.diagnostics);
             if exit != Exit::Success {
                 self.show(&planning.plan);
@@ -230,7 +296,9 @@ impl Session<'_> {
                 }
                 // Refreshed values and changed dependencies are recorded all the same.
                 let applied = self.apply(store, &mut planning, &mut totals).await;
-                return (self.after_all(applied, &mut planning).await, totals);
+                let exit = self.after_all(applied, &mut planning, errand).await;
+                self.report(report.as_ref(), store, &totals, exit);
+                return (exit, totals);
             }
             let approval = self.approve(&planning, saved, round, later_blocks.as_ref());
             match approval.await {
@@ -253,11 +321,14 @@ impl Session<'_> {
                 return (Exit::Stopped, totals);
             }
             if outcome.failed > 0 {
+                self.report(report.as_ref(), store, &totals, Exit::User);
                 return (Exit::of(&outcome.diagnostics).max(Exit::User), totals);
             }
             let has_more = !outcome.stages.is_empty() || !planning.plan.deferred.is_empty();
             if !has_more {
-                return (self.after_all(Ok(outcome), &mut planning).await, totals);
+                let exit = self.after_all(Ok(outcome), &mut planning, errand).await;
+                self.report(report.as_ref(), store, &totals, exit);
+                return (exit, totals);
             }
         }
         let endless =
@@ -277,10 +348,12 @@ impl Session<'_> {
             id: self.run.to_owned(),
             services: self.services.clone(),
         };
+        run.commit(std::mem::take(&mut planning.before))?;
         let Planning {
             plan,
             world,
             providers,
+            ..
         } = planning;
         let outcome = dmp_apply::apply(&mut run, plan, world, providers).await?;
         totals.changed += outcome.changed;
@@ -295,6 +368,7 @@ impl Session<'_> {
         &self,
         applied: Result<Outcome, Diagnostic>,
         planning: &mut Planning,
+        errand: &Errand,
     ) -> Exit {
         let outcome = match applied {
             Ok(outcome) => outcome,
@@ -309,8 +383,13 @@ impl Session<'_> {
         if !planning.plan.is_destroy {
             let warnings =
                 dmp_apply::check(self.services, &mut planning.world, &planning.providers).await;
+            // What is rebuilt has to work.
+            let is_broken = !warnings.is_empty() && errand.wish().is_some();
             for diagnostic in warnings {
                 self.services.events.emit(Event::Diagnosed { diagnostic });
+            }
+            if is_broken {
+                return Exit::Remote;
             }
         }
         Exit::Success
@@ -348,6 +427,7 @@ impl Session<'_> {
         let removes = plan
             .instances
             .values()
+            .chain(&plan.deposed)
             .any(|planned| planned.action.deletes());
         if self.arguments.yes && !(round > 0 && removes) {
             return Approval::Given;
@@ -370,7 +450,7 @@ impl Session<'_> {
         }
         // Whoever presses Ctrl-C at the question has answered it.
         tokio::select! {
-            answer = ask(plan.is_destroy) => {
+            answer = ask(if plan.is_destroy { "Remove all this?" } else { "Apply this?" }) => {
                 if answer {
                     return Approval::Given;
                 }
@@ -384,7 +464,7 @@ impl Session<'_> {
         }
     }
 
-    fn show(&self, plan: &Plan) {
+    pub(super) fn show(&self, plan: &Plan) {
         if self.arguments.json {
             print(&format!(
                 "{}\n",
@@ -395,7 +475,7 @@ impl Session<'_> {
         }
     }
 
-    fn fail(&self, diagnostics: &[Diagnostic]) -> Exit {
+    pub(super) fn fail(&self, diagnostics: &[Diagnostic]) -> Exit {
         if self.arguments.json {
             for diagnostic in diagnostics {
                 self.services.events.emit(Event::Diagnosed {
@@ -427,16 +507,18 @@ impl Session<'_> {
 
 /// Whether a plan only creates instances of blocks that were shown as decided later.
 fn is_within_blocks(plan: &Plan, blocks: &BTreeSet<String>) -> bool {
-    plan.instances
-        .values()
-        .filter(|planned| planned.is_change())
-        .all(|planned| {
-            let address = planned.address.to_string();
-            let is_inside = |block: &String| is_under(&address, block);
-            let is_new = matches!(planned.action, Action::Create | Action::Read);
-            // What stands there already was shown to nobody.
-            is_new && planned.earlier.found().is_none() && blocks.iter().any(is_inside)
-        })
+    plan.deposed.is_empty()
+        && plan
+            .instances
+            .values()
+            .filter(|planned| planned.is_change())
+            .all(|planned| {
+                let address = planned.address.to_string();
+                let is_inside = |block: &String| is_under(&address, block);
+                let is_new = matches!(planned.action, Action::Create | Action::Read);
+                // What stands there already was shown to nobody.
+                is_new && planned.earlier.found().is_none() && blocks.iter().any(is_inside)
+            })
 }
 
 /// Whether an address is one of a block's instances, or stands inside a module's block.
@@ -445,12 +527,7 @@ fn is_under(address: &str, block: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']))
 }
 
-async fn ask(is_destroy: bool) -> bool {
-    let question = if is_destroy {
-        "Remove all this?"
-    } else {
-        "Apply this?"
-    };
+pub(super) async fn ask(question: &str) -> bool {
     say(&format!("{question} Only `yes` is taken for a yes: "));
     let _ = std::io::stderr().flush();
     // A thread of its own: what waits for a line can't be stopped, but it need not be waited for.

@@ -31,6 +31,9 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Console
         findings: std::collections::BTreeMap::new(),
         configure,
         is_destroy: false,
+        lost: std::collections::BTreeSet::new(),
+        tolerates_lost: true,
+        moves: Vec::new(),
     };
     let mut planner = Planner::new(input);
     loop {

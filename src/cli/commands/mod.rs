@@ -7,6 +7,7 @@ mod docs;
 mod graph;
 mod output;
 mod plan;
+mod rebuild;
 mod refresh;
 mod show;
 mod ssh;
@@ -35,8 +36,13 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
     match arguments.command {
         Command::Validate(arguments) => validate::run(context, &directory, &arguments),
         Command::Plan(arguments) => plan::run(context, &directory, arguments).await,
-        Command::Apply(arguments) => apply::run(context, &directory, arguments, false).await,
-        Command::Destroy(arguments) => apply::run(context, &directory, arguments, true).await,
+        Command::Apply(arguments) => {
+            apply::run(context, &directory, arguments, apply::Errand::Apply).await
+        }
+        Command::Destroy(arguments) => {
+            apply::run(context, &directory, arguments, apply::Errand::Destroy).await
+        }
+        Command::Rebuild(arguments) => rebuild::run(context, &directory, arguments).await,
         Command::Refresh(arguments) => refresh::run(context, &directory, &arguments).await,
         Command::Show(arguments) => show::run(context, &directory, &arguments),
         Command::Output(arguments) => output::run(context, &directory, &arguments),

@@ -1,5 +1,6 @@
 //! `dmp plan`: what would be done.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use dmp_state::{Lock, Store, mint_id};
 
 use super::{fail, fail_broken, print, say};
 use crate::arguments::Plan;
+use crate::run::Look;
 use crate::stack::{Stack, check_age, open_state, open_state_for_writing};
 use crate::{Context, Exit, plan_file, run as runs};
 
@@ -35,11 +37,24 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     let services = runs::services(&context.registry, events, 10, false);
     if lock.is_some() {
         let run = mint_id();
-        if let Err(diagnostics) = runs::begin(&stack, &mut store, &services, &run, "plan").await {
+        if let Err(diagnostics) = runs::begin(
+            &stack,
+            &mut store,
+            &services,
+            &run,
+            "plan",
+            &BTreeSet::new(),
+        )
+        .await
+        {
             return fail(context, &stack.sources, &diagnostics);
         }
     }
-    let planning = runs::plan(&stack, store.snapshot(), &services, arguments.destroy).await;
+    let look = Look {
+        is_destroy: arguments.destroy,
+        ..Look::default()
+    };
+    let planning = runs::plan(&stack, store.snapshot(), &services, &look).await;
     let plan = &planning.plan;
     let json = dmp_report::plan_json(plan);
     let shown = dmp_report::render_plan(plan, context.style);

@@ -1,5 +1,6 @@
 //! `dmp refresh`: what is recorded is read, and recorded as it is.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,13 +35,29 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Refresh
     ));
     let services = runs::services(&context.registry, events, 10, false);
     let run = mint_id();
-    if let Err(diagnostics) = runs::begin(&stack, &mut store, &services, &run, "refresh").await {
+    if let Err(diagnostics) = runs::begin(
+        &stack,
+        &mut store,
+        &services,
+        &run,
+        "refresh",
+        &BTreeSet::new(),
+    )
+    .await
+    {
         return fail(context, &stack.sources, &diagnostics);
     }
     let world = stack.world();
     let snapshot = store.snapshot().clone();
-    let recorded =
-        dmp_refresh::refresh(&world, &snapshot, &services.configure, &services.reader).await;
+    let lost = dmp_plan::ending::all_lost(&snapshot, &runs::recorded_lost(&snapshot));
+    let recorded = dmp_refresh::refresh(
+        &world,
+        &snapshot,
+        &lost,
+        &services.configure,
+        &services.reader,
+    )
+    .await;
     services.machines.close().await;
     let mut records = Vec::new();
     let mut problems = Vec::new();

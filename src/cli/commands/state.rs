@@ -25,6 +25,12 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exi
             for address in store.snapshot().instances.keys() {
                 print(&format!("{address}\n"));
             }
+            for (id, old) in &store.snapshot().deposed {
+                print(&format!(
+                    "{} (replaced, not deleted yet: {id})\n",
+                    old.address
+                ));
+            }
             Ok(())
         }
         State::Show { address, json } => show(context, &store, address, *json),
@@ -78,6 +84,12 @@ pub(crate) fn render(instance: &Instance, style: Style) -> String {
             style.notable(&format!("suspect: {why}"))
         ));
     }
+    if instance.status == Status::Lost {
+        text.push_str(&format!(
+            "      {}\n",
+            style.notable("lost, not made anew yet")
+        ));
+    }
     text.push_str(&dmp_report::render_attributes(&instance.attributes, 6));
     for hosting in &instance.hosted_on {
         let hosts: Vec<String> = hosting.hosts.iter().map(ToString::to_string).collect();
@@ -113,6 +125,7 @@ fn export(store: &Store) -> Result<(), Diagnostic> {
         "hash": snapshot.hash,
         "meta": table(Table::Meta),
         "instances": table(Table::Instances),
+        "deposed": table(Table::Deposed),
         "intents": table(Table::Intents),
         "outputs": table(Table::Outputs),
         "providers": table(Table::Providers),

@@ -10,7 +10,7 @@
 //! | `data` | data sources |
 //! | `references` | hosts, `depends_on`, `replace_triggered_by` |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dmp_graph::{ConfigPath, Node, NodeId};
@@ -32,7 +32,7 @@ mod references;
 mod resources;
 
 pub use providers::{ProviderState, provider_address, provider_state};
-pub use resources::read_before_create;
+pub use resources::{import_request, read_before_create};
 
 /// Makes a usable provider of a wholly known configuration.
 pub type Configure =
@@ -50,6 +50,12 @@ pub struct PlannerInput {
     pub configure: Configure,
     /// Whether everything is to be removed.
     pub is_destroy: bool,
+    /// Recorded instances of which the person said that they are lost.
+    pub lost: BTreeSet<Address>,
+    /// Whether the machine that takes the place of a lost one need not be there yet: it is only looked what would happen.
+    pub tolerates_lost: bool,
+    /// Moves that are in the snapshot already, and have to be recorded: from, to.
+    pub moves: Vec<(Address, Address)>,
 }
 
 /// Goes over the configuration.
@@ -65,6 +71,9 @@ pub struct Planner {
     needed_by: Vec<Vec<NodeId>>,
     waiting: HashMap<NodeId, usize>,
     asked: BTreeMap<Address, Asked>,
+    lost: BTreeSet<Address>,
+    tolerates_lost: bool,
+    moved_from: BTreeMap<Address, Address>,
 }
 
 /// An instance that waits for an answer.
@@ -101,6 +110,13 @@ impl Planner {
             needed_by,
             waiting: HashMap::new(),
             asked: BTreeMap::new(),
+            lost: input.lost,
+            tolerates_lost: input.tolerates_lost,
+            moved_from: input
+                .moves
+                .into_iter()
+                .map(|(from, to)| (to, from))
+                .collect(),
         };
         planner.note_findings();
         planner
@@ -129,24 +145,8 @@ impl Planner {
         match address.mode {
             Mode::Data => self.finish_data(address, &asked.decoded, finding),
             Mode::Managed => {
-                let earlier = match finding {
-                    Finding::Found(object) | Finding::HalfMade(object, _) => {
-                        Earlier::Found(object.attributes)
-                    }
-                    Finding::Absent => Earlier::Nothing,
-                    Finding::Unreachable(why) => {
-                        self.plan.diagnostics.push(unreachable(address, &why));
-                        Earlier::NotRead
-                    }
-                    Finding::Failed(diagnostic) => {
-                        self.plan.diagnostics.push(diagnostic.address(address));
-                        Earlier::NotRead
-                    }
-                    Finding::NotConfigured(_) | Finding::Data(_) | Finding::Candidates(_) => {
-                        Earlier::NotRead
-                    }
-                };
-                self.decide(address, &asked.decoded, earlier);
+                let earlier = self.earlier_of(address, &finding);
+                self.decide(address, &asked.decoded, earlier, Some(finding));
             }
         }
         if let Some(left) = self.waiting.get_mut(&asked.node) {
@@ -158,13 +158,57 @@ impl Planner {
         }
     }
 
+    /// What a read before a create has found to be there already.
+    fn earlier_of(&mut self, address: &Address, finding: &Finding) -> Earlier {
+        match finding {
+            Finding::Found(object) | Finding::HalfMade(object, _) => {
+                Earlier::Found(object.attributes.clone())
+            }
+            Finding::Absent => Earlier::Nothing,
+            Finding::Unreachable(why) => {
+                let diagnostic = match self.lost.contains(address) {
+                    true => nobody_took_its_place(address, why, self.tolerates_lost),
+                    false => unreachable(address, why),
+                };
+                self.plan.diagnostics.push(diagnostic);
+                Earlier::NotRead
+            }
+            Finding::Failed(diagnostic) => {
+                self.plan
+                    .diagnostics
+                    .push(diagnostic.clone().address(address));
+                Earlier::NotRead
+            }
+            Finding::NotConfigured(_) | Finding::Data(_) | Finding::Candidates(_) => {
+                Earlier::NotRead
+            }
+        }
+    }
+
     /// Ends the pass: what is not in the configuration is deleted, outputs are compared.
     #[must_use]
     pub fn finish(mut self) -> (Plan, World, BTreeMap<String, ProviderState>) {
         self.compare_outputs();
-        crate::ending::end(&mut self.plan, &self.world, &self.snapshot, &self.findings);
+        crate::ending::end(
+            &mut self.plan,
+            &self.world,
+            &self.snapshot,
+            &self.findings,
+            &self.lost,
+        );
+        self.note_moves();
+        crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
         (self.plan, self.world, self.providers)
+    }
+
+    /// What stays as it is under another address is a change of the record all the same.
+    fn note_moves(&mut self) {
+        for (to, from) in &self.moved_from {
+            if let Some(planned) = self.plan.instances.get_mut(to) {
+                planned.moved_from = Some(from.clone());
+            }
+        }
     }
 
     fn finish_node(&mut self, node: NodeId) {
@@ -322,6 +366,18 @@ impl Planner {
             }
         }
     }
+}
+
+/// What is said where a machine is to take the place of a lost one, and none answers.
+fn nobody_took_its_place(address: &Address, why: &str, is_tolerated: bool) -> Diagnostic {
+    let diagnostic = match is_tolerated {
+        true => Diagnostic::warning("no-successor", "nothing has taken its place yet"),
+        false => Diagnostic::remote("no-successor", "nothing has taken its place yet"),
+    };
+    diagnostic.address(address).cause(why).help(
+        "start a machine at the same address, or give another address in the configuration; \
+         `dmp rebuild --dry-run` shows what will be done on it",
+    )
 }
 
 /// Lists as tuples and maps as objects: a record can't tell them apart.

@@ -137,7 +137,7 @@ impl Planner {
             None => {
                 match address.mode {
                     Mode::Data => self.defer_data(address, &decoded, provider),
-                    Mode::Managed => self.decide(address, &decoded, Earlier::NotRead),
+                    Mode::Managed => self.decide(address, &decoded, Earlier::NotRead, None),
                 }
                 None
             }
@@ -155,6 +155,13 @@ impl Planner {
         let resource = self.world.registry.resource(&address.resource_type)?;
         let configured = state.configured.as_ref()?;
         let is_recorded = self.snapshot.instances.contains_key(address);
+        if let (Ok(Some(id)), false) = (self.import_id(address), is_recorded) {
+            return import_request(resource, address, &decoded.value, &id, configured, provider)
+                .ok();
+        }
+        if self.lost.contains(address) {
+            return read_before_create(resource, address, &decoded.value, configured, provider);
+        }
         let is_gone = matches!(self.findings.get(address), Some(Finding::Absent));
         if !resource.schema().has_natural_key() || (is_recorded && !is_gone) {
             return None;
@@ -166,8 +173,40 @@ impl Planner {
         read_before_create(resource, address, &decoded.value, configured, provider)
     }
 
-    /// Decides about an instance that the configuration has.
-    pub(super) fn decide(&mut self, address: &Address, decoded: &Decoded, earlier: Earlier) {
+    /// The id by which an `import` block adopts an object at an address.
+    pub(super) fn import_id(&self, address: &Address) -> Result<Option<String>, Vec<Diagnostic>> {
+        let imports = &self.world.configuration.root().imports;
+        let Some(import) = imports.iter().find(|import| import.to == *address) else {
+            return Ok(None);
+        };
+        let place = Place::in_module(&ModulePath::root());
+        let value = self.world.evaluate(&import.id, &place)?;
+        match value.as_str() {
+            Some(id) if !id.is_empty() => Ok(Some(id.to_owned())),
+            _ => Err(vec![
+                Diagnostic::error("import-id", "the id is no text that is known")
+                    .detail("`id` of an `import` block has to be known while it is planned")
+                    .at(import.id.span.clone()),
+            ]),
+        }
+    }
+
+    /// Why an object can't be imported by an id, if it can't.
+    fn refused_import(&self, address: &Address, config: &Value, id: &str) -> Option<Diagnostic> {
+        let resource = self.world.registry.resource(&address.resource_type)?;
+        let attributes = crate::instance::before_create(resource.schema(), config);
+        resource.import(id, &attributes).err()
+    }
+
+    /// Decides about an instance that the configuration has. `found` is what a read before the create, or for an import,
+    /// has found.
+    pub(super) fn decide(
+        &mut self,
+        address: &Address,
+        decoded: &Decoded,
+        earlier: Earlier,
+        found: Option<Finding>,
+    ) {
         let Some(resource) = self
             .world
             .registry
@@ -186,10 +225,36 @@ impl Planner {
         let lifecycle = block.lifecycle.clone();
         let layer = block.layer.unwrap_or(schema.layer);
         let record = self.snapshot.instances.get(address).cloned();
+        let is_lost = record.is_some() && self.lost.contains(address);
+        let import = match (&record, self.import_id(address)) {
+            (None, Ok(import)) => import,
+            (None, Err(diagnostics)) => {
+                let at = |diagnostic: Diagnostic| diagnostic.address(address);
+                self.plan
+                    .diagnostics
+                    .extend(diagnostics.into_iter().map(at));
+                return;
+            }
+            (Some(_), _) => None,
+        };
+        if let Some(id) = &import
+            && let Some(diagnostic) = self.refused_import(address, &decoded.value, id)
+        {
+            let span = self.world.configuration.root().imports.iter();
+            let span = span.filter(|import| import.to == *address);
+            let span = span.map(|import| import.span.clone()).next();
+            self.plan
+                .diagnostics
+                .push(diagnostic.at(span).address(address));
+            return;
+        }
         let lost_with = record
             .as_ref()
             .and_then(|record| crate::ending::lost_host(record, &self.plan));
-        let finding = self.findings.get(address).cloned();
+        let finding = match import {
+            Some(_) => found,
+            None => self.findings.get(address).cloned(),
+        };
         let is_gone = matches!(finding, Some(Finding::Absent));
         let earlier = match (schema.has_natural_key(), is_gone, earlier) {
             (false, _, _) => Earlier::NotAsked,
@@ -223,6 +288,8 @@ impl Planner {
             finding: finding.as_ref(),
             earlier: &earlier,
             triggered,
+            import: import.as_deref(),
+            is_lost,
         };
         let decision = match decide(resource.as_ref(), &inputs) {
             Ok(decision) => decision,
@@ -252,7 +319,13 @@ impl Planner {
         planned.effects = decision.effects;
         planned.notes = decision.notes;
         planned.half_made = decision.half_made;
-        planned.earlier = earlier;
+        planned.is_lost = is_lost;
+        planned.earlier = match import {
+            // What is imported is dmp's from then on: nothing is put back when it is deleted.
+            Some(_) => Earlier::Nothing,
+            None => earlier,
+        };
+        planned.import = import;
         planned.hosted_on = self.hosted_on(address, schema, decoded, &provider);
         planned.record = record;
         planned.prevent_destroy = lifecycle.prevent_destroy;
@@ -314,6 +387,10 @@ impl Planner {
             waits_for: self.blocks_waited_for(address),
             hosted_on: Vec::new(),
             lost_with: None,
+            is_lost: false,
+            leaves: false,
+            import: None,
+            moved_from: None,
             record: None,
             half_made: None,
             prevent_destroy: false,
@@ -353,6 +430,35 @@ pub fn read_before_create(
             purpose: Purpose::BeforeCreate,
             attributes: attributes.map_marks(&dmp_sdk::Marks::without_origins),
             object_id: None,
+            chosen: Value::null(),
+            mark: None,
+        },
+        provider: Arc::clone(configured),
+        provider_address: provider.to_owned(),
+    })
+}
+
+/// A request to read an object that is to become dmp's.
+///
+/// # Errors
+/// When it can't be imported by this id.
+pub fn import_request(
+    resource: &Arc<dyn Resource>,
+    address: &Address,
+    config: &Value,
+    id: &str,
+    configured: &Arc<dyn Configured>,
+    provider: &str,
+) -> Result<ReadRequest, Diagnostic> {
+    let attributes = crate::instance::before_create(resource.schema(), config);
+    let attributes = resource.import(id, &attributes)?;
+    Ok(ReadRequest {
+        address: address.clone(),
+        kind: ReadKind::Object {
+            resource: Arc::clone(resource),
+            purpose: Purpose::Import,
+            attributes: attributes.map_marks(&dmp_sdk::Marks::without_origins),
+            object_id: Some(id.to_owned()),
             chosen: Value::null(),
             mark: None,
         },

@@ -34,6 +34,8 @@ pub enum Table {
     Meta,
     /// By address.
     Instances,
+    /// By the instance's id.
+    Deposed,
     /// By id.
     Intents,
     /// By name.
@@ -44,9 +46,10 @@ pub enum Table {
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Meta,
         Self::Instances,
+        Self::Deposed,
         Self::Intents,
         Self::Outputs,
         Self::Providers,
@@ -58,6 +61,7 @@ impl Table {
         match self {
             Self::Meta => "meta",
             Self::Instances => "instances",
+            Self::Deposed => "deposed",
             Self::Intents => "intents",
             Self::Outputs => "outputs",
             Self::Providers => "providers",

@@ -85,6 +85,8 @@ struct StoredIntent {
     id: String,
     verb: Verb,
     instance: Json,
+    #[serde(default)]
+    deposes: bool,
     object_id: Option<String>,
     batches: Vec<StoredBatch>,
     run: String,
@@ -208,6 +210,7 @@ fn intent(intent: &Intent, keys: &Keys) -> Result<Json, StateError> {
         id: intent.id.clone(),
         verb: intent.verb,
         instance: instance(&intent.instance, keys)?,
+        deposes: intent.deposes,
         object_id: intent.object_id.clone(),
         batches: intent
             .batches
@@ -234,6 +237,7 @@ fn intent_back(stored: StoredIntent, keys: &Keys) -> Result<Intent, StateError> 
         id: stored.id,
         verb: stored.verb,
         instance: Box::new(instance_back(wanted, keys)?),
+        deposes: stored.deposes,
         object_id: stored.object_id,
         batches: stored
             .batches
@@ -277,6 +281,14 @@ pub(super) fn record(record: &Record, keys: &Keys) -> Result<Stored, StateError>
             instance: instance(put, keys)?,
         },
         Record::InstanceRemoved { address, why } => Stored::InstanceRemoved {
+            address: address.clone(),
+            why: why.clone(),
+        },
+        Record::InstanceDeposed(deposed) => Stored::InstanceDeposed {
+            instance: instance(deposed, keys)?,
+        },
+        Record::DeposedRemoved { id, address, why } => Stored::DeposedRemoved {
+            id: id.clone(),
             address: address.clone(),
             why: why.clone(),
         },
@@ -339,9 +351,6 @@ pub(super) fn rows(
                     rows.extend(intent_row(intents, id, keys)?);
                 }
             }
-            Stored::InstanceMoved { .. } => {
-                // A move is always followed by the instance's row in the same commit.
-            }
             other => rows.extend(plain_rows(other)),
         }
     }
@@ -393,9 +402,14 @@ fn plain_rows(record: &Stored) -> Vec<Row> {
             let address = instance["address"].as_str().unwrap_or_default();
             vec![put(Table::Instances, address, instance.to_string())]
         }
-        Stored::InstanceRemoved { address, .. } => {
+        Stored::InstanceRemoved { address, .. } | Stored::InstanceMoved { from: address, .. } => {
             vec![remove(Table::Instances, &address.to_string())]
         }
+        Stored::InstanceDeposed { instance } => {
+            let id = instance["id"].as_str().unwrap_or_default();
+            vec![put(Table::Deposed, id, instance.to_string())]
+        }
+        Stored::DeposedRemoved { id, .. } => vec![remove(Table::Deposed, id)],
         Stored::ProviderPut { address, provider } => {
             vec![put(Table::Providers, address, provider.to_string())]
         }
@@ -432,6 +446,10 @@ pub(super) fn snapshot(
         snapshot
             .instances
             .insert(instance.address.clone(), instance);
+    }
+    for (key, text) in table(Table::Deposed) {
+        let instance = instance_back(from_text(Table::Deposed, key, text)?, keys)?;
+        snapshot.deposed.insert(key.clone(), instance);
     }
     for (key, text) in table(Table::Intents) {
         let intent = intent_back(from_text(Table::Intents, key, text)?, keys)?;

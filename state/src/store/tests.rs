@@ -58,6 +58,7 @@ fn intent(id: &str) -> Intent {
         id: id.into(),
         verb: Verb::Create,
         instance: Box::new(instance("motd")),
+        deposes: false,
         object_id: None,
         batches: Vec::new(),
         run: "run".into(),

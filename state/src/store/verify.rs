@@ -93,6 +93,7 @@ pub(super) fn verify(
 struct Replay {
     lineage: Option<String>,
     instances: BTreeMap<String, Json>,
+    deposed: BTreeMap<String, Json>,
     intents: BTreeMap<String, Json>,
     providers: BTreeMap<String, Json>,
     outputs: Option<Json>,
@@ -117,6 +118,13 @@ impl Replay {
             }
             Stored::InstanceRemoved { address, .. } => {
                 self.instances.remove(&address.to_string());
+            }
+            Stored::InstanceDeposed { instance } => {
+                let id = instance["id"].as_str().unwrap_or_default().to_owned();
+                self.deposed.insert(id, instance);
+            }
+            Stored::DeposedRemoved { id, .. } => {
+                self.deposed.remove(&id);
             }
             Stored::InstanceMoved { from, .. } => {
                 self.instances.remove(&from.to_string());
@@ -149,6 +157,7 @@ impl Replay {
         )?;
         for (name, replayed) in [
             (Table::Instances, &self.instances),
+            (Table::Deposed, &self.deposed),
             (Table::Providers, &self.providers),
         ] {
             same_keys(name, replayed.keys(), table(name).keys())?;

@@ -324,18 +324,15 @@ stack {
 provider "test" { cloud = "CLOUD" }
 resource "test_thing" "vm" {
   name = "vm"
-  lifecycle { create_before_destroy = true }
+  timeouts { create = "5m" }
 }
-moved {
-  from = test_thing.old
-  to   = test_thing.vm
-}
+environment "prod" {}
 "#,
     );
     sandbox
         .run(&["validate"])
         .expect_code(1)
-        .says("this dmp knows a `moved` block, but does nothing with it")
+        .says("this dmp knows `timeouts`, but does nothing with it")
         .says("`backend` of the `stack` block")
-        .says("`create_before_destroy`");
+        .says("an `environment` block");
 }

@@ -69,6 +69,8 @@ struct Stack {
     lab: Lab,
     dmp: dmp_live::Dmp,
     machines: [dmp_live::Machine; 3],
+    /// The key that the stack logs in with.
+    public: String,
 }
 
 impl Stack {
@@ -92,17 +94,15 @@ impl Stack {
             .expect("ssh-keygen runs");
         assert!(made.success());
         let public = std::fs::read_to_string(key.with_extension("pub")).expect("it can be read");
-        for machine in &machines {
-            machine.ssh(&format!(
-                "echo '{}' >>~/.ssh/authorized_keys",
-                public.trim()
-            ));
-        }
         let stack = Self {
             lab: lab.clone(),
             dmp,
             machines,
+            public: public.trim().to_owned(),
         };
+        for machine in &stack.machines {
+            stack.let_in(machine);
+        }
         stack.dmp.write("site.auto.hcl", stack.values(&key));
         stack
     }
@@ -167,6 +167,11 @@ kubelet = {{
         )
     }
 
+    /// Gives the stack's key access to a machine.
+    fn let_in(&self, machine: &dmp_live::Machine) {
+        machine.ssh(&format!("echo '{}' >>~/.ssh/authorized_keys", self.public));
+    }
+
     fn web_answers(&self) {
         let url = format!("http://{}:30080/", self.machines[0].address());
         assert!(self.lab.get(&url).is_some(), "nobody answers at {url}");
@@ -205,9 +210,13 @@ kubelet = {{
     }
 
     fn kubectl(&self, words: &str) {
+        let _ = self.kubectl_says(words);
+    }
+
+    fn kubectl_says(&self, words: &str) -> String {
         self.machines[0].ssh(&format!(
             "sudo env KUBECACHEDIR=/run/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"
-        ));
+        ))
     }
 }
 
@@ -394,6 +403,77 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
             .differences(&after.without(may_stay));
         assert_eq!(differences, [""; 0], "left on {}", machine.name());
     }
+}
+
+/// The machine of a worker is gone for good; a bare one takes its place, with another host key, at the same address.
+#[test]
+#[ignore = "needs a lab: cargo xtask live cluster"]
+fn a_lost_worker_comes_back() {
+    let lab = Lab::of_this_suite();
+    let mut stack = Stack::of_example(&lab);
+    let _ = stack.dmp.run(["apply", "--yes"]).success();
+    let node = "get node w1 -o jsonpath={.metadata.uid}";
+    let uid = stack.kubectl_says(node);
+    let host = format!("host.node[{:?}]", stack.machines[1].address());
+    let old_key = stack.machines[1].host_key();
+
+    stack.machines[1].kill();
+    // Nobody is there to say whether it is lost.
+    let asked = stack.dmp.run(["rebuild", "--yes"]).expect_code(6);
+    assert!(
+        asked.stderr.contains(&format!("--lost '{host}'")),
+        "{}",
+        asked.stderr
+    );
+    let dry = stack
+        .dmp
+        .run(["rebuild", "--dry-run", "--lost", &host])
+        .success();
+    assert!(
+        dry.stderr.contains("lost with their host"),
+        "{}",
+        dry.stderr
+    );
+    assert!(dry.stdout.contains("0 to delete"), "{}", dry.stdout);
+    let _ = stack
+        .dmp
+        .run(["rebuild", "--yes", "--lost", &host])
+        .expect_code(3);
+    assert_eq!(stack.kubectl_says(node), uid, "nothing was begun");
+
+    stack.machines[1].replace();
+    stack.let_in(&stack.machines[1]);
+    assert_ne!(stack.machines[1].host_key(), old_key);
+    let rebuilt = stack
+        .dmp
+        .run(["rebuild", "--yes", "--lost", &host, "--timeline"])
+        .success();
+    println!(
+        "rebuild of a worker: {:.1} s\n{}",
+        rebuilt.time.as_secs_f64(),
+        timeline(&rebuilt.stdout)
+    );
+    let report = rebuilt
+        .stderr
+        .lines()
+        .find(|line| line.contains("that were lost are back"))
+        .expect("a report");
+    println!("{report}");
+    let counts: Vec<&str> = report.split_whitespace().collect();
+    assert_eq!(counts[0], counts[2], "all of them: {report}");
+    assert_ne!(stack.kubectl_says(node), uid, "it is another node");
+    stack.kubectl("wait --for=condition=Ready node/w1 --timeout=60s");
+    stack.kubectl("wait --for=condition=Available deployment/web --timeout=60s");
+    let pods = stack.kubectl_says("get pods -l app=web -o jsonpath={.items[*].spec.nodeName}");
+    assert!(pods.contains("w1"), "its pods run again: {pods}");
+    stack.web_answers();
+    stack.plan_is_empty();
+    let verified = stack.dmp.run(["state", "verify"]).success();
+    assert!(
+        verified.stdout.contains("0 open intents"),
+        "{}",
+        verified.stdout
+    );
 }
 
 fn timeline(text: &str) -> &str {

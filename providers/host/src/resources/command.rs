@@ -139,6 +139,13 @@ impl Resource for HostCommand {
         Ok(())
     }
 
+    fn import(&self, _id: &str, _attributes: &Value) -> Result<Value, Diagnostic> {
+        Err(
+            Diagnostic::error("no-import", "a command can't be imported")
+                .help("leave the `import` block out: where `check` holds, the command is not run"),
+        )
+    }
+
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {
         let of = if job.verb == Verb::Delete {
             job.prior()?

@@ -209,15 +209,16 @@ impl Resource for Node {
             Verb::Update => labels(job)?.into_iter().collect(),
             Verb::Leave => {
                 let prior = job.prior()?;
-                let script =
-                    Script::new(include_str!("../scripts/drain.sh")).var("node", name(prior));
+                let script = Script::new(include_str!("../scripts/drain.sh"))
+                    .var("node", name(prior))
+                    .var("dead", job.is_dead.to_string());
+                let title = match job.is_dead {
+                    true => format!("take {} and its pods out", name(prior)),
+                    false => format!("drain {} and take it out", name(prior)),
+                };
                 vec![
-                    Step::new(
-                        format!("drain {} and take it out", name(prior)),
-                        &control_plane(prior)?,
-                        script,
-                    )
-                    .within(Duration::from_secs(300)),
+                    Step::new(title, &control_plane(prior)?, script)
+                        .within(Duration::from_secs(300)),
                 ]
             }
             Verb::Delete => {

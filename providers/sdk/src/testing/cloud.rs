@@ -15,6 +15,8 @@ pub struct State {
     pub things: BTreeMap<String, Thing>,
     /// Entries, by key.
     pub entries: BTreeMap<String, Entry>,
+    /// Members of the group, by name.
+    pub members: BTreeMap<String, Member>,
     /// How many ids were given out.
     pub given: u64,
     /// Every call, in order.
@@ -43,6 +45,13 @@ pub struct Thing {
 pub struct Entry {
     /// Its text.
     pub text: String,
+}
+
+/// A member of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The machine it runs on.
+    pub on: String,
 }
 
 /// What is to go wrong.

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::cloud::Cloud;
 use super::entry::TestEntry;
+use super::member::TestMember;
 use super::thing::TestThing;
 use crate::Diagnostic;
 use crate::machine::Machines;
@@ -58,6 +59,7 @@ impl Provider for TestProvider {
         vec![
             Arc::new(TestThing::default()),
             Arc::new(TestEntry::default()),
+            Arc::new(TestMember::default()),
         ]
     }
 
@@ -117,6 +119,7 @@ impl Configured for Wire {
                 state.calls.push(format!("list {}", query.0));
                 match query.0.as_str() {
                     "things" => serde_json::to_value(&state.things),
+                    "members" => serde_json::to_value(&state.members),
                     _ => serde_json::to_value(&state.entries),
                 }
             });

@@ -130,6 +130,8 @@ impl Resource for TestThing {
                 let changed = wire.cloud.change(|state| {
                     state.calls.push(format!("change {id}"));
                     let thing = state.things.get_mut(id)?;
+                    // What is imported carries no mark yet.
+                    thing.mark = job.mark.to_string();
                     thing.size = wanted.get("size").as_i64().unwrap_or(1);
                     thing.secret = wanted.get("secret").as_str().map(ToOwned::to_owned);
                     Some(())

@@ -1,0 +1,288 @@
+//! What is there already and becomes dmp's, and what gets another address: nothing outside is made or deleted.
+
+mod support;
+
+use dmp_sdk::testing::{Entry, Thing};
+use support::Sandbox;
+
+fn with_foreign_objects(hcl: &str) -> Sandbox {
+    let sandbox = Sandbox::stack(hcl);
+    let fill = |state: &mut dmp_sdk::testing::State| {
+        let thing = Thing {
+            name: "theirs".into(),
+            size: 4,
+            is_whole: true,
+            ..Thing::default()
+        };
+        state.things.insert("t-77".into(), thing);
+        let text = "theirs".into();
+        state.entries.insert("motd".into(), Entry { text });
+    };
+    sandbox.cloud().change(fill).expect("writes");
+    sandbox
+}
+
+/// The calls that change something.
+fn changes(sandbox: &Sandbox) -> Vec<String> {
+    let calls = sandbox.look().calls.into_iter();
+    calls.filter(|call| !call.starts_with("list")).collect()
+}
+
+const IMPORT: &str = r#"
+provider "test" { cloud = "CLOUD" }
+variable "text" { default = "theirs" }
+variable "size" {
+  type    = number
+  default = 4
+}
+import {
+  to = test_thing.vm
+  id = "t-77"
+}
+import {
+  to = test_entry.motd
+  id = "motd"
+}
+resource "test_thing" "vm" {
+  name = "theirs"
+  size = var.size
+}
+resource "test_entry" "motd" {
+  key  = "motd"
+  text = var.text
+}
+"#;
+
+#[test]
+fn what_is_there_becomes_dmps_as_it_is() {
+    let sandbox = with_foreign_objects(IMPORT);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("  = test_thing.vm   it is there already, as `t-77`")
+        .shows("  = test_entry.motd   it is there already, as `motd`")
+        .shows("0 to create, 0 to change, 0 to replace, 0 to delete, 2 to import");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(
+        changes(&sandbox),
+        ["change t-77"],
+        "only the mark is written"
+    );
+    assert!(sandbox.look().things["t-77"].mark.starts_with("dmp.v1."));
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    // From then on it is dmp's: nothing is put back.
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert!(cloud.things.is_empty() && cloud.entries.is_empty());
+}
+
+#[test]
+fn what_differs_is_changed_with_the_import() {
+    let sandbox = with_foreign_objects(IMPORT);
+    sandbox
+        .run(&["plan", "--var", "size=8", "--var", "text=mine"])
+        .expect_success()
+        .shows("  ~ test_thing.vm   it is there already, as `t-77`; `size` differs")
+        .shows("2 to change");
+    sandbox
+        .run(&["apply", "--yes", "--var", "size=8", "--var", "text=mine"])
+        .expect_success();
+    let cloud = sandbox.look();
+    assert_eq!((cloud.things["t-77"].size, cloud.things.len()), (8, 1));
+    assert_eq!(cloud.entries["motd"].text, "mine");
+}
+
+#[test]
+fn killed_at_each_place_of_an_import_nothing_is_made_twice() {
+    let arguments = ["apply", "--yes", "--var", "size=8", "--var", "text=mine"];
+    for number in 1..100 {
+        let sandbox = with_foreign_objects(IMPORT);
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&arguments, &[("DMP_FAIL_AT", &at)]);
+        if ran.code == Some(0) {
+            assert!(number > 8, "only {number} places");
+            return;
+        }
+        sandbox.run(&arguments).expect_success();
+        let cloud = sandbox.look();
+        assert_eq!((cloud.things.len(), cloud.entries.len()), (1, 1), "{at}");
+        sandbox
+            .run(&["state", "verify"])
+            .expect_success()
+            .shows("2 instances, 0 open intents");
+        sandbox.run(&["destroy", "--yes"]).expect_success();
+        assert!(sandbox.look().entries.is_empty(), "{at}: it was imported");
+    }
+    panic!("it never came to its end");
+}
+
+#[test]
+fn an_import_that_cannot_be_is_refused_before_anything_is_done() {
+    let sandbox = with_foreign_objects(&IMPORT.replace("t-77", "t-78"));
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("no object of type `test_thing` has the id `t-78`");
+    let sandbox = with_foreign_objects(&IMPORT.replace("name = \"theirs\"", "name = \"mine\""));
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("an import would replace the object")
+        .says("`name` differs and cannot change in place");
+    let sandbox = with_foreign_objects(&IMPORT.replace("id = \"motd\"", "id = \"other\""));
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("its id is `other`, `key` in the configuration is `motd`");
+}
+
+const BEFORE: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "motd" {
+  key  = "motd"
+  text = "hello"
+  on   = test_thing.vm.id
+}
+"#;
+
+#[test]
+fn an_object_moves_to_another_name_key_and_module_without_being_touched() {
+    let sandbox = Sandbox::stack(BEFORE).applied();
+    let before = changes(&sandbox);
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write(
+        "site/main.hcl",
+        r#"
+variable "on" {}
+moved {
+  from = test_entry.motd
+  to   = test_entry.welcome["motd"]
+}
+resource "test_entry" "welcome" {
+  for_each = toset(["motd"])
+  key      = each.key
+  text     = "hello"
+  on       = var.on
+}
+"#,
+    );
+    sandbox.write(
+        "main.hcl",
+        r#"
+provider "test" { cloud = "CLOUD" }
+moved {
+  from = test_thing.vm
+  to   = test_thing.machine
+}
+moved {
+  from = test_entry.motd
+  to   = module.site.test_entry.motd
+}
+resource "test_thing" "machine" { name = "vm" }
+module "site" {
+  source = "./site"
+  on     = test_thing.machine.id
+}
+"#,
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("it moves here from test_thing.vm")
+        .shows("module.site.test_entry.welcome[\"motd\"]")
+        .shows("0 to create, 0 to change, 0 to replace, 0 to delete, 2 to move");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(changes(&sandbox), before, "nothing outside was touched");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox.run(&["state", "verify"]).expect_success();
+    sandbox
+        .run(&["state", "show", "module.site.test_entry.welcome[\"motd\"]"])
+        .expect_success()
+        .shows("lives on all of test_thing.machine");
+    // What it lives on is known by its new name: it is lost with it.
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    assert!(sandbox.look().things.is_empty());
+}
+
+#[test]
+fn killed_in_a_move_nothing_is_made_twice() {
+    let after = BEFORE
+        .replace("\"vm\" {", "\"machine\" {")
+        .replace("test_thing.vm.id", "test_thing.machine.id")
+        + "moved {\n  from = test_thing.vm\n  to = test_thing.machine\n}\n";
+    for number in 1..50 {
+        let sandbox = Sandbox::stack(BEFORE).applied();
+        sandbox.write("main.hcl", &after);
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
+        if ran.code == Some(0) {
+            assert!(number > 2, "only {number} places");
+            return;
+        }
+        sandbox.run(&["apply", "--yes"]).expect_success();
+        assert_eq!(sandbox.look().things.len(), 1, "{at}");
+        sandbox
+            .run(&["plan", "--detailed-exitcode"])
+            .expect_success();
+    }
+}
+
+#[test]
+fn a_move_between_a_cut_off_create_and_the_next_run_finds_the_object() {
+    let one = "provider \"test\" { cloud = \"CLOUD\" }\nresource \"test_thing\" \"vm\" { name = \"vm\" }\n";
+    let two = "provider \"test\" { cloud = \"CLOUD\" }\nresource \"test_thing\" \"other\" { name = \"vm\" }\n\
+               moved {\n  from = test_thing.vm\n  to   = test_thing.other\n}\n";
+    for number in 1..50 {
+        let sandbox = Sandbox::stack(one);
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
+        if ran.code == Some(0) {
+            assert!(number > 8, "only {number} places");
+            return;
+        }
+        sandbox.write("main.hcl", two);
+        sandbox.run(&["apply", "--yes"]).expect_success();
+        let cloud = sandbox.look();
+        assert_eq!(cloud.things.len(), 1, "killed at {at}: {:?}", cloud.calls);
+        assert!(cloud.things.values().all(|thing| thing.is_whole), "{at}");
+        sandbox
+            .run(&["plan", "--detailed-exitcode"])
+            .expect_success();
+    }
+}
+
+#[test]
+fn moves_that_contradict_are_refused() {
+    let twice =
+        BEFORE.to_owned() + "moved {\n  from = test_thing.vm\n  to = test_thing.machine\n}\n";
+    Sandbox::stack(&twice)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("what has moved is still described");
+    let sandbox = Sandbox::stack(BEFORE).applied();
+    sandbox.write(
+        "main.hcl",
+        r#"
+provider "test" { cloud = "CLOUD" }
+moved {
+  from = test_thing.vm
+  to   = test_thing.a
+}
+moved {
+  from = test_thing.a
+  to   = test_thing.vm
+}
+"#,
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("go round in a circle");
+}
