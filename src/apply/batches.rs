@@ -103,7 +103,10 @@ impl Walker<'_, '_> {
     fn is_no_work(&self, op: Op) -> bool {
         match &self.operations.all[op] {
             Operation::Join(_) => true,
-            Operation::Delete(_) | Operation::Bury(_) | Operation::Leave(_) => false,
+            Operation::Delete(_)
+            | Operation::Bury(_)
+            | Operation::Leave(_)
+            | Operation::Probe(_) => false,
             Operation::Apply(address) => self
                 .plan
                 .instances
@@ -124,7 +127,9 @@ impl Walker<'_, '_> {
                 };
             }
             Operation::Apply(address) => address,
-            Operation::Join(_) | Operation::Bury(_) | Operation::Leave(_) => return false,
+            Operation::Join(_) | Operation::Bury(_) | Operation::Leave(_) | Operation::Probe(_) => {
+                return false;
+            }
         };
         let Some(planned) = self.plan.instances.get(&address) else {
             return false;

@@ -7,7 +7,7 @@ use dmp_events::{BusyWith, Event};
 use dmp_lang::config::Check;
 use dmp_plan::world::{Expansion, Place, instance_address};
 use dmp_plan::{Finding, ProviderState, ReadKind, ReadRequest, World, provider_address};
-use dmp_sdk::{Diagnostic, ModulePath};
+use dmp_sdk::{Configured, Diagnostic, ModulePath};
 
 use crate::run::Services;
 
@@ -92,6 +92,48 @@ async fn read(
         .data_source(&address.resource_type)
         .cloned()
         .ok_or_else(missing)?;
+    let (provider, provider_address) = provider_of_data(services, world, providers, module, data)?;
+    let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
+    let schema = source.schema().clone();
+    let request = ReadRequest {
+        address: address.clone(),
+        kind: ReadKind::Data { source, config },
+        provider,
+        provider_address,
+    };
+    let from = services.elapsed();
+    let findings = services.reader.read(vec![request]).await;
+    services.busy(Some(schema.layer), BusyWith::Wait, from);
+    match findings.into_iter().next().map(|(_, finding)| finding) {
+        Some(Finding::Data(value)) => {
+            world.set_instance(&address, &dmp_plan::instance::conform(&schema, &value));
+            Ok(())
+        }
+        Some(Finding::Failed(diagnostic)) => Err(diagnostic.address(&address)),
+        Some(Finding::Unreachable(why)) => Err(Diagnostic::remote(
+            "unreachable",
+            "cannot read what a check looks at",
+        )
+        .address(&address)
+        .cause(why)),
+        _ => Err(missing()),
+    }
+}
+
+/// The provider through which a data source is read that only one block sees.
+pub(crate) fn provider_of_data(
+    services: &Services,
+    world: &World,
+    providers: &BTreeMap<String, ProviderState>,
+    module: &ModulePath,
+    data: &dmp_lang::config::ResourceBlock,
+) -> Result<(Arc<dyn Configured>, String), Diagnostic> {
+    let missing = || {
+        Diagnostic::bug(format!(
+            "no provider of `data.{}.{}`",
+            data.key.resource_type, data.key.name
+        ))
+    };
     let path = dmp_plan::world::config_path(module);
     let (owner, key) = world
         .graph
@@ -119,29 +161,5 @@ async fn read(
             )?
         }
     };
-    let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
-    let schema = source.schema().clone();
-    let request = ReadRequest {
-        address: address.clone(),
-        kind: ReadKind::Data { source, config },
-        provider,
-        provider_address,
-    };
-    let from = services.elapsed();
-    let findings = services.reader.read(vec![request]).await;
-    services.busy(Some(schema.layer), BusyWith::Wait, from);
-    match findings.into_iter().next().map(|(_, finding)| finding) {
-        Some(Finding::Data(value)) => {
-            world.set_instance(&address, &dmp_plan::instance::conform(&schema, &value));
-            Ok(())
-        }
-        Some(Finding::Failed(diagnostic)) => Err(diagnostic.address(&address)),
-        Some(Finding::Unreachable(why)) => Err(Diagnostic::remote(
-            "unreachable",
-            "cannot read what a check looks at",
-        )
-        .address(&address)
-        .cause(why)),
-        _ => Err(missing()),
-    }
+    Ok((provider, provider_address))
 }

@@ -9,6 +9,7 @@
 //! | `batches` | what goes to one machine together |
 //! | `work` | tasks: batches, steps over several machines, calls of an API |
 //! | `finish` | the record after each operation |
+//! | `health` | whether a member of a group works, before the next one is out |
 //! | `redact` | secrets that others quote |
 //! | `checks` | whether it works, looked at from outside |
 //!
@@ -19,6 +20,7 @@ mod checks;
 mod decide;
 mod fail;
 mod finish;
+mod health;
 mod redact;
 mod run;
 mod settle;

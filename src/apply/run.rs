@@ -28,6 +28,8 @@ pub struct Services {
     pub machines: Arc<dyn Machines>,
     /// Reads objects.
     pub reader: Reader,
+    /// The same, without waiting for a machine that may still boot.
+    pub quick: Reader,
     /// Hears what happens.
     pub events: Arc<dyn Sink>,
     /// Makes providers.

@@ -1,6 +1,6 @@
 //! Starts what is ready, takes what comes back. The only one who knows how far the run is, and who writes the state.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use dmp_events::{BusyWith, Event, OperationEnd};
@@ -38,6 +38,10 @@ pub(crate) struct Walker<'r, 's> {
     began: HashMap<Op, u64>,
     step_began: HashMap<Op, (u64, bool)>,
     last_output: HashMap<Op, (usize, Output)>,
+    /// What failed or was skipped, and was said to be.
+    skipped: BTreeSet<Address>,
+    /// Members of groups that are looked at until they are healthy.
+    pub(crate) probes: HashMap<Op, crate::health::Probe>,
 }
 
 /// What waits for one machine.
@@ -81,6 +85,8 @@ pub async fn apply(
         began: HashMap::new(),
         step_began: HashMap::new(),
         last_output: HashMap::new(),
+        skipped: BTreeSet::new(),
+        probes: HashMap::new(),
     };
     loop {
         if !stop.soft.is_cancelled() {
@@ -153,6 +159,7 @@ impl Walker<'_, '_> {
                     let prepared = self.prepare_leave(&address);
                     self.take(op, &address, prepared, &mut reads)?;
                 }
+                Operation::Probe(address) => self.begin_probe(op, &address),
                 Operation::Bury(position) => {
                     let prepared = self.prepare_bury(position);
                     if let Some(planned) = self.plan.deposed.get(position) {
@@ -356,6 +363,10 @@ impl Walker<'_, '_> {
                     object_id: id,
                 }]);
                 answer(ready, noted)?;
+            }
+            Message::Probed { op, finding } => {
+                self.in_flight -= 1;
+                self.heard_probe(op, finding);
             }
             Message::ReadBack {
                 op,
@@ -611,11 +622,13 @@ impl Walker<'_, '_> {
         self.outcome.diagnostics.push(diagnostic);
         self.outcome.failed += 1;
         self.operation_ended(op, OperationEnd::Failed);
+        self.skipped.insert(address.clone());
         self.skip_dependents(op);
     }
 
     fn stage(&mut self, op: Op, address: &Address, why: &str) {
         self.outcome.stages.insert(address.clone(), why.to_owned());
+        self.skipped.insert(address.clone());
         if let Some(planned) = self.plan.instances.get(address) {
             self.run.services.events.emit(Event::OperationEnded {
                 address: address.clone(),
@@ -637,13 +650,17 @@ impl Walker<'_, '_> {
                 | Operation::Delete(address)
                 | Operation::Leave(address) => self.plan.instances.get(address),
                 Operation::Bury(position) => self.plan.deposed.get(*position),
-                Operation::Join(_) => None,
+                Operation::Join(_) | Operation::Probe(_) => None,
             };
             let Some(planned) = planned else {
                 continue;
             };
-            let address = planned.address.clone();
             if !planned.is_change() || self.batches.values().any(|ops| ops.contains(&skipped)) {
+                continue;
+            }
+            let address = planned.address.clone();
+            // Both halves of a replacement are one thing to a person.
+            if !self.skipped.insert(address.clone()) {
                 continue;
             }
             self.outcome.skipped += 1;

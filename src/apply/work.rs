@@ -59,6 +59,8 @@ pub(crate) enum Message {
         id: String,
         ready: oneshot::Sender<Result<(), Diagnostic>>,
     },
+    /// What tells whether a member of a group is healthy was read; `None` where nothing has to be read.
+    Probed { op: Op, finding: Option<Finding> },
     /// What a batch made was read back in an exchange of its own.
     ReadBack {
         op: Op,

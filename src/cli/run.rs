@@ -31,10 +31,12 @@ pub(crate) fn services(
         });
     });
     let ssh = Ssh::new(options);
+    let quick = Reader::new(Arc::new(ssh.clone()));
     let ssh = if is_patient { ssh.patient() } else { ssh };
     let machines: Arc<dyn Machines> = Arc::new(ssh);
     Services {
         reader: Reader::new(Arc::clone(&machines)),
+        quick,
         configure: configure(registry, &machines),
         machines,
         events,
@@ -77,6 +79,8 @@ pub(crate) struct Look {
     pub is_destroy: bool,
     /// What the person says is lost.
     pub lost: BTreeSet<Address>,
+    /// A machine that does not answer is not waited for: what is lost is just the question.
+    pub is_quick: bool,
     /// Nothing is to be done yet: what takes the place of the lost need not be there.
     pub tolerates_lost: bool,
 }
@@ -132,6 +136,11 @@ pub(crate) async fn plan(
     services: &Services,
     look: &Look,
 ) -> Planning {
+    let reader = if look.is_quick {
+        &services.quick
+    } else {
+        &services.reader
+    };
     let from = services.elapsed();
     services.events.emit(Event::Refreshing {
         instances: snapshot.instances.len(),
@@ -159,7 +168,7 @@ pub(crate) async fn plan(
         &snapshot,
         &dmp_plan::ending::all_lost(&snapshot, &lost),
         &services.configure,
-        &services.reader,
+        reader,
     )
     .await;
     let milliseconds = services.elapsed() - from;
@@ -178,7 +187,7 @@ pub(crate) async fn plan(
         tolerates_lost: look.tolerates_lost,
         moves: moves.moves,
     };
-    let mut planning = dmp_refresh::plan(input, &services.reader).await;
+    let mut planning = dmp_refresh::plan(input, reader).await;
     planning.plan.diagnostics.extend(moves.diagnostics);
     planning.conditions = conditions;
     planning.before = moves.records;

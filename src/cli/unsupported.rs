@@ -58,12 +58,8 @@ fn in_body(body: &Body, place: &str, found: &mut Vec<Diagnostic>) {
 }
 
 fn of_resource(resource: &ResourceBlock, found: &mut Vec<Diagnostic>) {
-    let lifecycle = &resource.lifecycle;
     if let Some(timeouts) = &resource.timeouts {
         found.push(refused("`timeouts`", &timeouts.span));
-    }
-    if let Some(rollout) = &lifecycle.rollout {
-        found.push(refused("`rollout`", &rollout.span));
     }
 }
 

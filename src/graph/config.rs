@@ -200,6 +200,12 @@ fn resolve_provider(
     }
 }
 
+/// The data source by which a group's members are judged.
+fn health_data(block: &ResourceBlock) -> Option<&ResourceBlock> {
+    let health = block.lifecycle.rollout.as_ref()?.health.as_ref()?;
+    health.data.as_deref()
+}
+
 struct Builder<'a> {
     configuration: &'a Configuration,
     graph: DiGraph<Node, Option<Span>>,
@@ -245,6 +251,14 @@ impl<'a> Builder<'a> {
             .filter_map(|check| check.data.as_ref().map(|data| &data.key));
         for key in module.resources.keys().chain(check_data) {
             self.add(Node::Resource(path.clone(), key.clone()));
+            if let Some(provider) = provider_of(key.mode, &key.resource_type) {
+                self.providers
+                    .insert((key.mode, Arc::clone(&key.resource_type)), provider);
+            }
+        }
+        let health_data = module.resources.values().filter_map(health_data);
+        for data in health_data {
+            let key = &data.key;
             if let Some(provider) = provider_of(key.mode, &key.resource_type) {
                 self.providers
                     .insert((key.mode, Arc::clone(&key.resource_type)), provider);
@@ -375,22 +389,48 @@ impl<'a> Builder<'a> {
             .iter()
             .chain(&lifecycle.postconditions);
         all.extend(conditions.flat_map(|condition| references(&condition.condition)));
+        let health = lifecycle
+            .rollout
+            .iter()
+            .filter_map(|rollout| rollout.health.as_ref());
+        for health in health {
+            all.extend(
+                health
+                    .data
+                    .iter()
+                    .flat_map(|data| body_references(&data.body)),
+            );
+            let asserts = health.asserts.iter();
+            all.extend(asserts.flat_map(|assert| references(&assert.condition)));
+        }
         self.refer(&node, all);
+        self.need_provider(&node, path, key, block);
+        if let Some(data) = health_data(block) {
+            self.need_provider(&node, path, &data.key, data);
+        }
+    }
+
+    /// A block waits for the provider configuration that something in it goes through.
+    fn need_provider(
+        &mut self,
+        node: &Node,
+        path: &ConfigPath,
+        key: &ResourceKey,
+        block: &'a ResourceBlock,
+    ) {
         let own = self
             .providers
             .get(&(key.mode, Arc::clone(&key.resource_type)))
             .cloned();
-        if let Some(own) = own {
-            let (owner, key) =
-                resolve_provider(self.configuration, &self.modules, path, &own, block);
-            let provider = Node::Provider(owner, key);
-            if self.ids.contains_key(&provider) {
-                self.need(
-                    &node,
-                    &provider,
-                    block.provider.as_ref().map(|name| name.span.clone()),
-                );
-            }
+        let Some(own) = own else { return };
+        let (owner, key) = resolve_provider(self.configuration, &self.modules, path, &own, block);
+        let provider = Node::Provider(owner, key);
+        if self.ids.contains_key(&provider) {
+            self.need(
+                node,
+                &provider,
+                block.provider.as_ref().map(|name| name.span.clone()),
+            );
         }
     }
 

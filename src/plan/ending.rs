@@ -257,6 +257,7 @@ fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
         lost_with: None,
         is_lost: false,
         leaves: false,
+        group: None,
         import: None,
         moved_from: None,
         record: Some(record.clone()),

@@ -30,7 +30,7 @@ mod replacing;
 pub mod world;
 
 pub use ask::{Finding, ReadKind, ReadRequest};
-pub use model::{Deferred, Drift, Earlier, OutputChange, Plan, Planned};
+pub use model::{Deferred, Drift, Earlier, Group, OutputChange, Plan, Planned};
 pub use planner::{Planner, PlannerInput, ProviderState, provider_address};
 pub use registry::Registry;
 pub use world::{Surroundings, World};

@@ -41,6 +41,15 @@ impl Earlier {
     }
 }
 
+/// The group in which an instance is changed, a few members at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// How many members may be out at once.
+    pub max_out: usize,
+}
+
 /// What happens to one instance.
 #[derive(Clone, Debug)]
 pub struct Planned {
@@ -80,6 +89,8 @@ pub struct Planned {
     pub is_lost: bool,
     /// Whether it is taken out of what knows it elsewhere before its host ends, or after it is dead.
     pub leaves: bool,
+    /// The group that it is changed in.
+    pub group: Option<Group>,
     /// The id of the object that is there already and becomes dmp's.
     pub import: Option<String>,
     /// The address that it had until now.

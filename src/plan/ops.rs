@@ -19,6 +19,8 @@ pub enum Operation {
     Bury(usize),
     /// Takes an instance out of what knows it elsewhere, before it is lost with its host.
     Leave(Address),
+    /// Looks whether a member of a group is healthy, before others of it are out.
+    Probe(Address),
     /// Joins all instances of a block, so that what waits for the block needs one edge.
     Join(BlockAddress),
 }
@@ -51,6 +53,7 @@ pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
     }
     builder.declare_deposed();
     builder.connect();
+    builder.connect_groups();
     let weights: Vec<u64> = builder
         .all
         .iter()
@@ -61,6 +64,17 @@ pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
             .iter()
             .map(|op| format!("{:?}", builder.all[*op]))
             .collect();
+        if plan
+            .instances
+            .values()
+            .any(|planned| planned.group.is_some())
+        {
+            return Diagnostic::error("rollout-order", "members of a group wait for one another")
+                .detail(names.join(", "))
+                .help(
+                    "put what needs each other into groups of their own, or leave `rollout` out",
+                );
+        }
         Diagnostic::bug(format!(
             "operations wait for one another: {}",
             names.join(", ")
@@ -86,7 +100,9 @@ fn weight(plan: &Plan, operation: &Operation) -> u64 {
                     .and_then(|record| record.create_milliseconds)
                     .unwrap_or(1000),
             }),
-        Operation::Delete(_) | Operation::Bury(_) | Operation::Leave(_) => 500,
+        Operation::Delete(_) | Operation::Bury(_) | Operation::Leave(_) | Operation::Probe(_) => {
+            500
+        }
         Operation::Join(_) => 0,
     }
 }
@@ -143,6 +159,59 @@ impl Builder<'_> {
             let op = self.add(Operation::Leave(address.clone()));
             self.leaves.insert(address, op);
         }
+    }
+
+    /// Members of a group are changed a few at a time: each waits for the one that is as many places before it.
+    fn connect_groups(&mut self) {
+        let mut groups: BTreeMap<&str, (usize, Vec<&Planned>)> = BTreeMap::new();
+        for planned in self.plan.instances.values() {
+            if let Some(group) = &planned.group {
+                let (max_out, members) = groups
+                    .entry(&group.name)
+                    .or_insert((group.max_out, Vec::new()));
+                *max_out = (*max_out).min(group.max_out);
+                members.push(planned);
+            }
+        }
+        for (max_out, members) in groups.into_values() {
+            let (out, stay): (Vec<&Planned>, Vec<&Planned>) =
+                members.into_iter().partition(|planned| is_out(planned));
+            let begins: Vec<Op> = out
+                .iter()
+                .filter_map(|planned| self.beginning_of(planned))
+                .collect();
+            if out.is_empty() || begins.len() != out.len() {
+                continue;
+            }
+            for (position, planned) in out.iter().enumerate() {
+                let probe = self.add(Operation::Probe(planned.address.clone()));
+                let apply = self.applies.get(&planned.address);
+                self.edges.extend(apply.map(|apply| (*apply, probe)));
+                let next = begins.get(position + max_out);
+                self.edges.extend(next.map(|begin| (probe, *begin)));
+                // What is made anew on a member belongs to it.
+                let here = self.plan.instances.values();
+                let here = here.filter(|other| other.lost_with.as_ref() == Some(&planned.address));
+                let applies = here.filter_map(|other| self.applies.get(&other.address));
+                self.wishes.extend(applies.map(|apply| (*apply, probe)));
+            }
+            for planned in stay
+                .into_iter()
+                .filter(|planned| planned.action == Action::NoOp)
+            {
+                let probe = self.add(Operation::Probe(planned.address.clone()));
+                self.edges
+                    .extend(begins.iter().map(|begin| (probe, *begin)));
+            }
+        }
+    }
+
+    /// The operation with which a member is out.
+    fn beginning_of(&self, planned: &Planned) -> Option<Op> {
+        let deletes_first = planned.action == Action::DeleteThenCreate;
+        let delete = self.deletes.get(&planned.address);
+        let apply = self.applies.get(&planned.address);
+        delete.filter(|_| deletes_first).or(apply).copied()
     }
 
     fn declare_deposed(&mut self) {
@@ -321,6 +390,11 @@ impl Builder<'_> {
             .cloned()
             .collect()
     }
+}
+
+/// Whether a member of a group does not work while it is changed.
+fn is_out(planned: &Planned) -> bool {
+    planned.action == Action::Update || planned.action.replaces()
 }
 
 /// Those of the waiting operations that wait for themselves, or stand between such.

@@ -251,6 +251,19 @@ impl World {
         Some(decoded)
     }
 
+    /// Evaluates the arguments of a data source that is only seen at a place.
+    #[must_use]
+    pub fn decode_at(&self, data: &ResourceBlock, place: &Place) -> Option<Decoded> {
+        let schema = self
+            .registry
+            .schema(data.key.mode, &data.key.resource_type)?;
+        Some(decode(
+            &data.body,
+            schema,
+            &scope::At { world: self, place },
+        ))
+    }
+
     /// Evaluates the configuration of a provider in a module instance.
     #[must_use]
     pub fn decode_provider(&self, module: &ModulePath, key: &ProviderKey) -> Option<Decoded> {

@@ -91,6 +91,7 @@ pub(crate) async fn run(
     };
     if let Some(wish) = errand.wish() {
         look.tolerates_lost = wish.is_dry;
+        look.is_quick = true;
         match wish.addresses(store.snapshot()) {
             Ok(lost) => look.lost = lost,
             Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
@@ -300,6 +301,8 @@ impl Session<'_> {
                 self.report(report.as_ref(), store, &totals, exit);
                 return (exit, totals);
             }
+            // What has just been made may still boot.
+            self.look.is_quick = false;
             let approval = self.approve(&planning, saved, round, later_blocks.as_ref());
             match approval.await {
                 Approval::Given => {}

@@ -12,7 +12,9 @@ use std::collections::BTreeSet;
 use dmp_sdk::{Diagnostic, Mode, Schema, Strictness, Type, convert};
 
 use crate::ast::{Body, Expr};
-use crate::config::{Condition, Configuration, Module, ModuleCall, Repetition, ResourceBlock};
+use crate::config::{
+    Condition, Configuration, Module, ModuleCall, Repetition, ResourceBlock, Rollout,
+};
 use scope::Declared;
 use walk::Walk;
 
@@ -141,7 +143,7 @@ impl<'c> Checking<'c> {
             self.walk(hosts, place);
         }
         if let Some(rollout) = &lifecycle.rollout {
-            self.walk_body(rollout, place);
+            self.rollout(rollout, place);
         }
         self.conditions(&lifecycle.preconditions, place);
         let after = Place {
@@ -159,6 +161,42 @@ impl<'c> Checking<'c> {
                 self.diagnostics.push(failed.at(resource.type_span.clone()));
             }
         }
+    }
+
+    fn rollout(&mut self, rollout: &'c Rollout, place: Place<'c>) {
+        let here = Place::default();
+        if let Some(group) = &rollout.group {
+            self.expression(group, &Type::String, here);
+        }
+        if let Some(max_out) = &rollout.max_out {
+            self.expression(max_out, &Type::Number, here);
+        }
+        let Some(health) = &rollout.health else {
+            return;
+        };
+        if let Some(within) = &health.within_seconds {
+            self.expression(within, &Type::Number, here);
+        }
+        let member = Place {
+            self_object: true,
+            ..place
+        };
+        if let Some(data) = &health.data {
+            self.provider_of(data);
+            match self.schemas.resource(Mode::Data, &data.key.resource_type) {
+                Some(schema) => self.body(&data.body, schema, member),
+                None => {
+                    self.walk_body(&data.body, member);
+                    let failed = self.unknown_type(Mode::Data, &data.key.resource_type);
+                    self.diagnostics.push(failed.at(data.type_span.clone()));
+                }
+            }
+        }
+        let scoped = Place {
+            scoped: health.data.as_deref(),
+            ..member
+        };
+        self.conditions(&health.asserts, scoped);
     }
 
     fn unknown_type(&self, mode: Mode, name: &str) -> Diagnostic {

@@ -241,7 +241,33 @@ pub struct Lifecycle {
     /// A list of what the object lives on, instead of what follows from origins: the origins of its value.
     pub hosted_on: Option<Expr>,
     /// How members of a group are changed one after another.
-    pub rollout: Option<Body>,
+    pub rollout: Option<Rollout>,
+}
+
+/// How members of a group are changed: a few at a time, the next when these are healthy.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// The group's name, in the whole stack; without it the block is the group.
+    pub group: Option<Expr>,
+    /// How many may be out at once; 1 if it is not said.
+    pub max_out: Option<Expr>,
+    /// When a member is healthy; without it, when its change is done.
+    pub health: Option<Health>,
+    /// The block's header.
+    pub span: Span,
+}
+
+/// When a member of a group is healthy, looked at from outside.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// How long it may take, in seconds; 300 if it is not said.
+    pub within_seconds: Option<Expr>,
+    /// A data source which only this block may refer to.
+    pub data: Option<Box<ResourceBlock>>,
+    /// What must hold; `self` is the member.
+    pub asserts: Vec<Condition>,
+    /// The block's header.
+    pub span: Span,
 }
 
 /// Whose changes are not acted on.

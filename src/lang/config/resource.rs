@@ -1,10 +1,10 @@
 //! `resource` and `data` blocks: their meta-arguments, and what is left for the type's schema.
 
-use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode};
+use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode, Span};
 
 use super::build::repetition;
 use super::fields::{Fields, labels};
-use super::{IgnoreChanges, Lifecycle, ResourceBlock};
+use super::{Health, IgnoreChanges, Lifecycle, ResourceBlock, Rollout};
 use crate::ast::{Block, Expr, ExprKind};
 use crate::reference::{ResourceKey, Target};
 
@@ -75,19 +75,61 @@ fn lifecycle(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Lif
         lifecycle.prevent_destroy = fields.bool("prevent_destroy").unwrap_or(false);
         lifecycle.ignore_changes = ignore_changes(&mut fields);
         lifecycle.replace_triggered_by = triggers(&mut fields);
-        lifecycle.rollout = fields.block("rollout").map(|block| block.body);
-        if let Some(rollout) = lifecycle.rollout.clone() {
-            let span = rollout.span.clone();
-            let mut inner = Fields::new(rollout, span, fields.diagnostics);
-            for name in ["group", "max_out", "surge", "health"] {
-                inner.attribute(name);
-            }
-            inner.blocks("health");
-            inner.finish("`rollout`");
-        }
+        let found = fields.block("rollout");
+        lifecycle.rollout = found.map(|block| rollout(block, fields.diagnostics));
     }
     fields.finish("`lifecycle`");
     lifecycle
+}
+
+fn rollout(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Rollout {
+    let span = block.span.clone();
+    let mut fields = Fields::new(block.body, block.span, diagnostics);
+    let group = fields.expr("group");
+    let max_out = fields.expr("max_out");
+    let found = fields.block("health");
+    let health = found.map(|block| health(block, fields.diagnostics));
+    fields.finish("`rollout`");
+    Rollout {
+        group,
+        max_out,
+        health,
+        span,
+    }
+}
+
+fn health(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Health {
+    let span = block.span.clone();
+    let mut fields = Fields::new(block.body, block.span, diagnostics);
+    let within_seconds = fields.expr("within_seconds");
+    let found = fields.block("data");
+    let data = found
+        .and_then(|block| resource(block, fields.diagnostics))
+        .map(Box::new);
+    let asserts = fields.conditions("assert");
+    fields.finish("`health`");
+    let mut wrong = |code, detail: &str, at: &Span| {
+        diagnostics.push(
+            Diagnostic::error(code, code.replace('-', " "))
+                .detail(detail)
+                .at(at.clone()),
+        );
+    };
+    if asserts.is_empty() {
+        wrong("missing-block", "`health` needs an `assert` block", &span);
+    }
+    if let Some(data) = &data
+        && (data.repetition.is_some() || !data.depends_on.is_empty())
+    {
+        let detail = "the data source of `health` is read for each member: it has no `count`, `for_each` or `depends_on`";
+        wrong("wrong-argument", detail, &data.span);
+    }
+    Health {
+        within_seconds,
+        data,
+        asserts,
+        span,
+    }
 }
 
 fn ignore_changes(fields: &mut Fields<'_>) -> IgnoreChanges {

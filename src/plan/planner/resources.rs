@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dmp_graph::{ConfigPath, NodeId};
-use dmp_lang::Decoded;
+use dmp_lang::config::Lifecycle;
 use dmp_lang::reference::ResourceKey;
+use dmp_lang::{Decoded, Expr};
 use dmp_sdk::{
     Action, Address, Configured, Diagnostic, Mark, Mode, ModulePath, Purpose, Reason, Resource,
     Value,
@@ -15,7 +16,7 @@ use super::references::origins_in_words;
 use super::{Asked, Planner, ProviderState};
 use crate::ask::{Finding, ReadKind, ReadRequest};
 use crate::instance::{Inputs, decide};
-use crate::model::{Deferred, Earlier, Planned};
+use crate::model::{Deferred, Earlier, Group, Planned};
 use crate::world::{Place, World, block_key, instance_address};
 
 impl Planner {
@@ -191,6 +192,44 @@ impl Planner {
         }
     }
 
+    /// The group in which an instance is changed, by its `rollout` block.
+    fn group_of(&mut self, address: &Address, lifecycle: &Lifecycle) -> Option<Group> {
+        let rollout = lifecycle.rollout.as_ref()?;
+        let place = Place::in_module(&address.module);
+        let value = |expr: &Option<Expr>| -> Result<Option<Value>, Vec<Diagnostic>> {
+            expr.as_ref()
+                .map(|expr| self.world.evaluate(expr, &place))
+                .transpose()
+        };
+        let found = value(&rollout.group).and_then(|name| Ok((name, value(&rollout.max_out)?)));
+        let (name, max_out) = match found {
+            Ok(found) => found,
+            Err(diagnostics) => {
+                self.plan.diagnostics.extend(diagnostics);
+                return None;
+            }
+        };
+        let name = name.map(|name| name.as_str().map(ToOwned::to_owned));
+        let max_out = max_out.map(|max_out| {
+            let count = max_out
+                .as_i64()
+                .and_then(|count| usize::try_from(count).ok());
+            count.filter(|count| *count > 0)
+        });
+        let (Some(name), Some(max_out)) = (
+            name.unwrap_or_else(|| Some(address.block().to_string())),
+            max_out.unwrap_or(Some(1)),
+        ) else {
+            self.plan.diagnostics.push(
+                Diagnostic::error("wrong-rollout", "a rollout that can't be carried out")
+                    .detail("`group` is a text and `max_out` a whole number from 1, both known while it is planned")
+                    .at(rollout.span.clone()),
+            );
+            return None;
+        };
+        Some(Group { name, max_out })
+    }
+
     /// Why an object can't be imported by an id, if it can't.
     fn refused_import(&self, address: &Address, config: &Value, id: &str) -> Option<Diagnostic> {
         let resource = self.world.registry.resource(&address.resource_type)?;
@@ -328,6 +367,7 @@ impl Planner {
         planned.import = import;
         planned.hosted_on = self.hosted_on(address, schema, decoded, &provider);
         planned.record = record;
+        planned.group = self.group_of(address, &lifecycle);
         planned.prevent_destroy = lifecycle.prevent_destroy;
         planned.holds_data = schema.holds_data;
         planned.ends_hosted = schema.ends_hosted;
@@ -389,6 +429,7 @@ impl Planner {
             lost_with: None,
             is_lost: false,
             leaves: false,
+            group: None,
             import: None,
             moved_from: None,
             record: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmp_lang::reference::{PathKind, Reference, Target};
+use dmp_lang::reference::{PathKind, Reference, ResourceKey, Target};
 use dmp_lang::{Files, NoFiles, Scope, unknown_reference};
 use dmp_sdk::{Diagnostic, Key, ModulePath, Value};
 
@@ -16,6 +16,7 @@ pub struct Place {
     each: Option<(Value, Value)>,
     index: Option<u64>,
     this: Option<Value>,
+    scoped: Option<(ResourceKey, Value)>,
 }
 
 impl Place {
@@ -51,6 +52,13 @@ impl Place {
         self.this = Some(object);
         self
     }
+
+    /// Where a data source is seen that nobody else sees.
+    #[must_use]
+    pub fn seeing(mut self, key: &ResourceKey, value: Value) -> Self {
+        self.scoped = Some((key.clone(), value));
+        self
+    }
 }
 
 /// The scope of one evaluation.
@@ -75,7 +83,10 @@ impl Scope for At<'_> {
                 let local = local.ok_or_else(|| vec![unknown_reference(reference)])?;
                 world.evaluate(&local.expr, &Place::in_module(module))
             }),
-            Target::Resource(key) => Ok(world.block_value(module, key)),
+            Target::Resource(key) => match &self.place.scoped {
+                Some((scoped, value)) if scoped == key => Ok(value.clone()),
+                _ => Ok(world.block_value(module, key)),
+            },
             Target::Module(name) => world.module_value(module, reference, name),
             Target::EachKey => given(self.place.each.as_ref().map(|(key, _)| key.clone())),
             Target::EachValue => given(self.place.each.as_ref().map(|(_, value)| value.clone())),
