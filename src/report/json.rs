@@ -76,7 +76,13 @@ impl Sink for RunLog {
 /// A plan for machines, in the shape that Terraform's tools know.
 #[must_use]
 pub fn plan_json(plan: &Plan) -> Json {
-    let changes: Vec<Json> = plan.instances.values().map(instance_json).collect();
+    let mut changes: Vec<Json> = plan.instances.values().map(instance_json).collect();
+    changes.extend(plan.deposed.iter().map(|planned| {
+        let mut json = instance_json(planned);
+        // The name that Terraform's tools know for it.
+        json["deposed"] = json!(planned.record.as_ref().map(|record| &record.id));
+        json
+    }));
     let outputs: serde_json::Map<String, Json> = plan
         .outputs
         .iter()

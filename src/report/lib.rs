@@ -2,6 +2,7 @@
 //! for people and for machines.
 
 mod diagnostic;
+mod html;
 mod json;
 mod plan;
 mod progress;
@@ -11,6 +12,7 @@ mod timeline;
 mod value;
 
 pub use diagnostic::{render as render_diagnostic, to_json as diagnostic_json};
+pub use html::HtmlReport;
 pub use json::{JsonLines, RunLog, plan_json};
 pub use plan::{render as render_plan, summary};
 pub use progress::Terminal;

@@ -252,7 +252,7 @@ impl Sink for Terminal {
     }
 }
 
-fn past(action: Action) -> &'static str {
+pub(crate) fn past(action: Action) -> &'static str {
     match action {
         Action::Create => "created",
         Action::Import => "imported",

@@ -9,7 +9,7 @@ use dmp_apply::{Outcome, Run, Services};
 use dmp_events::{Event, Sink, Tee};
 use dmp_plan::Plan;
 use dmp_refresh::Planning;
-use dmp_report::{JsonLines, RunLog, Terminal, Timeline};
+use dmp_report::{HtmlReport, JsonLines, RunLog, Terminal, Timeline};
 use dmp_sdk::{Action, Diagnostic};
 use dmp_state::{Lock, Record, Store, mint_id};
 
@@ -143,6 +143,12 @@ pub(crate) async fn run(
     });
     if !arguments.json {
         session.close(&totals, exit, &timeline);
+        if totals.failed > 0 {
+            let page = state_folder(&stack.directory)
+                .join("runs")
+                .join(format!("{run}.html"));
+            say(&format!("The run as a page: {}\n", page.display()));
+        }
     }
     drop(lock);
     exit
@@ -205,6 +211,10 @@ fn sink(
     let log = state_folder(&stack.directory)
         .join("runs")
         .join(format!("{run}.jsonl"));
+    let page = state_folder(&stack.directory)
+        .join("runs")
+        .join(format!("{run}.html"));
+    readers.push(Box::new(HtmlReport::new(page, stack.sources.clone(), now)));
     // A log that can't be written must not keep anybody from mending a stack.
     if let Ok(file) = std::fs::File::create(log) {
         readers.push(Box::new(RunLog::new(file)));

@@ -89,9 +89,12 @@ async fn suite(
         shell.run(lab.command(&["services", "up"])).await?;
     }
     let mut command = shell.command(tests);
-    command
-        .current_dir(shell.root().join("tests/live"))
-        .args(["--ignored", "--test-threads", "1"]);
+    command.current_dir(shell.root().join("tests/live")).args([
+        "--ignored",
+        "--test-threads",
+        "1",
+        "--show-output",
+    ]);
     if let Some(filter) = &arguments.filter {
         command.arg(filter);
     }
