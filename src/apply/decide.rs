@@ -233,7 +233,8 @@ impl Walker<'_, '_> {
         };
         let earlier = match (&planned.earlier, found) {
             (Earlier::NotRead, Some(Finding::Found(object) | Finding::HalfMade(object, _))) => {
-                Earlier::Found(conform(schema, &object.attributes))
+                let found = conform(schema, &object.attributes);
+                Earlier::Found(found.with_secrecy_of(&decoded.value))
             }
             (Earlier::NotRead, Some(Finding::Absent)) => Earlier::Nothing,
             (Earlier::NotRead, Some(Finding::Unreachable(why))) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use dmp_events::OperationEnd;
 use dmp_plan::Finding;
 use dmp_plan::instance::{conform, differing};
+use dmp_refresh::Secrets;
 use dmp_sdk::{
     Action, Address, Answer, Answers, Diagnostic, ItemEnd, Machine, Object, Output, Reading, Value,
     Verb,
@@ -12,7 +13,6 @@ use dmp_sdk::{
 use dmp_state::{Instance, Record, Status};
 
 use crate::decide::Task;
-use crate::redact::Secrets;
 use crate::walker::Walker;
 use crate::work::{self, Message, Op};
 
@@ -110,6 +110,18 @@ impl Walker<'_, '_> {
         Ok(())
     }
 
+    /// What a work was given that nobody may quote.
+    fn secrets_of(&self, task: &Task) -> Secrets {
+        let given = [&task.prior, &task.wanted].into_iter().flatten();
+        let provider = self.providers.get(&task.instance.provider);
+        Secrets::of(
+            given
+                .chain([&task.instance.attributes, &task.instance.chosen])
+                .chain(&task.instance.earlier)
+                .chain(provider.map(|provider| &provider.config)),
+        )
+    }
+
     /// An operation has ended: records what was found, and lets go on what waits for it.
     pub(crate) fn finish(
         &mut self,
@@ -121,7 +133,7 @@ impl Walker<'_, '_> {
         let Some(task) = self.tasks.get(&op).cloned() else {
             return Ok(());
         };
-        let secrets = Secrets::of(&task);
+        let secrets = self.secrets_of(&task);
         let result = result.map_err(|diagnostic| secrets.hide_in(diagnostic));
         let finding = secrets.hide_in_finding(finding);
         if let (Err(diagnostic), false) = (&result, is_settled) {

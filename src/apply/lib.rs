@@ -10,7 +10,6 @@
 //! | `work` | tasks: batches, steps over several machines, calls of an API |
 //! | `finish` | the record after each operation |
 //! | `health` | whether a member of a group works, before the next one is out |
-//! | `redact` | secrets that others quote |
 //! | `checks` | whether it works, looked at from outside |
 //!
 //! Before anything outside is changed its intent is on disk; after each change its record is.
@@ -21,7 +20,6 @@ mod decide;
 mod fail;
 mod finish;
 mod health;
-mod redact;
 mod run;
 mod settle;
 mod walker;

@@ -31,11 +31,23 @@ use dmp_report::Style;
 pub use dmp_plan::Registry;
 pub use exit::Exit;
 
+/// What is in memory must not end up in a file when dmp crashes.
+fn no_core_dumps() {
+    let none = rustix::process::Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Core, none) {
+        tracing::debug!("core dumps can't be switched off: {error}");
+    }
+}
+
 /// Runs dmp with the arguments of the process.
 #[must_use]
 pub fn run(registry: Registry) -> ExitCode {
     let arguments = arguments::Arguments::parse_from(with_long_flags(std::env::args_os()));
     start_logging();
+    no_core_dumps();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::redact::Secrets;
 use dmp_plan::{Finding, ReadKind, ReadRequest};
 use dmp_sdk::{
     Address, Answer, Answers, Configured, DataReading, Diagnostic, Fetch, FetchFailure, Known,
@@ -110,6 +111,12 @@ impl Reader {
                     }
                     Err(diagnostic) => Finding::Failed(diagnostic),
                 },
+            };
+            let finding = match &finding {
+                Finding::Unreachable(_) | Finding::Failed(_) | Finding::HalfMade(..) => {
+                    Secrets::of_request(&object.request).hide_in_finding(finding)
+                }
+                _ => finding,
             };
             findings.push((object.request.address, finding));
         }

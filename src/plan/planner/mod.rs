@@ -145,7 +145,7 @@ impl Planner {
         match address.mode {
             Mode::Data => self.finish_data(address, &asked.decoded, finding),
             Mode::Managed => {
-                let earlier = self.earlier_of(address, &finding);
+                let earlier = self.earlier_of(address, &asked.decoded.value, &finding);
                 self.decide(address, &asked.decoded, earlier, Some(finding));
             }
         }
@@ -159,10 +159,11 @@ impl Planner {
     }
 
     /// What a read before a create has found to be there already.
-    fn earlier_of(&mut self, address: &Address, finding: &Finding) -> Earlier {
+    /// What stands where a secret is to stand is taken for one.
+    fn earlier_of(&mut self, address: &Address, config: &Value, finding: &Finding) -> Earlier {
         match finding {
             Finding::Found(object) | Finding::HalfMade(object, _) => {
-                Earlier::Found(object.attributes.clone())
+                Earlier::Found(object.attributes.clone().with_secrecy_of(config))
             }
             Finding::Absent => Earlier::Nothing,
             Finding::Unreachable(why) => {

@@ -1,6 +1,8 @@
 //! What several test suites need: a real `sshd` on loopback for the current user, with keys and batch directories of its
 //! own, and short ways to use it. Without root's rights and without a network; nothing of it outlives its value.
 
+mod canary;
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +11,8 @@ use std::time::{Duration, Instant};
 use dmp_sdk::{Machine, Output, Report, Script};
 use dmp_transport::{Options, Ssh};
 use tempfile::TempDir;
+
+pub use canary::Canary;
 
 /// A running server. Ends with the value, together with everything that hangs on it.
 pub struct Sshd {
@@ -70,6 +74,71 @@ impl Sshd {
         };
         sshd.wait();
         Some(sshd)
+    }
+
+    /// Starts a server and notes the arguments of every process that it and its sessions start, in [`Self::arguments`].
+    /// `None` where there is no `strace` either.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    pub fn start_traced() -> Option<Self> {
+        let mut sshd = Self::start()?;
+        let has_strace = Command::new("strace").arg("-V").output().is_ok();
+        if !has_strace {
+            eprintln!("SKIPPED: strace is not installed");
+            assert!(std::env::var_os("CI").is_none(), "CI needs strace");
+            return None;
+        }
+        sshd.stop();
+        let trace = sshd.path("trace");
+        // The tracer is a grandchild: the server keeps its process id.
+        sshd.child = Command::new("strace")
+            .args([
+                "-D",
+                "-f",
+                "-e",
+                "trace=execve",
+                "-s",
+                "1000000",
+                "-xx",
+                "-o",
+            ])
+            .arg(&trace)
+            .args(["/usr/sbin/sshd", "-D", "-f"])
+            .arg(sshd.path("config"))
+            .arg("-E")
+            .arg(sshd.path("log"))
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("strace starts");
+        sshd.wait();
+        Some(sshd)
+    }
+
+    /// The arguments of all processes since [`Self::start_traced`], as bytes.
+    ///
+    /// # Panics
+    /// If the server is not traced.
+    pub fn arguments(&self) -> Vec<u8> {
+        let text = std::fs::read_to_string(self.path("trace")).expect("it is traced");
+        let mut bytes = Vec::new();
+        let mut rest = text.as_str();
+        // Strings come as \x68\x69 each.
+        while let Some(at) = rest.find(['\\', '\n']) {
+            if rest[at..].starts_with('\n') {
+                bytes.push(b'\n');
+                rest = &rest[at + 1..];
+                continue;
+            }
+            let digits = rest.get(at + 2..at + 4).unwrap_or_default();
+            match u8::from_str_radix(digits, 16) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => bytes.push(b' '),
+            }
+            rest = rest.get(at + 4..).unwrap_or_default();
+            if rest.starts_with('"') {
+                bytes.push(b' ');
+            }
+        }
+        bytes
     }
 
     fn wait(&mut self) {
@@ -149,8 +218,19 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let tracer = status.ok().and_then(|status| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix("TracerPid:"));
+            line.and_then(|pid| pid.trim().parse::<u32>().ok())
+        });
         self.cut_connections();
         self.stop();
+        // A tracer would wait for whatever is left on the machine.
+        if let Some(tracer) = tracer.filter(|tracer| *tracer != 0) {
+            kill(tracer, "KILL");
+        }
     }
 }
 
