@@ -71,12 +71,15 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     pub(super) fn new(case: &'a Case) -> Self {
+        // What an instance keeps on a machine must not be taken for another's.
+        static INSTANCES: AtomicU64 = AtomicU64::new(0);
+        let number = INSTANCES.fetch_add(1, Ordering::Relaxed);
         Self {
             case,
             address: Address::managed(&case.resource.schema().name, "tried"),
             mark: Mark {
                 lineage: "conformance".into(),
-                instance: "tried".into(),
+                instance: format!("tried-{}-{number}", std::process::id()),
             },
             id: None,
             chosen: Value::null(),
