@@ -1,5 +1,12 @@
 //! Machines by themselves: `cargo xtask live hosts`.
 
+#[path = "hosts/alone.rs"]
+mod alone;
+#[path = "hosts/contract.rs"]
+mod contract;
+#[path = "hosts/killed.rs"]
+mod killed;
+
 use dmp_live::Lab;
 
 const WHY: &str = "the lab's own promise";

@@ -44,6 +44,8 @@ pub struct Case {
     pub changed: Option<Value>,
     /// Does to the object what a stranger would.
     pub outside: Outside,
+    /// Whether a stranger can remove the object; a setting always has some value.
+    pub can_be_deleted: bool,
     /// Whether a stranger can alter the object without removing it.
     pub can_be_altered: bool,
     /// Counts the objects that dmp has made, without the provider. Needed where there is no natural key, and where two
@@ -97,6 +99,7 @@ impl Case {
             config,
             changed: None,
             outside: Box::new(outside),
+            can_be_deleted: true,
             can_be_altered: true,
             census: None,
             counts_elsewhere: None,
@@ -122,6 +125,13 @@ impl Case {
     #[must_use]
     pub fn never_altered(mut self) -> Self {
         self.can_be_altered = false;
+        self
+    }
+
+    /// The case of an object that is always there.
+    #[must_use]
+    pub fn never_deleted(mut self) -> Self {
+        self.can_be_deleted = false;
         self
     }
 

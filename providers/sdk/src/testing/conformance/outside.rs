@@ -6,6 +6,9 @@ use crate::resource::Purpose;
 
 pub(super) async fn what_a_stranger_deleted_is_absent(make: Make<'_>) -> Verdict {
     let case = make();
+    if !case.can_be_deleted {
+        return Ok(Held::NotApplicable("it is always there"));
+    }
     let mut subject = Subject::new(&case);
     let (_, found) = subject.create().await?;
     (case.outside)(Stranger::Deletes);

@@ -106,7 +106,58 @@ pub const TRIALS: &[Trial] = &[
             "secrets_are_never_shown",
         ],
     },
+    Trial {
+        resource_type: "host_package",
+        file: LIVE,
+        test: "host_package_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_package",
+        file: LIVE,
+        test: "host_package_keeps_the_contract_where_one_of_them_was_there",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_repository",
+        file: LIVE,
+        test: "host_repository_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_service",
+        file: LIVE,
+        test: "host_service_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_service",
+        file: LIVE,
+        test: "host_service_keeps_the_contract_where_something_stood_before",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_kernel_module",
+        file: LIVE,
+        test: "host_kernel_module_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_sysctl",
+        file: LIVE,
+        test: "host_sysctl_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_deleted_is_absent",
+            "secrets_are_never_shown",
+        ],
+    },
 ];
 
 const SDK: &str = "providers/sdk/tests/conformance/main.rs";
 const HOST: &str = "providers/host/tests/conformance.rs";
+const LIVE: &str = "tests/live/tests/hosts/contract.rs";
