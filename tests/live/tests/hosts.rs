@@ -1,5 +1,10 @@
 //! Machines by themselves: `cargo xtask live hosts`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are for the person who runs it"
+)]
+
 #[path = "hosts/alone.rs"]
 mod alone;
 #[path = "hosts/contract.rs"]
