@@ -13,8 +13,8 @@ use crate::process::{Failure, Shell, print, say};
 pub(crate) struct Arguments {
     /// The suite: a file of tests/live/tests.
     name: String,
-    /// Only tests whose name contains this.
-    filter: Option<String>,
+    /// Only tests whose name contains one of these.
+    filters: Vec<String>,
     /// Leaves machines and services as the tests left them; `cargo xtask lab` reaches them.
     #[arg(long)]
     keep: bool,
@@ -97,10 +97,8 @@ async fn suite(
     let mut command = shell.command(tests);
     command
         .current_dir(shell.root().join("tests/live"))
-        .args(["--ignored", "--test-threads", "1"]);
-    if let Some(filter) = &arguments.filter {
-        command.arg(filter);
-    }
+        .args(["--ignored", "--test-threads", "1"])
+        .args(&arguments.filters);
     command
         .envs(lab.environment().await?)
         .env("DMP_LIVE_BINARY", binary)
