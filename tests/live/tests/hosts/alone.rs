@@ -194,7 +194,7 @@ fn kernel_settings_are_set_mended_and_put_back() {
 }
 "
         .into(),
-        holds: "[ \"$(sysctl -n net.ipv4.ip_forward)\" = 1 ] && grep -qx 'net.ipv4.ip_forward = 1' /etc/sysctl.d/90-router.conf",
+        holds: "[ \"$(cat /proc/sys/net/ipv4/ip_forward)\" = 1 ] && grep -qx 'net.ipv4.ip_forward = 1' /etc/sysctl.d/90-router.conf",
         stranger: "sudo sysctl -q net.ipv4.ip_forward=0",
         drift: "~ host_sysctl.router",
     };

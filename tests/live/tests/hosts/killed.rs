@@ -95,7 +95,7 @@ impl Site {
         self.machine.ssh(
             "set -e
              [ \"$(apt-mark showhold | tr '\\n' ' ')\" = 'hello tree ' ]
-             [ \"$(sysctl -n net.ipv4.ip_forward)\" = 1 ]
+             [ \"$(cat /proc/sys/net/ipv4/ip_forward)\" = 1 ]
              grep -qx overlay /etc/modules-load.d/dmp-overlay.conf
              systemctl -q is-active ours; systemctl -q is-enabled ours",
         );
