@@ -18,13 +18,20 @@ fn resource(name: &str) -> Arc<dyn Resource> {
     found.expect("is offered")
 }
 
-/// Tries every clause of a type, each at a path of its own.
-async fn keeps_the_contract(
-    resource_type: &str,
-    prepare: impl Fn(&Path),
-    config: impl Fn(&Path) -> Value,
-    change: impl Fn(Value) -> Value,
+/// A type under trial: how its world is made, what is wanted, and what a stranger does.
+struct Tried<P, C, H> {
+    resource_type: &'static str,
+    prepare: P,
+    config: C,
+    change: H,
     outside: fn(&Path, Stranger),
+    can_be_altered: bool,
+}
+
+/// Tries every clause of a type, each at paths of their own.
+async fn keeps_the_contract(
+    test: &str,
+    tried: Tried<impl Fn(&Path), impl Fn(&Path) -> Value, impl Fn(Value) -> Value>,
 ) {
     let Some(sshd) = Sshd::start() else { return };
     let ssh: Ssh = dmp_testkit::ssh();
@@ -32,20 +39,24 @@ async fn keeps_the_contract(
     let make = || {
         let number = count.fetch_add(1, Ordering::Relaxed);
         let path: PathBuf = sshd.path(&format!("tried-{number}"));
-        prepare(&path);
-        let config = config(&path).with("host", sshd.machine().to_value());
-        Case {
-            resource: resource(resource_type),
-            provider: Arc::new(OnMachines),
-            machines: Some(Arc::new(ssh.clone()) as Arc<dyn Machines>),
-            changed: Some(change(config.clone())),
+        (tried.prepare)(&path);
+        let config = (tried.config)(&path).with("host", sshd.machine().to_value());
+        let changed = (tried.change)(config.clone());
+        let (outside, counted) = (tried.outside, path.clone());
+        let mut case = Case::new(
+            resource(tried.resource_type),
+            Arc::new(OnMachines),
             config,
-            outside: Box::new(move |stranger| outside(&path, stranger)),
-        }
+            move |stranger| outside(&path, stranger),
+        )
+        .on(Arc::new(ssh.clone()) as Arc<dyn Machines>)
+        .changing(changed)
+        .counted(move || usize::from(counted.exists()));
+        case.can_be_altered = tried.can_be_altered;
+        case
     };
-    let broken = check(make).await.err().unwrap_or_default();
-    let lines: Vec<_> = broken.iter().map(ToString::to_string).collect();
-    assert!(lines.is_empty(), "{}", lines.join("\n"));
+    let report = check(make).await;
+    report.judge(test).unwrap_or_else(|why| panic!("{why}"));
 }
 
 fn at(path: &Path, name: &str, value: &str) -> Value {
@@ -64,37 +75,85 @@ fn alter_file(path: &Path, stranger: Stranger) {
 
 #[tokio::test]
 async fn host_file_keeps_the_contract() {
-    let config = |path: &Path| at(path, "content", "mine\n");
-    let change = |config: Value| config.with("content", "mine too\n".into());
-    keeps_the_contract("host_file", |_| {}, config, change, alter_file).await;
+    let tried = Tried {
+        resource_type: "host_file",
+        prepare: |_: &Path| {},
+        config: |path: &Path| at(path, "content", "mine\n"),
+        change: |config: Value| config.with("content", "mine too\n".into()),
+        outside: alter_file,
+        can_be_altered: true,
+    };
+    keeps_the_contract("host_file_keeps_the_contract", tried).await;
 }
 
 #[tokio::test]
 async fn host_file_keeps_the_contract_where_something_stood_before() {
-    let prepare = |path: &Path| std::fs::write(path, "before\n").expect("writable");
-    let config = |path: &Path| at(path, "content", "mine\n");
-    let change = |config: Value| config.with("mode", "0600".into());
-    keeps_the_contract("host_file", prepare, config, change, alter_file).await;
+    let tried = Tried {
+        resource_type: "host_file",
+        prepare: |path: &Path| std::fs::write(path, "before\n").expect("writable"),
+        config: |path: &Path| at(path, "content", "mine\n"),
+        change: |config: Value| config.with("mode", "0600".into()),
+        outside: alter_file,
+        can_be_altered: true,
+    };
+    let test = "host_file_keeps_the_contract_where_something_stood_before";
+    keeps_the_contract(test, tried).await;
 }
 
 #[tokio::test]
 async fn host_file_keeps_the_contract_with_a_secret() {
-    let config = |path: &Path| at(path, "sensitive_content", "hunter2-and-more");
-    let change = |config: Value| config.with("sensitive_content", "hunter3-and-more".into());
-    keeps_the_contract("host_file", |_| {}, config, change, alter_file).await;
+    let tried = Tried {
+        resource_type: "host_file",
+        prepare: |_: &Path| {},
+        config: |path: &Path| at(path, "sensitive_content", "hunter2-and-more"),
+        change: |config: Value| config.with("sensitive_content", "hunter3-and-more".into()),
+        outside: alter_file,
+        can_be_altered: true,
+    };
+    keeps_the_contract("host_file_keeps_the_contract_with_a_secret", tried).await;
 }
 
 #[tokio::test]
 async fn host_directory_keeps_the_contract() {
     use std::os::unix::fs::PermissionsExt;
-    let config = |path: &Path| at(path, "mode", "0750");
-    let change = |config: Value| config.with("mode", "0700".into());
-    let outside = |path: &Path, stranger: Stranger| match stranger {
-        Stranger::Deletes => std::fs::remove_dir(path).expect("is there"),
-        Stranger::Alters => {
-            let mode = std::fs::Permissions::from_mode(0o711);
-            std::fs::set_permissions(path, mode).expect("ours");
-        }
+    let tried = Tried {
+        resource_type: "host_directory",
+        prepare: |_: &Path| {},
+        config: |path: &Path| at(path, "mode", "0750"),
+        change: |config: Value| config.with("mode", "0700".into()),
+        outside: |path: &Path, stranger: Stranger| match stranger {
+            Stranger::Deletes => std::fs::remove_dir(path).expect("is there"),
+            Stranger::Alters => {
+                let mode = std::fs::Permissions::from_mode(0o711);
+                std::fs::set_permissions(path, mode).expect("ours");
+            }
+        },
+        can_be_altered: true,
     };
-    keeps_the_contract("host_directory", |_| {}, config, change, outside).await;
+    keeps_the_contract("host_directory_keeps_the_contract", tried).await;
+}
+
+/// A command that leaves a file. Each run of `create` is a line in it: a second one would be seen.
+fn command(path: &Path) -> Value {
+    let path = path.display();
+    Value::object_of([
+        ("create", format!("echo made >>{path}").into()),
+        ("check", format!("[ \"$(cat {path})\" = made ]").into()),
+        ("update", ":".into()),
+        ("destroy", format!("rm -f {path}").into()),
+    ])
+}
+
+#[tokio::test]
+async fn host_command_keeps_the_contract() {
+    let environment = || Value::map([("RELEASE".into(), "2".into())].into());
+    let tried = Tried {
+        resource_type: "host_command",
+        prepare: |_: &Path| {},
+        config: command,
+        change: |config: Value| config.with("environment", environment()),
+        outside: |path: &Path, _: Stranger| std::fs::remove_file(path).expect("is there"),
+        can_be_altered: false,
+    };
+    keeps_the_contract("host_command_keeps_the_contract", tried).await;
 }

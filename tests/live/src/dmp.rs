@@ -86,7 +86,13 @@ impl Dmp {
     /// Returns the command for a test which wants to end it early, or to talk with it.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = self.lab.enter(self.lab.binary());
+        self.command_of(self.lab.binary())
+    }
+
+    /// Returns the command of another binary in dmp's place, such as the one with places where it may be killed.
+    #[must_use]
+    pub fn command_of(&self, binary: &Path) -> Command {
+        let mut command = self.lab.enter(binary);
         // Nothing of who runs the tests: neither settings, nor keys, nor an agent.
         command
             .env_clear()

@@ -7,6 +7,9 @@ use std::process::Command;
 
 use crate::{Machine, Variables};
 
+/// Names the machine to a test inside the network.
+const INSIDE: &str = "DMP_LIVE_INSIDE";
+
 /// The lab that `cargo xtask live` has prepared for this suite.
 #[derive(Debug, Clone)]
 pub struct Lab {
@@ -74,6 +77,29 @@ impl Lab {
         let memory = memory.to_string();
         self.run(["up", "--memory", &memory].into_iter().chain(names));
         names.map(|name| Machine::existing(self, name))
+    }
+
+    /// Runs one test of this program again, inside the lab's network, where the test itself can open connections. It
+    /// finds the machine by [`Lab::from_outside`].
+    ///
+    /// # Panics
+    ///
+    /// If it fails.
+    pub fn run_inside(&self, test: &str, machine: &Machine) {
+        let program = env::current_exe().expect("this program has a path");
+        let mut command = self.enter(program);
+        command
+            .args(["--ignored", "--exact", "--nocapture", test])
+            .env(INSIDE, machine.name());
+        let status = command.status().expect("it starts");
+        assert!(status.success(), "{test} inside the network: {status}");
+    }
+
+    /// Returns the machine that [`Lab::run_inside`] was given, in the process that it has started.
+    #[must_use]
+    pub fn from_outside(&self) -> Option<Machine> {
+        let name = env::var(INSIDE).ok()?;
+        Some(Machine::borrowed(self, &name))
     }
 
     /// Puts the API servers of these machines behind the address `value("endpoint")`.

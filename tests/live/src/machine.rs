@@ -14,15 +14,24 @@ pub struct Machine {
     lab: Lab,
     name: String,
     values: BTreeMap<String, String>,
+    is_borrowed: bool,
 }
 
 impl Machine {
+    /// A machine that another process has started and will delete.
+    pub(crate) fn borrowed(lab: &Lab, name: &str) -> Self {
+        let mut machine = Self::existing(lab, name);
+        machine.is_borrowed = true;
+        machine
+    }
+
     pub(crate) fn existing(lab: &Lab, name: &str) -> Self {
         let values = read_values(&lab.run(["show", name]));
         Self {
             lab: lab.clone(),
             name: name.to_owned(),
             values,
+            is_borrowed: false,
         }
     }
 
@@ -174,7 +183,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if env::var_os("DMP_LIVE_KEEP").is_none() {
+        if !self.is_borrowed && env::var_os("DMP_LIVE_KEEP").is_none() {
             // A second panic would end the run without a word.
             let _ = Command::new(self.lab.value("lab"))
                 .args(["down", &self.name])

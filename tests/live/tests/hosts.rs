@@ -1,5 +1,17 @@
 //! Machines by themselves: `cargo xtask live hosts`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are for the person who runs it"
+)]
+
+#[path = "hosts/alone.rs"]
+mod alone;
+#[path = "hosts/contract.rs"]
+mod contract;
+#[path = "hosts/killed.rs"]
+mod killed;
+
 use dmp_live::Lab;
 
 const WHY: &str = "the lab's own promise";

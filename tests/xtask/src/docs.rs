@@ -1,12 +1,13 @@
 //! `cargo xtask docs`: pages that the binary prints.
 //!
 //! A page below `docs/` says itself where it comes from. Its first line is `<!-- printed by: dmp WORDS -->`, and what follows
-//! is what `dmp WORDS` prints; so a new page begins as that line alone.
+//! is what `dmp WORDS` prints; so a new page begins as that line alone. The page of the contract's clauses is made by [`clauses`].
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cargo::build_dmp;
+use crate::clauses;
 use crate::process::{Failure, Shell, print, say};
 
 /// What `cargo xtask docs` can be told.
@@ -42,7 +43,7 @@ pub(crate) async fn fresh(shell: &Shell) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Said(format!(
-        "not what the binary prints (`cargo xtask docs` writes them anew): {}",
+        "not what they are made from (`cargo xtask docs` writes them anew): {}",
         stale.join(", ")
     )))
 }
@@ -72,6 +73,16 @@ async fn printed(shell: &Shell) -> Result<Vec<(Page, String)>, Failure> {
         let wanted = format!("{first}\n{body}");
         all.push((page, wanted));
     }
+    let index = all.iter().find(|(page, _)| page.words == ["docs", "index"]);
+    let index = index.map(|(_, text)| text.as_str()).unwrap_or_default();
+    let wanted = clauses::page(index);
+    let path = shell.root().join("docs").join(clauses::PAGE);
+    let page = Page {
+        text: fs::read_to_string(&path).unwrap_or_default(),
+        path,
+        words: Vec::new(),
+    };
+    all.push((page, wanted));
     Ok(all)
 }
 

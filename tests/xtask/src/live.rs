@@ -13,8 +13,8 @@ use crate::process::{Failure, Shell, print, say};
 pub(crate) struct Arguments {
     /// The suite: a file of tests/live/tests.
     name: String,
-    /// Only tests whose name contains this.
-    filter: Option<String>,
+    /// Only tests whose name contains one of these.
+    filters: Vec<String>,
     /// Leaves machines and services as the tests left them; `cargo xtask lab` reaches them.
     #[arg(long)]
     keep: bool,
@@ -42,6 +42,12 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     lab.prepare(parts).await?;
     lab.must_be_empty().await?;
     let binary = build_dmp(shell).await?;
+    // The same with places at which a test kills it.
+    let killable = executable(
+        shell,
+        &["build", "--package", "dmp-e2e", "--bin", "dmp-e2e"],
+    )
+    .await?;
     // Run without cargo, whose lock on the build folder another build may hold.
     let tests = executable(
         shell,
@@ -61,7 +67,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     ));
 
     let start = Instant::now();
-    let passed = suite(shell, &lab, arguments, &tests, &binary).await;
+    let passed = suite(shell, &lab, arguments, &tests, [&binary, &killable]).await;
     if arguments.keep {
         say(
             "machines and services stay; `cargo xtask lab down --all` and `cargo xtask lab services down` end them",
@@ -83,24 +89,20 @@ async fn suite(
     lab: &Lab<'_>,
     arguments: &Arguments,
     tests: &Path,
-    binary: &Path,
+    [binary, killable]: [&Path; 2],
 ) -> Result<(), Failure> {
     if arguments.name != "hosts" {
         shell.run(lab.command(&["services", "up"])).await?;
     }
     let mut command = shell.command(tests);
-    command.current_dir(shell.root().join("tests/live")).args([
-        "--ignored",
-        "--test-threads",
-        "1",
-        "--show-output",
-    ]);
-    if let Some(filter) = &arguments.filter {
-        command.arg(filter);
-    }
+    command
+        .current_dir(shell.root().join("tests/live"))
+        .args(["--ignored", "--test-threads", "1", "--show-output"])
+        .args(&arguments.filters);
     command
         .envs(lab.environment().await?)
-        .env("DMP_LIVE_BINARY", binary);
+        .env("DMP_LIVE_BINARY", binary)
+        .env("DMP_LIVE_KILLABLE", killable);
     if arguments.keep {
         command.env("DMP_LIVE_KEEP", "1");
     }

@@ -6,6 +6,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod clauses;
 mod docs;
 mod lab;
 mod live;

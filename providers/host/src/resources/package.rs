@@ -121,7 +121,8 @@ impl Resource for HostPackage {
         }
         let object = Object {
             attributes: attributes(known.attributes, &packages),
-            id: Some(names.join(" ")),
+            // The set may change in place, and nothing but dmp knows it as one object.
+            id: None,
         };
         Ok(if half.is_empty() {
             Reading::Found(object)

@@ -141,8 +141,9 @@ impl Resource for HostService {
             Step::new(title, &on, Script::new(script).var("unit", unit.clone()))
         };
         let mut steps = Vec::new();
+        let writes_unit = !wanted.get("unit").is_null() && differs("unit");
         if let Some(content) = optional_text(wanted, "unit")
-            && differs("unit")
+            && writes_unit
         {
             let run = Script::new(WRITE_UNIT)
                 .var("unit", unit.clone())
@@ -178,7 +179,8 @@ impl Resource for HostService {
             _ => {}
         }
         match wanted.get("enabled").as_bool() {
-            Some(true) if differs("enabled") => steps.push(step(
+            // Another file may be wanted by other targets, or by some where the one before was by none.
+            Some(true) if differs("enabled") || writes_unit => steps.push(step(
                 format!("enable {unit}"),
                 "systemctl enable -- \"$unit\"",
             )),
@@ -277,7 +279,8 @@ const PUT_BACK: &str = with_kept!(
 known() { [ "$(systemctl show -p LoadState --value -- "$unit")" != not-found ]; }
 if known; then
 	if [ "$running" = no ]; then systemctl stop -- "$unit" || exit 1; fi
-	if [ "$enabled" = no ]; then systemctl disable -- "$unit" || exit 1; fi
+	# The file of before may not say what wants it: the links of ours would stay.
+	if [ "$enabled" = no ] || [ "$own" = yes ]; then systemctl disable -- "$unit" || exit 1; fi
 	if [ "$masked" = no ]; then systemctl unmask -- "$unit" || exit 1; fi
 fi
 if [ "$own" = yes ]; then
@@ -411,7 +414,11 @@ mod tests {
                 Some(&config.with("masked", false.into())),
                 None
             ),
-            ["write the unit nginx.service", "restart nginx.service"]
+            [
+                "write the unit nginx.service",
+                "enable nginx.service",
+                "restart nginx.service"
+            ]
         );
         assert_eq!(
             titles(Verb::Delete, Some(&prior), None, Some(&null)),

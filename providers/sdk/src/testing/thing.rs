@@ -192,6 +192,8 @@ impl TestThing {
             cx.record_id(&made).await?;
             id = Some(made);
         }
+        cx.waiting("the thing comes up", std::time::Duration::from_secs(60));
+        wire.latency().await?;
         cx.begin("finish the thing").await?;
         wire.latency().await?;
         let id = id.unwrap_or_default();

@@ -1,0 +1,163 @@
+//! Which resource types are tried by the suite, where, and which clauses say nothing about them.
+
+/// A test that tries a resource type.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial {
+    /// The resource type.
+    pub resource_type: &'static str,
+    /// The test's file, from the root of the repository.
+    pub file: &'static str,
+    /// The test's name.
+    pub test: &'static str,
+    /// Clauses that do not apply.
+    pub not_applicable: &'static [&'static str],
+}
+
+const AT_A_KEY: &[&str] = &[
+    "anothers_object_is_no_candidate",
+    "the_id_is_recorded_before_the_first_wait",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "secrets_are_never_shown",
+];
+
+/// What is done by steps needs no wish to stop: the engine begins a step or does not.
+const ON_A_MACHINE: &[&str] = &[
+    "anothers_object_is_no_candidate",
+    "the_id_is_recorded_before_the_first_wait",
+    "nothing_is_written_after_a_wish_to_stop",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "secrets_are_never_shown",
+];
+
+/// All trials.
+pub const TRIALS: &[Trial] = &[
+    Trial {
+        resource_type: "test_thing",
+        file: SDK,
+        test: "test_thing_keeps_the_contract",
+        not_applicable: &["leaving_twice_succeeds_and_it_counts_no_more"],
+    },
+    Trial {
+        resource_type: "test_entry",
+        file: SDK,
+        test: "test_entry_keeps_the_contract_at_an_empty_key",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "test_entry",
+        file: SDK,
+        test: "test_entry_keeps_the_contract_where_something_stood_before",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "member",
+        file: SDK,
+        test: "a_type_of_steps_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+        ],
+    },
+    Trial {
+        resource_type: "host_file",
+        file: HOST,
+        test: "host_file_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_file",
+        file: HOST,
+        test: "host_file_keeps_the_contract_where_something_stood_before",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_file",
+        file: HOST,
+        test: "host_file_keeps_the_contract_with_a_secret",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+        ],
+    },
+    Trial {
+        resource_type: "host_directory",
+        file: HOST,
+        test: "host_directory_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_command",
+        file: HOST,
+        test: "host_command_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_altered_is_seen_and_mended",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
+        resource_type: "host_package",
+        file: LIVE,
+        test: "host_package_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_package",
+        file: LIVE,
+        test: "host_package_keeps_the_contract_where_one_of_them_was_there",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_repository",
+        file: LIVE,
+        test: "host_repository_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_service",
+        file: LIVE,
+        test: "host_service_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_service",
+        file: LIVE,
+        test: "host_service_keeps_the_contract_where_something_stood_before",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_kernel_module",
+        file: LIVE,
+        test: "host_kernel_module_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_sysctl",
+        file: LIVE,
+        test: "host_sysctl_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_deleted_is_absent",
+            "secrets_are_never_shown",
+        ],
+    },
+];
+
+const SDK: &str = "providers/sdk/tests/conformance/main.rs";
+const HOST: &str = "providers/host/tests/conformance.rs";
+const LIVE: &str = "tests/live/tests/hosts/contract.rs";
