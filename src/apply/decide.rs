@@ -252,6 +252,8 @@ impl Walker<'_, '_> {
             finding: finding.as_ref(),
             earlier: &earlier,
             triggered: None,
+            // A replacement makes another object than the one that was asked about.
+            dry_run: planned.dry_run.as_ref().filter(|_| !is_replaced),
         };
         let decision = decide(resource.as_ref(), &inputs).map_err(Box::new)?;
         if let Late::Beyond(why) = compare(planned, &decision, &earlier, schema) {

@@ -12,7 +12,7 @@ use dmp_sdk::{
 use dmp_state::{Instance, Record, Status};
 
 use crate::decide::Task;
-use crate::redact::Secrets;
+use crate::redact::{hide_in_finding, secrets_of};
 use crate::walker::Walker;
 use crate::work::{self, Message, Op};
 
@@ -121,9 +121,9 @@ impl Walker<'_, '_> {
         let Some(task) = self.tasks.get(&op).cloned() else {
             return Ok(());
         };
-        let secrets = Secrets::of(&task);
+        let secrets = secrets_of(&task);
         let result = result.map_err(|diagnostic| secrets.hide_in(diagnostic));
-        let finding = secrets.hide_in_finding(finding);
+        let finding = hide_in_finding(&secrets, finding);
         if let (Err(diagnostic), false) = (&result, is_settled) {
             self.fail(op, &task.address, diagnostic.clone());
             return Ok(());

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use dmp_lang::config::{IgnoreChanges, Lifecycle};
 use dmp_sdk::{
-    Action, Address, AttributePath, Change, Diagnostic, Kind, Marks, PathStep, Presence, Reason,
-    Resource, Schema, Strictness, Value, convert,
+    Action, Address, AttributePath, Change, Diagnostic, DryRun, Kind, Marks, PathStep, Presence,
+    Reason, Resource, Schema, Strictness, Value, convert,
 };
 use dmp_state::{Instance, Status};
 
@@ -28,6 +28,8 @@ pub struct Inputs<'a> {
     pub earlier: &'a Earlier,
     /// Why it has to be replaced whatever its attributes are.
     pub triggered: Option<Reason>,
+    /// What a dry run told.
+    pub dry_run: Option<&'a Value>,
 }
 
 /// What was decided.
@@ -49,6 +51,8 @@ pub struct Decision {
     pub notes: Vec<String>,
     /// Why the object is not whole.
     pub half_made: Option<String>,
+    /// Whether the resource type would know more by a dry run.
+    pub wants_dry_run: bool,
 }
 
 /// Decides what happens to an instance that the configuration has.
@@ -66,6 +70,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         };
         let change = refine(resource, inputs, None)?;
         let changed = set_attributes(&change.planned);
+        let wants_dry_run = change.dry_run == DryRun::Wanted;
         let (effects, notes, planned) = (change.effects, change.notes, change.planned);
         let reasons = vec![reason];
         return Ok(Decision {
@@ -77,6 +82,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
             effects,
             notes,
             half_made: None,
+            wants_dry_run,
         });
     };
     let change = refine(resource, inputs, Some(&prior))?;
@@ -98,6 +104,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
             effects,
             notes,
             half_made,
+            wants_dry_run: false,
         });
     }
     let (action, reasons) = match (&half_made, changed.is_empty()) {
@@ -111,6 +118,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         ),
     };
     let is_noop = action == Action::NoOp;
+    let wants_dry_run = !is_noop && change.dry_run == DryRun::Wanted;
     let (planned, effects, notes) = (change.planned, change.effects, change.notes);
     Ok(Decision {
         action,
@@ -121,6 +129,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         effects: if is_noop { Vec::new() } else { effects },
         notes: if is_noop { Vec::new() } else { notes },
         half_made,
+        wants_dry_run,
     })
 }
 
@@ -169,6 +178,7 @@ fn refine<'a>(
         replacements: Vec::new(),
         effects: Vec::new(),
         notes: Vec::new(),
+        dry_run: inputs.dry_run.map_or(DryRun::NotAsked, DryRun::Told),
     };
     resource.plan(&mut change)?;
     // A type that writes an argument in another form need not think of where it came from.

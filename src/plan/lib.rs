@@ -9,6 +9,7 @@
 //! | `planner` | one pass over the configuration, in dependency order |
 //! | `ending` | what is deleted, and what is lost with its host |
 //! | `clash` | two instances that are one object |
+//! | `redact` | secrets that others quote |
 //! | `ops` | the work of a plan and its order |
 //! | `envelope` | whether a late decision is within what was approved |
 
@@ -20,6 +21,7 @@ pub mod instance;
 pub mod model;
 pub mod ops;
 pub mod planner;
+pub mod redact;
 pub mod registry;
 pub mod world;
 

@@ -12,9 +12,9 @@ use dmp_sdk::{
 };
 
 use super::references::origins_in_words;
-use super::{Asked, Planner, ProviderState};
+use super::{Asked, Planner, ProviderState, Tried};
 use crate::ask::{Finding, ReadKind, ReadRequest};
-use crate::instance::{Inputs, decide};
+use crate::instance::{Decision, Inputs, decide};
 use crate::model::{Deferred, Earlier, Planned};
 use crate::world::{Place, World, block_key, instance_address};
 
@@ -129,18 +129,21 @@ impl Planner {
             Mode::Data => self.data_request(address, &decoded, provider, state),
             Mode::Managed => self.object_request(address, &decoded, provider, state),
         };
-        match request {
-            Some(request) => {
-                self.asked.insert(address.clone(), Asked { node, decoded });
+        match (request, address.mode) {
+            (Some(request), _) => {
+                let asked = Asked {
+                    node,
+                    decoded,
+                    tried: None,
+                };
+                self.asked.insert(address.clone(), asked);
                 Some(request)
             }
-            None => {
-                match address.mode {
-                    Mode::Data => self.defer_data(address, &decoded, provider),
-                    Mode::Managed => self.decide(address, &decoded, Earlier::NotRead),
-                }
+            (None, Mode::Data) => {
+                self.defer_data(address, &decoded, provider);
                 None
             }
+            (None, Mode::Managed) => self.decide(node, address, &decoded, Earlier::NotRead),
         }
     }
 
@@ -166,29 +169,16 @@ impl Planner {
         read_before_create(resource, address, &decoded.value, configured, provider)
     }
 
-    /// Decides about an instance that the configuration has.
-    pub(super) fn decide(&mut self, address: &Address, decoded: &Decoded, earlier: Earlier) {
-        let Some(resource) = self
-            .world
-            .registry
-            .resource(&address.resource_type)
-            .cloned()
-        else {
-            return;
-        };
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+    /// Decides about an instance that the configuration has. What comes back has to be read first.
+    pub(super) fn decide(
+        &mut self,
+        node: NodeId,
+        address: &Address,
+        decoded: &Decoded,
+        earlier: Earlier,
+    ) -> Option<ReadRequest> {
+        let resource = self.resource_of(address)?;
         let schema = resource.schema();
-        let Some(block) = self.world.block_of(address) else {
-            return;
-        };
-        let lifecycle = block.lifecycle.clone();
-        let layer = block.layer.unwrap_or(schema.layer);
-        let record = self.snapshot.instances.get(address).cloned();
-        let lost_with = record
-            .as_ref()
-            .and_then(|record| crate::ending::lost_host(record, &self.plan));
         let finding = self.findings.get(address).cloned();
         let is_gone = matches!(finding, Some(Finding::Absent));
         let earlier = match (schema.has_natural_key(), is_gone, earlier) {
@@ -196,8 +186,9 @@ impl Planner {
             (true, true, Earlier::NotRead) => Earlier::Nothing,
             (true, _, earlier) => earlier,
         };
+        let is_lost = self.lost_with(address).is_some();
         if let Some(Finding::Unreachable(why)) = &finding
-            && lost_with.is_none()
+            && !is_lost
         {
             self.plan.diagnostics.push(unreachable(address, why));
         }
@@ -206,42 +197,121 @@ impl Planner {
                 .diagnostics
                 .push(diagnostic.clone().address(address));
         }
+        let decision = self.decision(address, decoded, &earlier, None)?;
+        let is_readable = matches!(
+            finding,
+            None | Some(Finding::Found(_) | Finding::HalfMade(..) | Finding::Absent)
+        );
+        if is_readable
+            && !is_lost
+            && let Some(request) = self.dry_run_request(address, &decision)
+        {
+            let asked = Asked {
+                node,
+                decoded: decoded.clone(),
+                tried: Some(Tried { earlier, decision }),
+            };
+            self.asked.insert(address.clone(), asked);
+            return Some(request);
+        }
+        self.take_decision(address, decoded, earlier, decision, None);
+        None
+    }
+
+    pub(super) fn resource_of(&self, address: &Address) -> Option<Arc<dyn Resource>> {
+        self.world
+            .registry
+            .resource(&address.resource_type)
+            .cloned()
+    }
+
+    /// The host with which a recorded instance is lost.
+    fn lost_with(&self, address: &Address) -> Option<Address> {
+        let record = self.snapshot.instances.get(address)?;
+        crate::ending::lost_host(record, &self.plan)
+    }
+
+    /// What happens to an instance. A mistake that only shows here is noted.
+    pub(super) fn decision(
+        &mut self,
+        address: &Address,
+        decoded: &Decoded,
+        earlier: &Earlier,
+        dry_run: Option<&Value>,
+    ) -> Option<Decision> {
+        let resource = self.resource_of(address)?;
+        let provider = self
+            .provider_of(&address.module, &block_key(address))
+            .unwrap_or_default();
+        let lifecycle = self.world.block_of(address)?.lifecycle.clone();
+        let record = self.snapshot.instances.get(address).cloned();
+        let finding = self.findings.get(address).cloned();
         let triggered = self
             .triggered_by(address)
             .map(|by| Reason::Triggered { by })
             .or_else(|| self.lives_elsewhere(record.as_ref()?, &provider));
-        let live_record = if lost_with.is_some() {
-            None
-        } else {
-            record.as_ref()
-        };
+        let is_lost = self.lost_with(address).is_some();
         let inputs = Inputs {
             address,
             config: &decoded.value,
             lifecycle: &lifecycle,
-            record: live_record,
+            record: record.as_ref().filter(|_| !is_lost),
             finding: finding.as_ref(),
-            earlier: &earlier,
+            earlier,
             triggered,
+            dry_run,
         };
-        let decision = match decide(resource.as_ref(), &inputs) {
-            Ok(decision) => decision,
+        match decide(resource.as_ref(), &inputs) {
+            Ok(decision) => Some(decision),
             Err(diagnostic) => {
-                let span = diagnostic
-                    .path
-                    .as_ref()
-                    .and_then(|path| decoded.spans.get(path).cloned());
-                let span = diagnostic
-                    .span
-                    .clone()
-                    .or(span)
-                    .or_else(|| block_span(&self.world, address));
-                self.plan
-                    .diagnostics
-                    .push(diagnostic.at(span).address(address));
-                return;
+                let diagnostic = self.placed(address, decoded, diagnostic);
+                self.plan.diagnostics.push(diagnostic);
+                None
             }
+        }
+    }
+
+    /// A resource type's diagnostic with the source lines that it means.
+    pub(super) fn placed(
+        &self,
+        address: &Address,
+        decoded: &Decoded,
+        diagnostic: Diagnostic,
+    ) -> Diagnostic {
+        let span = diagnostic
+            .path
+            .as_ref()
+            .and_then(|path| decoded.spans.get(path).cloned());
+        let span = diagnostic
+            .span
+            .clone()
+            .or(span)
+            .or_else(|| block_span(&self.world, address));
+        diagnostic.at(span).address(address)
+    }
+
+    /// Puts a decision into the plan.
+    pub(super) fn take_decision(
+        &mut self,
+        address: &Address,
+        decoded: &Decoded,
+        earlier: Earlier,
+        decision: Decision,
+        dry_run: Option<Value>,
+    ) {
+        let Some(resource) = self.resource_of(address) else {
+            return;
         };
+        let Some(block) = self.world.block_of(address) else {
+            return;
+        };
+        let schema = resource.schema();
+        let layer = block.layer.unwrap_or(schema.layer);
+        let prevent_destroy = block.lifecycle.prevent_destroy;
+        let provider = self
+            .provider_of(&address.module, &block_key(address))
+            .unwrap_or_default();
+        let lost_with = self.lost_with(address);
         self.world.set_instance(address, &decision.planned);
         let mut planned = self.blank(address, decoded, &provider, layer);
         planned.action = decision.action;
@@ -252,10 +322,11 @@ impl Planner {
         planned.effects = decision.effects;
         planned.notes = decision.notes;
         planned.half_made = decision.half_made;
+        planned.dry_run = dry_run;
         planned.earlier = earlier;
         planned.hosted_on = self.hosted_on(address, schema, decoded, &provider);
-        planned.record = record;
-        planned.prevent_destroy = lifecycle.prevent_destroy;
+        planned.record = self.snapshot.instances.get(address).cloned();
+        planned.prevent_destroy = prevent_destroy;
         planned.holds_data = schema.holds_data;
         planned.ends_hosted = schema.ends_hosted;
         if let Some(host) = lost_with {
@@ -316,6 +387,7 @@ impl Planner {
             lost_with: None,
             record: None,
             half_made: None,
+            dry_run: None,
             prevent_destroy: false,
             holds_data: dmp_sdk::HoldsData::None,
             ends_hosted: false,
