@@ -28,6 +28,7 @@ module "worker" {
   host                     = each.value.connection
   name                     = each.value.name
   labels                   = each.value.labels
+  taints                   = each.value.taints
   cluster                  = kubeadm_cluster.this.join
   version                  = var.version
   kubernetes_packages      = var.kubernetes_packages

@@ -7,11 +7,12 @@ variable "control_plane" {
 }
 
 variable "workers" {
-  description = "The workers by key: connection, name of the node, labels."
+  description = "The workers by key: connection, name of the node, labels, taints."
   type = map(object({
     connection = any
     name       = string
     labels     = optional(map(string), {})
+    taints     = optional(list(object({ key = string, value = optional(string), effect = string })), [])
   }))
   default = {}
 }
