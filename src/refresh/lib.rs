@@ -8,5 +8,5 @@ mod reader;
 mod recorded;
 
 pub use planning::{Planning, plan};
-pub use reader::Reader;
+pub use reader::{Reader, Tell};
 pub use recorded::{Recorded, provider_of_record, refresh};

@@ -66,6 +66,11 @@ impl Cluster {
         }
     }
 
+    /// How long one call is tried for at most.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience.longest()
+    }
+
     async fn client(&self) -> Result<&Client, FetchFailure> {
         self.client.get_or_try_init(|| self.connect()).await
     }

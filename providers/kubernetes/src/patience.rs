@@ -67,13 +67,18 @@ impl Patience {
         })
     }
 
+    /// How long a call is repeated at most.
+    pub(crate) fn longest(&self) -> Duration {
+        self.answer * 5 / 2 + LONGEST
+    }
+
     /// Repeats what is safe to repeat.
     pub(crate) async fn repeat<T, F>(&self, mut call: impl FnMut() -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, kube::Error>>,
     {
         // Silence takes long, so it is not waited for as often as a refused connection.
-        let until = Instant::now() + self.answer * 5 / 2 + LONGEST;
+        let until = Instant::now() + self.longest();
         let end_of_silence = Instant::now() + self.answer * 5 / 2;
         let mut pause = Duration::from_millis(250);
         let mut tried = 0;

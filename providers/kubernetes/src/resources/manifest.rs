@@ -319,7 +319,8 @@ async fn apply(cx: &dyn Cx, cluster: &Cluster, job: &Job<'_>) -> Result<(), Diag
     let manifest = plain(&wanted.get("manifest"))?;
     let force = wanted.get("force").as_bool().unwrap_or(false);
     cx.begin(&format!("apply {identity}")).await?;
-    let mut applied = cluster.apply(&identity, &manifest, force).await;
+    let call = cluster.apply(&identity, &manifest, force);
+    let mut applied = telling(cx, &identity, cluster.patience(), call).await;
     if let Err(NotApplied::Conflicts(conflicts)) = &applied
         && is_drift(conflicts, job.prior)
     {
@@ -364,7 +365,8 @@ async fn delete(cx: &dyn Cx, cluster: &Cluster, job: &Job<'_>) -> Result<(), Dia
     }
     let uid = prior.get("uid");
     cx.begin(&format!("delete {identity}")).await?;
-    cluster.delete(&identity, uid.as_str()).await?;
+    let call = cluster.delete(&identity, uid.as_str());
+    telling(cx, &identity, cluster.patience(), call).await?;
     let limit = Duration::from_secs(120);
     cx.waiting(&format!("until {identity} is gone"), limit);
     let until = Instant::now() + limit;
@@ -387,6 +389,24 @@ async fn delete(cx: &dyn Cx, cluster: &Cluster, job: &Job<'_>) -> Result<(), Dia
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     Ok(())
+}
+
+/// Waits for a call, and says so if that takes long.
+async fn telling<T>(
+    cx: &dyn Cx,
+    identity: &Identity,
+    limit: Duration,
+    call: impl Future<Output = T> + Send,
+) -> T {
+    tokio::pin!(call);
+    if let Ok(answer) = tokio::time::timeout(SLOW, &mut call).await {
+        return answer;
+    }
+    cx.waiting(
+        &format!("{identity}: the API server does not answer"),
+        limit,
+    );
+    call.await
 }
 
 /// Looks at an object until nothing is left to wait for.
@@ -421,6 +441,7 @@ async fn wait(
 }
 
 const MOST_NOTES: usize = 8;
+const SLOW: Duration = Duration::from_secs(3);
 
 fn identity(value: &Value) -> Result<Identity, Diagnostic> {
     Identity::of(&value.get("manifest"))?
