@@ -19,6 +19,7 @@ resource "kubeadm_cluster" "this" {
   kubelet                  = var.kubelet
   kube_proxy               = var.kube_proxy
   ignored_preflight_errors = var.ignored_preflight_errors
+  begin_seconds            = var.begin_seconds
   depends_on               = [module.control_plane]
 }
 

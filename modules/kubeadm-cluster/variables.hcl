@@ -85,3 +85,9 @@ variable "ignored_preflight_errors" {
   type        = list(string)
   default     = []
 }
+
+variable "begin_seconds" {
+  description = "How long the API server may take until it first answers; then it is begun once more."
+  type        = number
+  default     = 240
+}
