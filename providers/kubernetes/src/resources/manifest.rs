@@ -27,7 +27,7 @@ pub(crate) struct Manifest {
 
 impl Manifest {
     pub(crate) fn new() -> Self {
-        let schema = Schema::new("k8s_manifest", "Any object of a Kubernetes cluster, applied server-side.")
+        let schema = Schema::new("k8s_manifest", "Any object of a Kubernetes cluster, applied server-side. A plan tries what it would change by a dry run.")
             .layer(Layer::Platform)
             .mark(MarkWay::NaturalKey(&["manifest"]))
             .on_delete("Deletes the object and waits until it is gone; one that was there before gets its fields back.")
@@ -37,7 +37,7 @@ impl Manifest {
             )
             .attribute(
                 "force",
-                Attribute::default(Type::Bool, "Whether fields that another manager owns are taken from it.", false),
+                Attribute::default(Type::Bool, "Whether fields that another manager owns are taken from it. Without this they are an error of the plan; what was changed by hand is put back all the same.", false),
             )
             .attribute(
                 "wait_rollout",
