@@ -332,6 +332,11 @@ OBJECT",
             self.proxy.fail(1000, Verb::List, fault);
             let plan = self.plan().expect_code(3);
             assert!(plan.stderr.contains(why), "{}", plan.stderr);
+            if fault == Fault::Hang {
+                // While it is waited for there is a line on the screen.
+                let line = "kubernetes: no answer for 3 s";
+                assert!(plan.stderr.contains(line), "{}", plan.stderr);
+            }
             let _ = self.proxy.heal();
             self.proxy.fail(1000, Verb::Apply, fault);
             let applied = self.apply().expect_code(3);
