@@ -7,6 +7,8 @@
 
 use dmp_live::Lab;
 
+#[path = "cluster/begin_again.rs"]
+mod begin_again;
 #[path = "cluster/manifests.rs"]
 mod manifests;
 

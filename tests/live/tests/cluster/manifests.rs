@@ -367,8 +367,11 @@ OBJECT",
             &["destroy", "--yes"],
         ] {
             let ran = self.run(words).expect_code(3);
-            let said = ran.stderr.contains("cannot read an object")
-                && ran.stderr.contains("k8s_manifest.work");
+            let what = match words[0] {
+                "destroy" => "cannot delete an object",
+                _ => "cannot read an object",
+            };
+            let said = ran.stderr.contains(what) && ran.stderr.contains("k8s_manifest.work");
             assert!(said, "{words:?}: {}", ran.stderr);
         }
         let _ = self.proxy.heal();
