@@ -36,6 +36,7 @@ module "cluster" {
       connection = host.node[address].connection
       name       = host.node[address].hostname
       labels     = var.labels
+      taints     = var.taints
     }
   }
   version                  = var.kubernetes_version

@@ -100,3 +100,9 @@ variable "labels" {
   type        = map(string)
   default     = { "example.org/role" = "worker" }
 }
+
+variable "taints" {
+  description = "Taints of every worker: `key`, `value`, `effect`."
+  type        = list(object({ key = string, value = optional(string), effect = string }))
+  default     = []
+}

@@ -19,6 +19,7 @@ resource "kubeadm_cluster" "this" {
   kubelet                  = var.kubelet
   kube_proxy               = var.kube_proxy
   ignored_preflight_errors = var.ignored_preflight_errors
+  begin_seconds            = var.begin_seconds
   depends_on               = [module.control_plane]
 }
 
@@ -28,6 +29,7 @@ module "worker" {
   host                     = each.value.connection
   name                     = each.value.name
   labels                   = each.value.labels
+  taints                   = each.value.taints
   cluster                  = kubeadm_cluster.this.join
   version                  = var.version
   kubernetes_packages      = var.kubernetes_packages

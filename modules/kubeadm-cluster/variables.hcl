@@ -7,11 +7,12 @@ variable "control_plane" {
 }
 
 variable "workers" {
-  description = "The workers by key: connection, name of the node, labels."
+  description = "The workers by key: connection, name of the node, labels, taints."
   type = map(object({
     connection = any
     name       = string
     labels     = optional(map(string), {})
+    taints     = optional(list(object({ key = string, value = optional(string), effect = string })), [])
   }))
   default = {}
 }
@@ -83,4 +84,10 @@ variable "ignored_preflight_errors" {
   description = "Preflight checks of kubeadm whose errors are only warnings."
   type        = list(string)
   default     = []
+}
+
+variable "begin_seconds" {
+  description = "How long the API server may take until it first answers; then it is begun once more."
+  type        = number
+  default     = 240
 }

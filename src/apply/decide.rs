@@ -286,6 +286,8 @@ impl Walker<'_, '_> {
             triggered: None,
             import: planned.import.as_deref().filter(|_| is_import),
             is_lost: planned.is_lost,
+            // A replacement makes another object than the one that was asked about.
+            dry_run: planned.dry_run.as_ref().filter(|_| !is_replaced),
         };
         let decision = decide(resource.as_ref(), &inputs).map_err(Box::new)?;
         if let Late::Beyond(why) = compare(planned, &decision, &earlier, schema) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dmp_events::OperationEnd;
 use dmp_plan::Finding;
 use dmp_plan::instance::{conform, differing};
-use dmp_refresh::Secrets;
+use dmp_plan::redact::Secrets;
 use dmp_sdk::{
     Action, Address, Answer, Answers, Diagnostic, ItemEnd, Machine, Object, Output, Reading, Value,
     Verb,

@@ -299,13 +299,24 @@ pub(crate) async fn run_calls(
     }
     let mut request = task.read_back();
     if let dmp_plan::ReadKind::Object {
-        object_id, purpose, ..
+        object_id,
+        purpose,
+        attributes,
+        ..
     } = &mut request.kind
     {
         *object_id = cx.id.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if result.is_err() && task.verb == dmp_sdk::Verb::Create {
             // The call may have made it all the same: it is looked for by its mark.
             *purpose = dmp_sdk::Purpose::Settle;
+        }
+        if result.is_err()
+            && task.verb == dmp_sdk::Verb::Update
+            && let Some(prior) = &task.prior
+        {
+            // What was wanted is not what is there: it is looked at as what it was before.
+            *purpose = dmp_sdk::Purpose::Refresh;
+            attributes.clone_from(prior);
         }
     }
     let finding = only_candidate(first_finding(reader.read(vec![request]).await));

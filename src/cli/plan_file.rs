@@ -256,6 +256,7 @@ fn exceeds(
         effects: Vec::new(),
         notes: Vec::new(),
         half_made: None,
+        wants_dry_run: false,
     };
     if planned.action.deletes() || planned.planned.is_none() {
         let same = action == planned.action || (action.replaces() && planned.action.replaces());

@@ -34,8 +34,15 @@ pub(crate) fn services(
     let quick = Reader::new(Arc::new(ssh.clone()));
     let ssh = if is_patient { ssh.patient() } else { ssh };
     let machines: Arc<dyn Machines> = Arc::new(ssh);
+    let slow = Arc::clone(&events);
+    let tell = Arc::new(move |what: &str, why: &str| {
+        slow.emit(Event::Waiting {
+            what: what.to_owned(),
+            why: why.to_owned(),
+        });
+    });
     Services {
-        reader: Reader::new(Arc::clone(&machines)),
+        reader: Reader::new(Arc::clone(&machines)).telling(tell),
         quick,
         configure: configure(registry, &machines),
         machines,
@@ -58,13 +65,17 @@ fn configure(registry: &Arc<Registry>, machines: &Arc<dyn Machines>) -> Configur
 }
 
 /// Ctrl-C: the first finishes what is under way, the second leaves it.
-pub(crate) fn stop_on_signals(stop: &Stop) {
-    let stop = stop.clone();
+pub(crate) fn stop_on_signals(stop: &Stop, events: &Arc<dyn Sink>) {
+    let (stop, events) = (stop.clone(), Arc::clone(events));
     tokio::spawn(async move {
         if tokio::signal::ctrl_c().await.is_err() {
             return;
         }
         tracing::info!("stopping");
+        events.emit(Event::Waiting {
+            what: "stopping".into(),
+            why: "nothing new is begun; Ctrl-C once more leaves what is under way".into(),
+        });
         stop.soft.cancel();
         if tokio::signal::ctrl_c().await.is_ok() {
             stop.hard.cancel();

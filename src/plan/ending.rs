@@ -262,6 +262,7 @@ fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
         moved_from: None,
         record: Some(record.clone()),
         half_made: None,
+        dry_run: None,
         prevent_destroy: record.prevent_destroy,
         holds_data: record.holds_data,
         ends_hosted: record.ends_hosted,

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use dmp_lang::config::{IgnoreChanges, Lifecycle};
 use dmp_sdk::{
-    Action, Address, AttributePath, Change, Diagnostic, Kind, Marks, PathStep, Presence, Reason,
-    Resource, Schema, Strictness, Value, convert,
+    Action, Address, AttributePath, Change, Diagnostic, DryRun, Kind, Marks, PathStep, Presence,
+    Reason, Resource, Schema, Strictness, Value, convert,
 };
 use dmp_state::{Instance, Status};
 
@@ -32,6 +32,8 @@ pub struct Inputs<'a> {
     pub import: Option<&'a str>,
     /// Whether the person said that the object is lost.
     pub is_lost: bool,
+    /// What a dry run told.
+    pub dry_run: Option<&'a Value>,
 }
 
 /// What was decided.
@@ -53,6 +55,8 @@ pub struct Decision {
     pub notes: Vec<String>,
     /// Why the object is not whole.
     pub half_made: Option<String>,
+    /// Whether the resource type would know more by a dry run.
+    pub wants_dry_run: bool,
 }
 
 /// Decides what happens to an instance that the configuration has.
@@ -76,6 +80,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         };
         let change = refine(resource, inputs, None)?;
         let changed = set_attributes(&change.planned);
+        let wants_dry_run = change.dry_run == DryRun::Wanted;
         let (effects, notes, planned) = (change.effects, change.notes, change.planned);
         let reasons = vec![reason];
         return Ok(Decision {
@@ -87,6 +92,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
             effects,
             notes,
             half_made: None,
+            wants_dry_run,
         });
     };
     let change = refine(resource, inputs, Some(&prior))?;
@@ -115,6 +121,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
             effects,
             notes,
             half_made,
+            wants_dry_run: false,
         });
     }
     let (action, mut reasons) = match (&half_made, changed.is_empty()) {
@@ -135,6 +142,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         }
         None => action,
     };
+    let wants_dry_run = !is_noop && change.dry_run == DryRun::Wanted;
     let (planned, effects, notes) = (change.planned, change.effects, change.notes);
     Ok(Decision {
         action,
@@ -145,6 +153,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
         effects: if is_noop { Vec::new() } else { effects },
         notes: if is_noop { Vec::new() } else { notes },
         half_made,
+        wants_dry_run,
     })
 }
 
@@ -216,6 +225,7 @@ fn refine<'a>(
         replacements: Vec::new(),
         effects: Vec::new(),
         notes: Vec::new(),
+        dry_run: inputs.dry_run.map_or(DryRun::NotAsked, DryRun::Told),
     };
     resource.plan(&mut change)?;
     // A type that writes an argument in another form need not think of where it came from.

@@ -12,6 +12,7 @@
 //! | `moves` | `moved` blocks |
 //! | `classify` | what a refresh says of all that is recorded |
 //! | `clash` | two instances that are one object |
+//! | `redact` | secrets that others quote |
 //! | `ops` | the work of a plan and its order |
 //! | `envelope` | whether a late decision is within what was approved |
 
@@ -25,6 +26,7 @@ pub mod model;
 pub mod moves;
 pub mod ops;
 pub mod planner;
+pub mod redact;
 pub mod registry;
 mod replacing;
 pub mod world;

@@ -99,6 +99,8 @@ pub struct Planned {
     pub record: Option<Instance>,
     /// Why the object is not whole.
     pub half_made: Option<String>,
+    /// What a dry run told: the apply plans with it again.
+    pub dry_run: Option<Value>,
     /// Whether deleting is refused.
     pub prevent_destroy: bool,
     /// The worth of its data.

@@ -6,9 +6,7 @@
 mod planning;
 mod reader;
 mod recorded;
-mod redact;
 
 pub use planning::{Planning, plan};
-pub use reader::Reader;
+pub use reader::{Reader, Tell};
 pub use recorded::{Recorded, provider_of_record, refresh};
-pub use redact::Secrets;

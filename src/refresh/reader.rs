@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::redact::Secrets;
+use dmp_plan::redact::Secrets;
 use dmp_plan::{Finding, ReadKind, ReadRequest};
 use dmp_sdk::{
     Address, Answer, Answers, Configured, DataReading, Diagnostic, Fetch, FetchFailure, Known,
@@ -20,7 +20,11 @@ pub struct Reader {
     machines: Arc<dyn Machines>,
     /// How long one exchange with a machine may take.
     pub deadline: Duration,
+    tell: Option<Tell>,
 }
+
+/// Is told of whom nothing has been heard for a while, and in words for how long.
+pub type Tell = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 /// An object that is being read.
 struct Pending {
@@ -43,7 +47,15 @@ impl Reader {
         Self {
             machines,
             deadline: Duration::from_secs(120),
+            tell: None,
         }
+    }
+
+    /// The same reader; it tells when an API takes long to answer.
+    #[must_use]
+    pub fn telling(mut self, tell: Tell) -> Self {
+        self.tell = Some(tell);
+        self
     }
 
     /// Reads all that is asked for, in as few exchanges as possible.
@@ -83,7 +95,7 @@ impl Reader {
         findings: &mut Vec<(Address, Finding)>,
     ) -> Vec<Pending> {
         let scripts = self.run_scripts(&pending).await;
-        let queries = run_queries(&pending).await;
+        let queries = self.run_queries(&pending).await;
         let mut again = Vec::new();
         for mut object in pending {
             let mut failure = None;
@@ -114,7 +126,7 @@ impl Reader {
             };
             let finding = match &finding {
                 Finding::Unreachable(_) | Finding::Failed(_) | Finding::HalfMade(..) => {
-                    Secrets::of_request(&object.request).hide_in_finding(finding)
+                    secrets_of(&object.request).hide_in_finding(finding)
                 }
                 _ => finding,
             };
@@ -171,6 +183,56 @@ impl Reader {
         });
         (key, MachineAnswers { positions, answers })
     }
+
+    /// Each query of a provider configuration once.
+    async fn run_queries(&self, pending: &[Pending]) -> HashMap<String, QueryAnswers> {
+        let mut wanted: BTreeMap<String, (Arc<dyn Configured>, Vec<Query>)> = BTreeMap::new();
+        for object in pending {
+            for fetch in &object.fetches {
+                let Fetch::Api(query) = fetch else { continue };
+                let (_, queries) = wanted
+                    .entry(object.request.provider_address.clone())
+                    .or_insert_with(|| (Arc::clone(&object.request.provider), Vec::new()));
+                if !queries.contains(query) {
+                    queries.push(query.clone());
+                }
+            }
+        }
+        let one = |(address, (provider, queries))| self.ask(address, provider, queries).boxed();
+        let asked: Vec<BoxFuture<'_, _>> = wanted.into_iter().map(one).collect();
+        stream::iter(asked)
+            .buffer_unordered(MACHINES_AT_ONCE)
+            .collect()
+            .await
+    }
+
+    async fn ask(
+        &self,
+        address: String,
+        provider: Arc<dyn Configured>,
+        queries: Vec<Query>,
+    ) -> (String, QueryAnswers) {
+        let mut answers = provider.fetch(&queries);
+        let mut waited = Duration::ZERO;
+        let answers = loop {
+            match tokio::time::timeout(SLOW, &mut answers).await {
+                Ok(answers) => break answers,
+                Err(_) => waited += SLOW,
+            }
+            if let Some(tell) = &self.tell {
+                let why = format!("no answer for {} s", waited.as_secs());
+                tell(&address, &why);
+            }
+        };
+        let answers = answers.into_iter().map(|answer| match answer {
+            Ok(json) => Ok(Answer::Api(Arc::new(json))),
+            Err(FetchFailure::Unreachable(why)) => Err(NoAnswer::Unreachable(why)),
+            Err(FetchFailure::Refused(why) | FetchFailure::NotUnderstood(why)) => {
+                Err(NoAnswer::Refused(why))
+            }
+        });
+        (address, queries.iter().cloned().zip(answers).collect())
+    }
 }
 
 /// A machine, the scripts for it in order, and the position of each.
@@ -196,44 +258,6 @@ impl MachineAnswers {
 }
 
 type QueryAnswers = HashMap<Query, Result<Answer, NoAnswer>>;
-
-/// Each query of a provider configuration once.
-async fn run_queries(pending: &[Pending]) -> HashMap<String, QueryAnswers> {
-    let mut wanted: BTreeMap<String, (Arc<dyn Configured>, Vec<Query>)> = BTreeMap::new();
-    for object in pending {
-        for fetch in &object.fetches {
-            let Fetch::Api(query) = fetch else { continue };
-            let (_, queries) = wanted
-                .entry(object.request.provider_address.clone())
-                .or_insert_with(|| (Arc::clone(&object.request.provider), Vec::new()));
-            if !queries.contains(query) {
-                queries.push(query.clone());
-            }
-        }
-    }
-    let one = |(address, (provider, queries))| ask(address, provider, queries).boxed();
-    let asked: Vec<BoxFuture<'_, _>> = wanted.into_iter().map(one).collect();
-    stream::iter(asked)
-        .buffer_unordered(MACHINES_AT_ONCE)
-        .collect()
-        .await
-}
-
-async fn ask(
-    address: String,
-    provider: Arc<dyn Configured>,
-    queries: Vec<Query>,
-) -> (String, QueryAnswers) {
-    let answers = provider.fetch(&queries).await;
-    let answers = answers.into_iter().map(|answer| match answer {
-        Ok(json) => Ok(Answer::Api(Arc::new(json))),
-        Err(FetchFailure::Unreachable(why)) => Err(NoAnswer::Unreachable(why)),
-        Err(FetchFailure::Refused(why) | FetchFailure::NotUnderstood(why)) => {
-            Err(NoAnswer::Refused(why))
-        }
-    });
-    (address, queries.iter().cloned().zip(answers).collect())
-}
 
 enum Parsed {
     Finding(Finding),
@@ -308,3 +332,14 @@ fn parse(object: &Pending) -> Result<Parsed, Diagnostic> {
 
 const MAX_ROUNDS: usize = 16;
 const MACHINES_AT_ONCE: usize = 64;
+const SLOW: Duration = Duration::from_secs(3);
+
+/// The secrets of what is known of an object that is read.
+fn secrets_of(request: &ReadRequest) -> Secrets {
+    match &request.kind {
+        ReadKind::Object {
+            attributes, chosen, ..
+        } => Secrets::of([attributes, chosen]),
+        ReadKind::Data { config, .. } => Secrets::of([config]),
+    }
+}

@@ -16,6 +16,7 @@ resource "kubeadm_node" "this" {
   cluster                  = var.cluster
   name                     = var.name
   labels                   = var.labels
+  taints                   = var.taints
   ignored_preflight_errors = var.ignored_preflight_errors
   depends_on               = [module.machine]
 }

@@ -10,6 +10,10 @@ variable "labels" {
   type = map(string)
 }
 
+variable "taints" {
+  type = list(object({ key = string, value = optional(string), effect = string }))
+}
+
 variable "cluster" {
   type = any
 }

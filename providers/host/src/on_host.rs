@@ -220,6 +220,7 @@ pub(crate) mod tests {
             replacements: Vec::new(),
             effects: Vec::new(),
             notes: Vec::new(),
+            dry_run: dmp_sdk::DryRun::NotAsked,
         };
         resource.plan(&mut change)?;
         Ok(Planned {

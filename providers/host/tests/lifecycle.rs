@@ -128,6 +128,7 @@ impl Object {
             replacements: Vec::new(),
             effects: Vec::new(),
             notes: Vec::new(),
+            dry_run: dmp_sdk::DryRun::NotAsked,
         };
         self.resource.plan(&mut change).expect("can succeed");
         Planned {

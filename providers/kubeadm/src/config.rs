@@ -20,6 +20,10 @@ pub(crate) fn init(wanted: &Value, first: &Machine, endpoint: &str) -> String {
             "taints": wanted.get("schedulable").as_bool().filter(|yes| *yes).map(|_| json!([])),
             "ignorePreflightErrors": to_json(&wanted.get("ignored_preflight_errors")),
         },
+        "timeouts": {
+            "controlPlaneComponentHealthCheck":
+                wanted.get("begin_seconds").as_i64().map(|seconds| format!("{seconds}s")),
+        },
     }));
     let mut sans: Vec<Json> = to_json(&wanted.get("api_server_sans"))
         .and_then(list)

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dmp_sdk::{Configured, Diagnostic, FetchFailure, Machine, Machines, Query};
+use futures::{FutureExt, StreamExt};
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
 };
+use kube::client::ClientBuilder;
 use kube::config::{Config as KubeConfig, KubeConfigOptions};
 use kube::core::GroupVersionKind;
 use kube::discovery::Scope;
@@ -17,32 +19,56 @@ use kube::{Api, Client};
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, OnceCell};
+use tower::util::MapResponseLayer;
 
 use crate::config::Config;
+use crate::dry_run::{Conflict, Told, Trial};
 use crate::manifest::Identity;
+use crate::patience::{CallError, Patience, is_about_the_manifest};
 
 /// A cluster.
 pub(crate) struct Cluster {
     config: Config,
     machines: Arc<dyn Machines>,
+    patience: Patience,
     client: OnceCell<Client>,
     kinds: Mutex<HashMap<(String, String), (ApiResource, Scope)>>,
+}
+
+/// Why a manifest was not applied.
+pub(crate) enum NotApplied {
+    /// Other managers own fields of it.
+    Conflicts(Vec<Conflict>),
+    /// Everything else.
+    Failed(Box<Diagnostic>),
+}
+
+impl From<Diagnostic> for NotApplied {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Failed(Box::new(diagnostic))
+    }
 }
 
 /// Who dmp is to the API server: the owner of the fields that it sets.
 pub(crate) const MANAGER: &str = "dmp";
 const CONNECT: Duration = Duration::from_secs(10);
-const ANSWER: Duration = Duration::from_secs(60);
-const TRIES: u32 = 6;
+/// How many questions that can't be asked together are under way at once.
+const AT_ONCE: usize = 16;
 
 impl Cluster {
     pub(crate) fn new(config: Config, machines: Arc<dyn Machines>) -> Self {
         Self {
+            patience: Patience::new(config.request),
             config,
             machines,
             client: OnceCell::new(),
             kinds: Mutex::default(),
         }
+    }
+
+    /// How long one call is tried for at most.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience.longest()
     }
 
     async fn client(&self) -> Result<&Client, FetchFailure> {
@@ -61,7 +87,9 @@ impl Cluster {
                 .await
                 .map_err(|error| refused(error.to_string()))?;
         config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(ANSWER);
+        // Our own patience asks again: it knows how long altogether.
+        config.read_timeout = None;
+        config.default_retry = false;
         if let Some(via) = &self.config.via {
             let host = config.cluster_url.host().unwrap_or_default().to_owned();
             let port = config.cluster_url.port_u16().unwrap_or(443);
@@ -74,7 +102,11 @@ impl Cluster {
                 .parse()
                 .map_err(|_| refused("its server has no address".into()))?;
         }
-        Client::try_from(config).map_err(|error| refused(error.to_string()))
+        let patience = self.patience.clone();
+        let heed = MapResponseLayer::new(move |response| heeded(&patience, response));
+        let builder =
+            ClientBuilder::try_from(config).map_err(|error| refused(error.to_string()))?;
+        Ok(builder.with_layer(&heed).build())
     }
 
     /// The API resource of a kind. `None` where the cluster does not know it (yet).
@@ -90,16 +122,19 @@ impl Cluster {
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
         let wanted = GroupVersionKind::gvk(group, version, kind);
         let client = self.client().await?;
-        let found = repeat(|| kube::discovery::pinned_kind(client, &wanted)).await;
+        let found = self
+            .patience
+            .repeat(|| kube::discovery::pinned_kind(client, &wanted))
+            .await;
         match found {
             Ok((resource, capabilities)) => {
                 let found = (resource, capabilities.scope);
                 self.kinds.lock().await.insert(key, found.clone());
                 Ok(Some(found))
             }
-            Err(kube::Error::Discovery(_)) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-            Err(error) => Err(failure(&error)),
+            Err(CallError::Kube(kube::Error::Discovery(_))) => Ok(None),
+            Err(error) if error.code() == Some(404) => Ok(None),
+            Err(error) => Err(error.failure()),
         }
     }
 
@@ -126,9 +161,11 @@ impl Cluster {
         let mut items = Vec::new();
         let mut parameters = ListParams::default().limit(500);
         loop {
-            let page = repeat(|| api.list(&parameters))
+            let page = self
+                .patience
+                .repeat(|| api.list(&parameters))
                 .await
-                .map_err(|error| failure(&error))?;
+                .map_err(|error| error.failure())?;
             for mut item in page.items {
                 // Items of a list do not name their kind.
                 item.types = Some(kube::core::TypeMeta {
@@ -153,7 +190,11 @@ impl Cluster {
     }
 
     async fn answer(&self, query: &Query) -> Result<Json, FetchFailure> {
-        let not_understood = || FetchFailure::NotUnderstood(query.0.clone());
+        if let Some(trial) = Trial::of_query(query) {
+            return self.dry_run(&trial).await;
+        }
+        // What is asked may hold a manifest: it is in no message.
+        let not_understood = || FetchFailure::NotUnderstood("no such question".into());
         let (api_version, kind) = query.0.split_once(' ').ok_or_else(not_understood)?;
         self.list(api_version, kind).await
     }
@@ -167,8 +208,8 @@ impl Cluster {
         else {
             return Ok(None);
         };
-        let found = repeat(|| api.get_opt(&identity.name)).await;
-        let found = found.map_err(|error| cannot("read", identity, &failure(&error)))?;
+        let found = self.patience.repeat(|| api.get_opt(&identity.name)).await;
+        let found = found.map_err(|error| cannot("read", identity, &error.failure()))?;
         Ok(found.and_then(|object| serde_json::to_value(object).ok()))
     }
 
@@ -178,28 +219,70 @@ impl Cluster {
         identity: &Identity,
         manifest: &Json,
         force: bool,
-    ) -> Result<(), Diagnostic> {
+    ) -> Result<(), NotApplied> {
         let api = self.api_or_wait(identity).await?;
-        let mut parameters = PatchParams::apply(MANAGER);
-        parameters.force = force;
+        let parameters = PatchParams {
+            force,
+            ..PatchParams::apply(MANAGER)
+        };
         let patch = Patch::Apply(manifest);
         // An apply says what shall be: it is safe to repeat.
-        match repeat(|| api.patch(&identity.name, &parameters, &patch)).await {
+        let applied = self
+            .patience
+            .repeat(|| api.patch(&identity.name, &parameters, &patch));
+        match applied.await {
             Ok(_) => Ok(()),
-            Err(error) => {
-                let diagnostic = cannot("apply", identity, &failure(&error));
-                Err(match error {
-                    kube::Error::Api(status) if status.code == 409 => diagnostic.help(
-                        "another manager owns these fields: take them out of the manifest, or set `force = true`",
-                    ),
-                    _ => diagnostic,
-                })
-            }
+            Err(error) => Err(match conflicts(&error) {
+                Some(conflicts) => NotApplied::Conflicts(conflicts),
+                None => NotApplied::Failed(Box::new(cannot("apply", identity, &error.failure()))),
+            }),
         }
     }
 
-    /// Changes an object by a merge, for what stood there before dmp.
-    pub(crate) async fn merge(&self, identity: &Identity, patch: &Json) -> Result<(), Diagnostic> {
+    /// What applying a manifest would come to. The server does all but store it.
+    async fn dry_run(&self, trial: &Trial) -> Result<Json, FetchFailure> {
+        let identity = &trial.identity;
+        let Some(api) = self.api(identity).await? else {
+            return Ok(Told::NotYet.to_json());
+        };
+        let patch = Patch::Apply(&trial.manifest);
+        let ask = |force: bool| {
+            let api = api.clone();
+            let parameters = PatchParams {
+                force,
+                dry_run: true,
+                ..PatchParams::apply(MANAGER)
+            };
+            let patch = &patch;
+            async move {
+                self.patience
+                    .repeat(|| api.patch(&identity.name, &parameters, patch))
+                    .await
+            }
+        };
+        let mut found = Vec::new();
+        let mut answer = ask(trial.force).await;
+        if let Err(error) = &answer
+            && let Some(conflicts) = conflicts(error)
+        {
+            found = conflicts;
+            answer = ask(true).await;
+        }
+        let object = match answer {
+            Ok(object) => object,
+            Err(error) => return told_by(&error).map(|told| told.to_json()),
+        };
+        let object = serde_json::to_value(object)
+            .map_err(|error| FetchFailure::Refused(error.to_string()))?;
+        Ok(Told::Object(object, found).to_json())
+    }
+
+    /// Changes an object by a merge, for what stood there before dmp. Says whether it is there at all.
+    pub(crate) async fn merge(
+        &self,
+        identity: &Identity,
+        patch: &Json,
+    ) -> Result<bool, Diagnostic> {
         let api = self.api_or_wait(identity).await?;
         let (parameters, patch) = (
             PatchParams {
@@ -208,10 +291,15 @@ impl Cluster {
             },
             Patch::Merge(patch),
         );
-        let merged = repeat(|| api.patch(&identity.name, &parameters, &patch)).await;
-        merged
-            .map(|_| ())
-            .map_err(|error| cannot("put back", identity, &failure(&error)))
+        let merged = self
+            .patience
+            .repeat(|| api.patch(&identity.name, &parameters, &patch))
+            .await;
+        match merged {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some(404) => Ok(false),
+            Err(error) => Err(cannot("put back", identity, &error.failure())),
+        }
     }
 
     /// Deletes the very object with this uid; already gone is success.
@@ -234,10 +322,14 @@ impl Cluster {
             }),
             ..DeleteParams::background()
         };
-        match repeat(|| api.delete(&identity.name, &parameters)).await {
+        match self
+            .patience
+            .repeat(|| api.delete(&identity.name, &parameters))
+            .await
+        {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-            Err(error) => Err(cannot("delete", identity, &failure(&error))),
+            Err(error) if error.code() == Some(404) => Ok(()),
+            Err(error) => Err(cannot("delete", identity, &error.failure())),
         }
     }
 
@@ -262,64 +354,39 @@ impl Cluster {
     }
 }
 
-/// Repeats what is safe to repeat while the server is too busy or can't be reached, with growing pauses.
-async fn repeat<T, F>(mut call: impl FnMut() -> F) -> Result<T, kube::Error>
-where
-    F: Future<Output = Result<T, kube::Error>>,
-{
-    let mut pause = Duration::from_millis(250);
-    for _ in 1..TRIES {
-        match call().await {
-            Err(error) if is_passing(&error) => {
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            result => return result,
-        }
-    }
-    call().await
+/// An answer that is taken note of.
+fn heeded<B>(patience: &Patience, response: http::Response<B>) -> http::Response<B> {
+    patience.heed(&response);
+    response
 }
 
-fn is_passing(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Api(status) => {
-            matches!(status.code, 429 | 500 | 502 | 503 | 504)
-                || is_role_still_made(&status.message)
-        }
-        kube::Error::HyperError(_) | kube::Error::Service(_) => true,
-        _ => false,
-    }
+/// The fields that other managers own, if that is why an apply was refused.
+fn conflicts(error: &CallError) -> Option<Vec<Conflict>> {
+    let status = error.status().filter(|status| status.code == 409)?;
+    let causes = &status.details.as_ref()?.causes;
+    let found: Vec<Conflict> = causes
+        .iter()
+        .filter(|cause| cause.reason == "FieldManagerConflict")
+        .map(|cause| Conflict::of(&cause.field, &cause.message))
+        .collect();
+    (!found.is_empty()).then_some(found)
 }
 
-/// A server that has just begun answers "forbidden" until its own roles are made.
-fn is_role_still_made(message: &str) -> bool {
-    message.contains("RBAC: clusterrole.rbac.authorization.k8s.io") && message.contains("not found")
-}
-
-fn failure(error: &kube::Error) -> FetchFailure {
-    match error {
-        kube::Error::Api(status) => FetchFailure::Refused(format!(
-            "{} ({} {})",
-            status.message, status.code, status.reason
-        )),
-        kube::Error::HyperError(error) => FetchFailure::Unreachable(chain(error)),
-        kube::Error::Service(error) => FetchFailure::Unreachable(chain(error.as_ref())),
-        other => FetchFailure::Refused(other.to_string()),
+/// What a refused dry run tells of the manifest, if it is about the manifest.
+fn told_by(error: &CallError) -> Result<Told, FetchFailure> {
+    let Some(status) = error.status() else {
+        return Err(error.failure());
+    };
+    let is_without = status.code == 400 && status.message.contains("does not support dry run");
+    let is_elsewhere = status.code == 404 && status.message.starts_with("namespaces ");
+    if is_without || is_elsewhere {
+        return Ok(Told::NotYet);
     }
-}
-
-/// An error with its causes: the outer one mostly says nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = vec![error.to_string()];
-    let mut next = error.source();
-    while let Some(source) = next {
-        let text = source.to_string();
-        if words.last() != Some(&text) {
-            words.push(text);
-        }
-        next = source.source();
+    match status.code {
+        400 | 403 | 404 | 409 | 413 | 415 | 422 => Ok(Told::Refused(status.message.clone())),
+        _ if is_about_the_manifest(status) => Ok(Told::Refused(status.message.clone())),
+        _ => Err(error.failure()),
     }
-    words.join(": ")
 }
 
 fn cannot(verb: &str, identity: &Identity, failure: &FetchFailure) -> Diagnostic {
@@ -357,8 +424,15 @@ impl Configured for Cluster {
         self
     }
 
-    /// A query is a kind: `apiVersion kind`. The answer is the list of its objects.
+    /// A query is a kind, `apiVersion kind`, and the answer the list of its objects; or it is a [`Trial`].
     async fn fetch(&self, queries: &[Query]) -> Vec<Result<Json, FetchFailure>> {
-        futures::future::join_all(queries.iter().map(|query| self.answer(query))).await
+        let answers: Vec<_> = queries
+            .iter()
+            .map(|query| self.answer(query).boxed())
+            .collect();
+        futures::stream::iter(answers)
+            .buffered(AT_ONCE)
+            .collect()
+            .await
     }
 }

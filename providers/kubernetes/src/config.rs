@@ -1,5 +1,7 @@
 //! The `provider "kubernetes"` block.
 
+use std::time::Duration;
+
 use dmp_sdk::{Attribute, AttributePath, Diagnostic, Machine, Quantifier, Schema, Type, Value};
 use kube::config::Kubeconfig;
 
@@ -9,6 +11,8 @@ pub(crate) struct Config {
     pub context: Option<String>,
     /// The machine through which the API is reached.
     pub via: Option<Machine>,
+    /// How long one request may take.
+    pub request: Duration,
 }
 
 pub(crate) fn schema() -> Schema {
@@ -25,6 +29,14 @@ pub(crate) fn schema() -> Schema {
             Attribute::optional(
                 Machine::value_type(),
                 "Connection of a machine to go through, where the API's address can't be reached from here.",
+            ),
+        )
+        .attribute(
+            "request_seconds",
+            Attribute::default(
+                Type::Number,
+                "How long one request may take, in seconds. What gets no answer is asked again, for two and a half times as long.",
+                30,
             ),
         )
 }
@@ -51,7 +63,19 @@ pub(crate) fn parse(config: &Value) -> Result<Config, Diagnostic> {
         true => None,
         false => Some(Machine::from_value(&via).map_err(|error| wrong("via", error.to_string()))?),
     };
+    let seconds = config.get("request_seconds");
+    let request = match seconds.as_i64() {
+        None if seconds.is_null() => 30,
+        Some(seconds @ 1..=3600) => seconds.unsigned_abs(),
+        _ => {
+            return Err(wrong(
+                "request_seconds",
+                "`request_seconds` is from 1 to 3600".into(),
+            ));
+        }
+    };
     Ok(Config {
+        request: Duration::from_secs(request),
         kubeconfig,
         context: config.get("context").as_str().map(ToOwned::to_owned),
         via,

@@ -6,7 +6,9 @@
 mod client;
 mod config;
 mod data_sources;
+mod dry_run;
 mod manifest;
+mod patience;
 mod resources;
 
 use std::sync::Arc;

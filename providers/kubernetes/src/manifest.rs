@@ -4,10 +4,11 @@ use std::fmt;
 
 use dmp_sdk::codec::{from_json, to_json};
 use dmp_sdk::{AttributePath, Diagnostic, Query, Value};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 /// Which object a manifest means.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     pub api_version: String,
     pub kind: String,
@@ -51,6 +52,23 @@ impl Identity {
             "{} {} {namespace}/{}",
             self.api_version, self.kind, self.name
         )
+    }
+
+    /// The identity that a text names, as `apps/v1 Deployment default/web` or `v1 Namespace web`.
+    pub(crate) fn of_text(text: &str) -> Result<Self, Diagnostic> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [api_version, kind, place] = words[..] else {
+            return Err(Diagnostic::error("bad-id", "not an object's identity")
+                .detail(format!("`{text}`"))
+                .help("write version, kind, namespace and name: `apps/v1 Deployment default/web`, `v1 Namespace web`"));
+        };
+        let (namespace, name) = place.split_once('/').unwrap_or(("", place));
+        Ok(Self {
+            api_version: api_version.into(),
+            kind: kind.into(),
+            namespace: (!namespace.is_empty()).then(|| namespace.into()),
+            name: name.into(),
+        })
     }
 
     /// The query whose answer has the object in it.
@@ -154,6 +172,57 @@ pub(crate) fn as_found(manifest: &Json, recorded: &Json, now: &Json) -> Json {
     }
 }
 
+/// An object as a manifest that would make it: without what the server alone writes.
+pub(crate) fn manifest_of(object: &Json) -> Json {
+    const SERVERS: [&str; 7] = [
+        "creationTimestamp",
+        "deletionTimestamp",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    ];
+    let mut manifest = object.clone();
+    if let Some(members) = manifest.as_object_mut() {
+        members.remove("status");
+    }
+    if let Some(metadata) = manifest.get_mut("metadata").and_then(Json::as_object_mut) {
+        metadata.retain(|name, _| !SERVERS.contains(&name.as_str()));
+    }
+    manifest
+}
+
+/// The places at which a server keeps something else than a manifest says, with what it keeps (`None`: nothing).
+pub(crate) fn kept_otherwise(manifest: &Json, kept: &Json) -> Vec<(String, Option<Json>)> {
+    fn look(path: &str, manifest: &Json, kept: &Json, into: &mut Vec<(String, Option<Json>)>) {
+        match (manifest, kept) {
+            (Json::Object(written), Json::Object(kept)) => {
+                for (name, written) in written {
+                    let path = match path {
+                        "" => name.clone(),
+                        _ => format!("{path}.{name}"),
+                    };
+                    match kept.get(name) {
+                        Some(kept) => look(&path, written, kept, into),
+                        None => into.push((path, None)),
+                    }
+                }
+            }
+            (Json::Array(written), Json::Array(kept)) if written.len() == kept.len() => {
+                for (at, (written, kept)) in written.iter().zip(kept).enumerate() {
+                    look(&format!("{path}[{at}]"), written, kept, into);
+                }
+            }
+            _ if manifest == kept => {}
+            _ => into.push((path.to_owned(), Some(kept.clone()))),
+        }
+    }
+    let mut found = Vec::new();
+    look("", manifest, kept, &mut found);
+    found
+}
+
 /// A value as JSON, nulls left out: to the API an absent member and a null are different things.
 pub(crate) fn plain(value: &Value) -> Result<Json, Diagnostic> {
     fn without_nulls(json: Json) -> Json {
@@ -214,6 +283,35 @@ mod tests {
         let seen =
             json!({ "spec": { "replicas": 3, "containers": [{ "name": "web", "image": "a" }] } });
         assert_eq!(observed(&manifest, &object), seen);
+    }
+
+    #[test]
+    fn an_identity_is_read_from_its_own_text() {
+        for (text, namespace) in [
+            ("apps/v1 Deployment default/web", Some("default")),
+            ("v1 Namespace /web", None),
+        ] {
+            let identity = Identity::of_text(text).expect("an identity");
+            assert_eq!(identity.to_text(), text);
+            assert_eq!(identity.namespace.as_deref(), namespace);
+        }
+        assert_eq!(
+            Identity::of_text("v1 Namespace web").ok(),
+            Identity::of_text("v1 Namespace /web").ok()
+        );
+        assert!(Identity::of_text("web").is_err());
+    }
+
+    #[test]
+    fn what_a_server_keeps_in_another_way_is_told_by_place() {
+        let manifest = json!({ "a": [{ "cpu": "1000m", "n": 1 }], "b": { "c": "x" } });
+        let kept = json!({ "a": [{ "cpu": "1", "n": 1 }], "b": {} });
+        let told = vec![
+            ("a[0].cpu".to_owned(), Some(json!("1"))),
+            ("b.c".to_owned(), None),
+        ];
+        assert_eq!(kept_otherwise(&manifest, &kept), told);
+        assert_eq!(kept_otherwise(&kept, &kept), []);
     }
 
     #[test]

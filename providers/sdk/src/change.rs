@@ -172,6 +172,19 @@ impl std::fmt::Display for Effect {
     }
 }
 
+/// Whether the other side was asked what a change would come to, without making it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum DryRun<'a> {
+    /// Nobody wanted to know.
+    #[default]
+    NotAsked,
+    /// `plan` wants to know. The engine reads with [`Purpose::DryRun`](crate::Purpose::DryRun) and plans again, unless
+    /// it can't be asked now.
+    Wanted,
+    /// This is what was read: what stands in it is between the type's `parse` and its `plan`.
+    Told(&'a Value),
+}
+
 /// A change as a resource type's `plan` sees it. The engine has filled `planned` from configuration, defaults and
 /// prior state, and has compared; `plan` refines: it may keep what only looks different, mark what becomes unknown,
 /// fill in what it knows, demand a replacement, and name effects.
@@ -195,9 +208,22 @@ pub struct Change<'a> {
     pub effects: Vec<Effect>,
     /// Sentences for the plan.
     pub notes: Vec<String>,
+    /// What a dry run told, or whether one is wanted.
+    pub dry_run: DryRun<'a>,
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// What a dry run told. Where none was made this asks for one, if it is a create or an update.
+    pub fn dry_run(&mut self) -> Option<&'a Value> {
+        match self.dry_run {
+            DryRun::Told(value) => Some(value),
+            DryRun::NotAsked | DryRun::Wanted => {
+                self.dry_run = DryRun::Wanted;
+                None
+            }
+        }
+    }
+
     /// Whether an attribute differs between prior state and plan; before a create everything does.
     #[must_use]
     pub fn changes(&self, attribute: &str) -> bool {

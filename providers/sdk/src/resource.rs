@@ -50,6 +50,9 @@ pub enum Purpose {
     AfterWrite,
     /// A write was cut off: look for what it left.
     Settle,
+    /// Its `plan` wants to know what a create or an update would come to. What `parse` finds is given to `plan` as
+    /// [`Change::dry_run`]; *absent* says that it can't be told yet.
+    DryRun,
 }
 
 /// What is known of an object when it is to be read.
@@ -61,7 +64,7 @@ pub struct Known<'a> {
     pub purpose: Purpose,
     /// Its id at the provider, once there is one.
     pub id: Option<&'a str>,
-    /// Recorded attributes; before a create, the planned ones (which may have unknowns).
+    /// Recorded attributes; before a create and for a dry run the planned ones (which may have unknowns).
     pub attributes: &'a Value,
     /// What was chosen before the create.
     pub chosen: &'a Value,
@@ -83,9 +86,15 @@ pub enum Fetch {
     Api(Query),
 }
 
-/// A question to an API, understood by the provider that asks it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A question to an API, understood by the provider that asks it. It may hold secrets, and is shown nowhere.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Query(pub String);
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Query(..)")
+    }
+}
 
 /// What came back for a [`Fetch`].
 #[derive(Clone, Debug)]

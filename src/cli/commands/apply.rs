@@ -108,7 +108,7 @@ pub(crate) async fn run(
             since: left.since.clone(),
         });
     }
-    runs::stop_on_signals(&services.stop);
+    runs::stop_on_signals(&services.stop, &services.events);
     let mut session = Session {
         context,
         stack: &stack,

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `providers` | provider configurations |
 //! | `resources` | managed instances: expanded, asked for, decided |
+//! | `dry_run` | what an instance that was decided would come to |
 //! | `data` | data sources |
 //! | `references` | hosts, `depends_on`, `replace_triggered_by` |
 
@@ -22,11 +23,12 @@ use dmp_state::Snapshot;
 use self::references::origins_in_words;
 use self::resources::unreachable;
 use crate::ask::{Finding, ReadRequest};
-use crate::instance::differing;
+use crate::instance::{Decision, differing};
 use crate::model::{Deferred, Drift, Earlier, OutputChange, Plan};
 use crate::world::{Expansion, Place, World};
 
 mod data;
+mod dry_run;
 mod providers;
 mod references;
 mod resources;
@@ -74,12 +76,22 @@ pub struct Planner {
     lost: BTreeSet<Address>,
     tolerates_lost: bool,
     moved_from: BTreeMap<Address, Address>,
+    /// What is to be read after an answer.
+    follow_up: Vec<ReadRequest>,
 }
 
 /// An instance that waits for an answer.
 struct Asked {
     node: NodeId,
     decoded: Decoded,
+    /// What was found before the dry run that it waits for; `None` while it waits for its first answer.
+    tried: Option<Tried>,
+}
+
+/// What was decided before a dry run.
+struct Tried {
+    earlier: Earlier,
+    decision: Decision,
 }
 
 impl Planner {
@@ -117,6 +129,7 @@ impl Planner {
                 .into_iter()
                 .map(|(from, to)| (to, from))
                 .collect(),
+            follow_up: Vec::new(),
         };
         planner.note_findings();
         planner
@@ -124,7 +137,7 @@ impl Planner {
 
     /// Goes on as far as possible. Empty when the pass is through.
     pub fn advance(&mut self) -> Vec<ReadRequest> {
-        let mut requests = Vec::new();
+        let mut requests = std::mem::take(&mut self.follow_up);
         while let Some(node) = self.ready.pop() {
             let wanted = self.visit(node);
             if wanted.is_empty() {
@@ -142,11 +155,20 @@ impl Planner {
         let Some(asked) = self.asked.remove(address) else {
             return;
         };
-        match address.mode {
-            Mode::Data => self.finish_data(address, &asked.decoded, finding),
-            Mode::Managed => {
+        match (address.mode, asked.tried) {
+            (Mode::Data, _) => self.finish_data(address, &asked.decoded, finding),
+            (Mode::Managed, Some(tried)) => {
+                self.finish_dry_run(address, &asked.decoded, tried, finding);
+            }
+            (Mode::Managed, None) => {
                 let earlier = self.earlier_of(address, &asked.decoded.value, &finding);
-                self.decide(address, &asked.decoded, earlier, Some(finding));
+                if self.is_import(address) {
+                    self.findings.insert(address.clone(), finding);
+                }
+                if let Some(request) = self.decide(asked.node, address, &asked.decoded, earlier) {
+                    self.follow_up.push(request);
+                    return;
+                }
             }
         }
         if let Some(left) = self.waiting.get_mut(&asked.node) {

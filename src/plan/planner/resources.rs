@@ -13,9 +13,9 @@ use dmp_sdk::{
 };
 
 use super::references::origins_in_words;
-use super::{Asked, Planner, ProviderState};
+use super::{Asked, Planner, ProviderState, Tried};
 use crate::ask::{Finding, ReadKind, ReadRequest};
-use crate::instance::{Inputs, decide};
+use crate::instance::{Decision, Inputs, decide};
 use crate::model::{Deferred, Earlier, Group, Planned};
 use crate::world::{Place, World, block_key, instance_address};
 
@@ -130,18 +130,21 @@ impl Planner {
             Mode::Data => self.data_request(address, &decoded, provider, state),
             Mode::Managed => self.object_request(address, &decoded, provider, state),
         };
-        match request {
-            Some(request) => {
-                self.asked.insert(address.clone(), Asked { node, decoded });
+        match (request, address.mode) {
+            (Some(request), _) => {
+                let asked = Asked {
+                    node,
+                    decoded,
+                    tried: None,
+                };
+                self.asked.insert(address.clone(), asked);
                 Some(request)
             }
-            None => {
-                match address.mode {
-                    Mode::Data => self.defer_data(address, &decoded, provider),
-                    Mode::Managed => self.decide(address, &decoded, Earlier::NotRead, None),
-                }
+            (None, Mode::Data) => {
+                self.defer_data(address, &decoded, provider);
                 None
             }
+            (None, Mode::Managed) => self.decide(node, address, &decoded, Earlier::NotRead),
         }
     }
 
@@ -237,71 +240,62 @@ impl Planner {
         resource.import(id, &attributes).err()
     }
 
-    /// Decides about an instance that the configuration has. `found` is what a read before the create, or for an import,
-    /// has found.
+    /// Whether an object becomes dmp's by an `import` block.
+    pub(super) fn is_import(&self, address: &Address) -> bool {
+        !self.snapshot.instances.contains_key(address)
+            && matches!(self.import_id(address), Ok(Some(_)))
+    }
+
+    /// Says what is wrong with the `import` block of an address, if it has one. Returns whether anything is.
+    fn is_wrong_import(&mut self, address: &Address, config: &Value) -> bool {
+        if self.snapshot.instances.contains_key(address) {
+            return false;
+        }
+        let wrong: Vec<Diagnostic> = match self.import_id(address) {
+            Ok(None) => Vec::new(),
+            Ok(Some(id)) => {
+                let imports = self.world.configuration.root().imports.iter();
+                let span = imports
+                    .filter(|import| import.to == *address)
+                    .map(|import| import.span.clone())
+                    .next();
+                let refused = self.refused_import(address, config, &id);
+                refused
+                    .map(|diagnostic| diagnostic.at(span))
+                    .into_iter()
+                    .collect()
+            }
+            Err(diagnostics) => diagnostics,
+        };
+        let is_wrong = !wrong.is_empty();
+        let at = |diagnostic: Diagnostic| diagnostic.address(address);
+        self.plan.diagnostics.extend(wrong.into_iter().map(at));
+        is_wrong
+    }
+
+    /// Decides about an instance that the configuration has. What comes back has to be read first.
     pub(super) fn decide(
         &mut self,
+        node: NodeId,
         address: &Address,
         decoded: &Decoded,
         earlier: Earlier,
-        found: Option<Finding>,
-    ) {
-        let Some(resource) = self
-            .world
-            .registry
-            .resource(&address.resource_type)
-            .cloned()
-        else {
-            return;
-        };
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+    ) -> Option<ReadRequest> {
+        let resource = self.resource_of(address)?;
         let schema = resource.schema();
-        let Some(block) = self.world.block_of(address) else {
-            return;
-        };
-        let lifecycle = block.lifecycle.clone();
-        let layer = block.layer.unwrap_or(schema.layer);
-        let record = self.snapshot.instances.get(address).cloned();
-        let is_lost = record.is_some() && self.lost.contains(address);
-        let import = match (&record, self.import_id(address)) {
-            (None, Ok(import)) => import,
-            (None, Err(diagnostics)) => {
-                let at = |diagnostic: Diagnostic| diagnostic.address(address);
-                self.plan
-                    .diagnostics
-                    .extend(diagnostics.into_iter().map(at));
-                return;
-            }
-            (Some(_), _) => None,
-        };
-        if let Some(id) = &import
-            && let Some(diagnostic) = self.refused_import(address, &decoded.value, id)
-        {
-            let span = self.world.configuration.root().imports.iter();
-            let span = span.filter(|import| import.to == *address);
-            let span = span.map(|import| import.span.clone()).next();
-            self.plan
-                .diagnostics
-                .push(diagnostic.at(span).address(address));
-            return;
+        if self.is_wrong_import(address, &decoded.value) {
+            return None;
         }
-        let lost_with = record
-            .as_ref()
-            .and_then(|record| crate::ending::lost_host(record, &self.plan));
-        let finding = match import {
-            Some(_) => found,
-            None => self.findings.get(address).cloned(),
-        };
+        let finding = self.findings.get(address).cloned();
         let is_gone = matches!(finding, Some(Finding::Absent));
         let earlier = match (schema.has_natural_key(), is_gone, earlier) {
             (false, _, _) => Earlier::NotAsked,
             (true, true, Earlier::NotRead) => Earlier::Nothing,
             (true, _, earlier) => earlier,
         };
+        let is_lost = self.lost_with(address).is_some();
         if let Some(Finding::Unreachable(why)) = &finding
-            && lost_with.is_none()
+            && !is_lost
         {
             self.plan.diagnostics.push(unreachable(address, why));
         }
@@ -310,44 +304,132 @@ impl Planner {
                 .diagnostics
                 .push(diagnostic.clone().address(address));
         }
+        let decision = self.decision(address, decoded, &earlier, None)?;
+        let is_readable = matches!(
+            finding,
+            None | Some(Finding::Found(_) | Finding::HalfMade(..) | Finding::Absent)
+        );
+        if is_readable
+            && !is_lost
+            && let Some(request) = self.dry_run_request(address, &decision)
+        {
+            let asked = Asked {
+                node,
+                decoded: decoded.clone(),
+                tried: Some(Tried { earlier, decision }),
+            };
+            self.asked.insert(address.clone(), asked);
+            return Some(request);
+        }
+        self.take_decision(address, decoded, earlier, decision, None);
+        None
+    }
+
+    pub(super) fn resource_of(&self, address: &Address) -> Option<Arc<dyn Resource>> {
+        self.world
+            .registry
+            .resource(&address.resource_type)
+            .cloned()
+    }
+
+    /// The host with which a recorded instance is lost.
+    fn lost_with(&self, address: &Address) -> Option<Address> {
+        let record = self.snapshot.instances.get(address)?;
+        crate::ending::lost_host(record, &self.plan)
+    }
+
+    /// What happens to an instance. A mistake that only shows here is noted.
+    pub(super) fn decision(
+        &mut self,
+        address: &Address,
+        decoded: &Decoded,
+        earlier: &Earlier,
+        dry_run: Option<&Value>,
+    ) -> Option<Decision> {
+        let resource = self.resource_of(address)?;
+        let provider = self
+            .provider_of(&address.module, &block_key(address))
+            .unwrap_or_default();
+        let lifecycle = self.world.block_of(address)?.lifecycle.clone();
+        let record = self.snapshot.instances.get(address).cloned();
+        let finding = self.findings.get(address).cloned();
         let triggered = self
             .triggered_by(address)
             .map(|by| Reason::Triggered { by })
             .or_else(|| self.lives_elsewhere(record.as_ref()?, &provider));
-        let live_record = if lost_with.is_some() {
-            None
-        } else {
-            record.as_ref()
+        let is_lost = self.lost_with(address).is_some();
+        let import = match record {
+            None => self.import_id(address).ok().flatten(),
+            Some(_) => None,
         };
         let inputs = Inputs {
             address,
             config: &decoded.value,
             lifecycle: &lifecycle,
-            record: live_record,
+            record: record.as_ref().filter(|_| !is_lost),
             finding: finding.as_ref(),
-            earlier: &earlier,
+            earlier,
             triggered,
             import: import.as_deref(),
-            is_lost,
+            is_lost: record.is_some() && self.lost.contains(address),
+            dry_run,
         };
-        let decision = match decide(resource.as_ref(), &inputs) {
-            Ok(decision) => decision,
+        match decide(resource.as_ref(), &inputs) {
+            Ok(decision) => Some(decision),
             Err(diagnostic) => {
-                let span = diagnostic
-                    .path
-                    .as_ref()
-                    .and_then(|path| decoded.spans.get(path).cloned());
-                let span = diagnostic
-                    .span
-                    .clone()
-                    .or(span)
-                    .or_else(|| block_span(&self.world, address));
-                self.plan
-                    .diagnostics
-                    .push(diagnostic.at(span).address(address));
-                return;
+                let diagnostic = self.placed(address, decoded, diagnostic);
+                self.plan.diagnostics.push(diagnostic);
+                None
             }
+        }
+    }
+
+    /// A resource type's diagnostic with the source lines that it means.
+    pub(super) fn placed(
+        &self,
+        address: &Address,
+        decoded: &Decoded,
+        diagnostic: Diagnostic,
+    ) -> Diagnostic {
+        let span = diagnostic
+            .path
+            .as_ref()
+            .and_then(|path| decoded.spans.get(path).cloned());
+        let span = diagnostic
+            .span
+            .clone()
+            .or(span)
+            .or_else(|| block_span(&self.world, address));
+        diagnostic.at(span).address(address)
+    }
+
+    /// Puts a decision into the plan.
+    pub(super) fn take_decision(
+        &mut self,
+        address: &Address,
+        decoded: &Decoded,
+        earlier: Earlier,
+        decision: Decision,
+        dry_run: Option<Value>,
+    ) {
+        let Some(resource) = self.resource_of(address) else {
+            return;
         };
+        let Some(block) = self.world.block_of(address) else {
+            return;
+        };
+        let schema = resource.schema();
+        let layer = block.layer.unwrap_or(schema.layer);
+        let lifecycle = block.lifecycle.clone();
+        let record = self.snapshot.instances.get(address).cloned();
+        let import = match record {
+            None => self.import_id(address).ok().flatten(),
+            Some(_) => None,
+        };
+        let provider = self
+            .provider_of(&address.module, &block_key(address))
+            .unwrap_or_default();
+        let lost_with = self.lost_with(address);
         self.world.set_instance(address, &decision.planned);
         let mut planned = self.blank(address, decoded, &provider, layer);
         planned.action = decision.action;
@@ -358,7 +440,8 @@ impl Planner {
         planned.effects = decision.effects;
         planned.notes = decision.notes;
         planned.half_made = decision.half_made;
-        planned.is_lost = is_lost;
+        planned.dry_run = dry_run;
+        planned.is_lost = record.is_some() && self.lost.contains(address);
         planned.earlier = match import {
             // What is imported is dmp's from then on: nothing is put back when it is deleted.
             Some(_) => Earlier::Nothing,
@@ -434,6 +517,7 @@ impl Planner {
             moved_from: None,
             record: None,
             half_made: None,
+            dry_run: None,
             prevent_destroy: false,
             holds_data: dmp_sdk::HoldsData::None,
             ends_hosted: false,

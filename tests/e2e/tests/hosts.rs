@@ -400,3 +400,35 @@ fn killed_at_each_place_of_a_destroy_the_next_one_goes_on_and_runs_nothing_twice
     }
     panic!("more places than were looked at");
 }
+
+#[test]
+fn dmp_ssh_reaches_an_instance_by_its_recorded_connection_and_ends_with_its_code() {
+    let Some(mut site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    site.run(&["ssh", "host.box", "--", "echo said $((20 + 3)); exit 7"])
+        .expect_code(7)
+        .shows("said 23");
+    site.run(&["ssh", "host.box", "--", "cat >&2; true"])
+        .expect_success();
+    site.run(&["ssh", "host.other", "--", "true"])
+        .expect_code(1)
+        .says("machines of this stack: host.box");
+    site.run(&["ssh", "host_file.motd", "--", "true"])
+        .expect_code(1)
+        .says("`host_file.motd` has no usable `connection`");
+
+    // Another machine on the same address is not logged in to.
+    site.sshd.stop();
+    for name in ["host_key", "host_key.pub"] {
+        std::fs::remove_file(site.sshd.path(name)).expect("is there");
+    }
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(site.sshd.path("host_key"))
+        .status();
+    assert!(made.expect("ssh-keygen runs").success());
+    site.sshd.start_again();
+    site.run(&["ssh", "host.box", "--", "echo reached"])
+        .expect_code(255)
+        .hides("reached");
+}

@@ -126,12 +126,14 @@ impl Site {
     /// Nothing of a secret is in any file but those where it belongs, nor in any process's arguments.
     fn search(&self) {
         let belongs = |path: &Path| {
-            let cloud = self.sandbox.path().join("cloud.json");
+            let cloud = self.sandbox.path().join("cloud.");
             let machine = self.sshd.path("machine");
             // What stood there before is kept beside, for its owner alone.
             let kept = self.sshd.path("state").join("kept");
             let spool = self.sshd.path("run");
-            path == cloud
+            path.display()
+                .to_string()
+                .starts_with(&cloud.display().to_string())
                 || path.starts_with(machine)
                 || path.starts_with(kept)
                 || (self.is_cut_off.get() && path.starts_with(spool))

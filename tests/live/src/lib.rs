@@ -7,11 +7,13 @@
 mod dmp;
 mod lab;
 mod machine;
+mod proxy;
 mod snapshot;
 mod variables;
 
 pub use dmp::{Dmp, Outcome};
 pub use lab::Lab;
 pub use machine::Machine;
+pub use proxy::{Asked, Fault, Proxy, Verb};
 pub use snapshot::{Entry, Snapshot};
 pub use variables::Variables;

@@ -7,6 +7,11 @@
 
 use dmp_live::Lab;
 
+#[path = "cluster/begin_again.rs"]
+mod begin_again;
+#[path = "cluster/manifests.rs"]
+mod manifests;
+
 #[test]
 #[ignore = "needs a lab: cargo xtask live cluster"]
 fn a_bare_machine_finds_what_a_site_serves() {
@@ -119,6 +124,7 @@ impl Stack {
         format!(
             r#"addresses                = [{}]
 workers                  = 1
+taints                   = [{{ key = "example.org/reserved", value = "yes", effect = "PreferNoSchedule" }}]
 user                     = "{}"
 key_file                 = "{}"
 kubernetes_version       = "{}"
@@ -209,14 +215,24 @@ kubelet = {{
         assert!(!left.status.success(), "the definition is still there");
     }
 
-    fn kubectl(&self, words: &str) {
-        let _ = self.kubectl_says(words);
-    }
-
-    fn kubectl_says(&self, words: &str) -> String {
+    fn kubectl(&self, words: &str) -> String {
         self.machines[0].ssh(&format!(
             "sudo env KUBECACHEDIR=/run/kubectl kubectl --kubeconfig /etc/kubernetes/admin.conf {words}"
         ))
+    }
+
+    /// What a node has of the stack's label and taint, as `ROLE VALUE:EFFECT`.
+    fn role_and_taint(&self, node: &str) -> String {
+        self.kubectl(&format!(
+            r#"get node {node} -o jsonpath='{{.metadata.labels.example\.org/role}} {{.spec.taints[?(@.key=="example.org/reserved")].value}}:{{.spec.taints[?(@.key=="example.org/reserved")].effect}}'"#
+        ))
+    }
+
+    fn dmp_ssh_ends_with_the_commands_code(&self) {
+        let node = format!("host.node[\"{}\"]", self.machines[1].address());
+        let words = ["ssh", &node, "--", "cat /etc/hostname; exit 9"];
+        let said = self.dmp.run(words).expect_code(9);
+        assert_eq!(said.stdout.trim(), self.machines[1].name());
     }
 }
 
@@ -342,8 +358,10 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
     // Drift in each layer shows, and is mended.
     stack.machines[0].ssh("echo changed | sudo tee /etc/motd >/dev/null");
     stack.machines[1].ssh("sudo systemctl stop containerd");
-    stack.kubectl("label node w1 example.org/role-");
-    stack.kubectl("scale deployment web --replicas=1");
+    assert_eq!(stack.role_and_taint("w1"), "worker yes:PreferNoSchedule");
+    let _ = stack.kubectl("label node w1 example.org/role-");
+    let _ = stack.kubectl("taint node w1 example.org/reserved-");
+    let _ = stack.kubectl("scale deployment web --replicas=1");
     let drifted = stack
         .dmp
         .run(["plan", "--detailed-exitcode"])
@@ -365,6 +383,8 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
     );
     let _ = stack.dmp.run(["apply", "--yes"]).success();
     stack.plan_is_empty();
+    assert_eq!(stack.role_and_taint("w1"), "worker yes:PreferNoSchedule");
+    stack.dmp_ssh_ends_with_the_commands_code();
 
     // One worker more, by a number, is the only change.
     let more = stack
@@ -385,9 +405,28 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
         .dmp
         .run(["apply", "--yes", "--var", "workers=2"])
         .success();
-    stack.kubectl("wait --for=condition=Ready node/w2 --timeout=60s");
+    let _ = stack.kubectl("wait --for=condition=Ready node/w2 --timeout=60s");
+
+    // A label is changed, a taint is taken away, by the configuration.
+    let other = [
+        "apply",
+        "--yes",
+        "--var",
+        "workers=2",
+        "--var",
+        "taints=[]",
+        "--var",
+        r#"labels={"example.org/role"="other"}"#,
+    ];
+    assert_eq!(stack.role_and_taint("w2"), "worker yes:PreferNoSchedule");
+    let changed = stack.dmp.run(other).success();
+    assert!(changed.stderr.contains("2 changed"), "{}", changed.stderr);
+    for node in ["w1", "w2"] {
+        assert_eq!(stack.role_and_taint(node), "other :");
+    }
 
     stack.definitions_and_their_objects_through_a_machine();
+    manifests::against_a_proxy(&stack);
 
     let destroyed = stack
         .dmp
@@ -413,7 +452,7 @@ fn a_lost_worker_comes_back() {
     let mut stack = Stack::of_example(&lab);
     let _ = stack.dmp.run(["apply", "--yes"]).success();
     let node = "get node w1 -o jsonpath={.metadata.uid}";
-    let uid = stack.kubectl_says(node);
+    let uid = stack.kubectl(node);
     let host = format!("host.node[{:?}]", stack.machines[1].address());
     let old_key = stack.machines[1].host_key();
 
@@ -439,7 +478,7 @@ fn a_lost_worker_comes_back() {
         .dmp
         .run(["rebuild", "--yes", "--lost", &host])
         .expect_code(3);
-    assert_eq!(stack.kubectl_says(node), uid, "nothing was begun");
+    assert_eq!(stack.kubectl(node), uid, "nothing was begun");
 
     stack.machines[1].replace();
     stack.let_in(&stack.machines[1]);
@@ -461,10 +500,10 @@ fn a_lost_worker_comes_back() {
     println!("{report}");
     let counts: Vec<&str> = report.split_whitespace().collect();
     assert_eq!(counts[0], counts[2], "all of them: {report}");
-    assert_ne!(stack.kubectl_says(node), uid, "it is another node");
+    assert_ne!(stack.kubectl(node), uid, "it is another node");
     stack.kubectl("wait --for=condition=Ready node/w1 --timeout=60s");
     stack.kubectl("wait --for=condition=Available deployment/web --timeout=60s");
-    let pods = stack.kubectl_says("get pods -l app=web -o jsonpath={.items[*].spec.nodeName}");
+    let pods = stack.kubectl("get pods -l app=web -o jsonpath={.items[*].spec.nodeName}");
     assert!(pods.contains("w1"), "its pods run again: {pods}");
     stack.web_answers();
     stack.plan_is_empty();

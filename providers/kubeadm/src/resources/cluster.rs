@@ -86,6 +86,15 @@ fn schema() -> Schema {
             ),
         )
         .attribute(
+            "begin_seconds",
+            Attribute::default(
+                Type::Number,
+                "How long the API server may take until it first answers, in seconds; then what was begun is cleared \
+                 and begun once more.",
+                240,
+            ),
+        )
+        .attribute(
             "kubeconfig",
             Attribute::computed(Type::String, "A kubeconfig with an administrator's rights, valid ten years.").sensitive(),
         )

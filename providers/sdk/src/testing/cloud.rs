@@ -1,8 +1,7 @@
 //! The file: what exists, what was called, which faults are to come.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, Write};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -88,41 +87,32 @@ impl Cloud {
     /// # Errors
     /// When the file can't be read.
     pub fn look(&self) -> std::io::Result<State> {
-        self.locked(|_, state| Ok(state))
+        self.locked(Ok)
     }
 
-    /// Changes it, one process at a time.
+    /// Changes it, one process at a time. A process that is killed in it has changed it or has not.
     ///
     /// # Errors
     /// When the file can't be written.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> std::io::Result<T> {
-        self.locked(|file, mut state| {
+        self.locked(|mut state| {
             let result = change(&mut state);
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(serde_json::to_string_pretty(&state)?.as_bytes())?;
+            let new = self.path.with_extension("new");
+            std::fs::write(&new, serde_json::to_string_pretty(&state)?)?;
+            std::fs::rename(&new, &self.path)?;
             Ok(result)
         })
     }
 
-    fn locked<T>(
-        &self,
-        work: impl FnOnce(&mut File, State) -> std::io::Result<T>,
-    ) -> std::io::Result<T> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&self.path)?;
-        file.lock()?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let state = if text.is_empty() {
-            State::default()
-        } else {
-            serde_json::from_str(&text)?
+    fn locked<T>(&self, work: impl FnOnce(State) -> std::io::Result<T>) -> std::io::Result<T> {
+        let lock = File::create(self.path.with_extension("lock"))?;
+        lock.lock()?;
+        let state = match std::fs::read_to_string(&self.path) {
+            Ok(text) if text.is_empty() => State::default(),
+            Ok(text) => serde_json::from_str(&text)?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
+            Err(error) => return Err(error),
         };
-        work(&mut file, state)
+        work(state)
     }
 }

@@ -263,6 +263,7 @@ impl<'a> Subject<'a> {
             replacements: Vec::new(),
             effects: Vec::new(),
             notes: Vec::new(),
+            dry_run: crate::DryRun::NotAsked,
         };
         self.case.resource.plan(&mut change).map_err(said)?;
         let value = self.conform(&change.planned).with_secrecy_of(&config);

@@ -3,8 +3,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use dmp_plan::{Finding, ReadKind, ReadRequest};
 use dmp_sdk::{Diagnostic, Kind, Value};
+
+use crate::ask::Finding;
 
 /// Secrets that something outside was given, in the forms in which it may quote them.
 #[derive(Clone, Debug, Default)]
@@ -24,17 +25,9 @@ impl Secrets {
         Self(forms)
     }
 
-    /// The secrets of what is known of an object that is read.
-    pub(crate) fn of_request(request: &ReadRequest) -> Self {
-        match &request.kind {
-            ReadKind::Object {
-                attributes, chosen, ..
-            } => Self::of([attributes, chosen]),
-            ReadKind::Data { config, .. } => Self::of([config]),
-        }
-    }
-
-    fn hide(&self, text: &str) -> String {
+    /// A text without them.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
         let hidden = |text: String, secret: &String| match text.contains(secret.as_str()) {
             true => text.replace(secret, "(sensitive)"),
             false => text,
