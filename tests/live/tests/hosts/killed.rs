@@ -112,8 +112,8 @@ impl Site {
         let _ = self.dmp.run(["destroy", "--yes"]).success();
         let once = self
             .machine
-            .ssh("grep -c ' purge hello:' /var/log/dpkg.log");
-        assert_eq!(once, "1\n", "{at}: purged once");
+            .ssh("grep -c ' remove hello:' /var/log/dpkg.log");
+        assert_eq!(once, "1\n", "{at}: removed once");
         self.is_settled(at, "0 instances, 0 open intents");
         self.machine
             .ssh("sudo rm -f /run/ours; sudo truncate -s 0 /var/log/dpkg.log");
