@@ -71,6 +71,13 @@ impl Identity {
         })
     }
 
+    /// Whether both mean one object; without a namespace it is the default one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (&self.api_version, &self.kind, &self.name)
+            == (&other.api_version, &other.kind, &other.name)
+            && self.namespace_or_default() == other.namespace_or_default()
+    }
+
     /// The query whose answer has the object in it.
     pub(crate) fn query(&self) -> Query {
         Query(format!("{} {}", self.api_version, self.kind))

@@ -162,6 +162,23 @@ impl Resource for Manifest {
         Ok(())
     }
 
+    /// The id of an `import` block is version, kind, namespace and name; the manifest has to mean the same object.
+    fn import(&self, id: &str, attributes: &Value) -> Result<Value, Diagnostic> {
+        let named = Identity::of_text(id)?;
+        match Identity::of(&attributes.get("manifest"))? {
+            Some(described) if !described.is_same(&named) => Err(Diagnostic::error(
+                "import-id",
+                "the `import` block names another object",
+            )
+            .detail(format!(
+                "its id is `{id}`, the manifest is of `{}`",
+                described.to_text()
+            ))
+            .help("make the two agree")),
+            _ => Ok(attributes.clone()),
+        }
+    }
+
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {
         Ok(Work::Calls)
     }

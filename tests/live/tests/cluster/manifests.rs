@@ -108,6 +108,7 @@ pub(crate) fn against_a_proxy(stack: &Stack) {
     manifests.fields_of_others_are_theirs();
     manifests.faults_are_survived_or_told();
     manifests.a_dead_server_is_named();
+    manifests.what_is_there_is_imported();
     manifests.everything_goes();
     println!(
         "manifests through a proxy: {:.1} s",
@@ -421,11 +422,55 @@ resource "host_file" "trial" {{
         )
     }
 
+    /// An object that somebody else made becomes dmp's as it is, and goes with the rest.
+    fn what_is_there_is_imported(&self) {
+        self.on_plane("KUBECTL -n default create configmap theirs --from-literal=color=blue");
+        let block = |id: &str, color: &str| {
+            format!(
+                r#"
+import {{
+  to = k8s_manifest.theirs
+  id = "{id}"
+}}
+resource "k8s_manifest" "theirs" {{
+  manifest = {{
+    apiVersion = "v1"
+    kind       = "ConfigMap"
+    metadata   = {{ name = "theirs" }}
+    data       = {{ color = "{color}" }}
+  }}
+}}
+"#
+            )
+        };
+        self.dmp
+            .write("theirs.hcl", block("v1 ConfigMap default/other", "blue"));
+        let refused = self.run(&["plan"]).expect_code(1);
+        assert!(
+            refused.stderr.contains("names another object"),
+            "{}",
+            refused.stderr
+        );
+        self.dmp
+            .write("theirs.hcl", block("v1 ConfigMap default/theirs", "blue"));
+        let planned = self.run(&["plan"]).success();
+        assert!(
+            planned.stdout.contains("1 to import") && planned.stdout.contains("0 to create"),
+            "{}",
+            planned.stdout
+        );
+        let _ = self.apply().success();
+        self.is_at_rest();
+    }
+
     fn everything_goes(&self) {
         self.proxy.fail(1, Verb::Delete, Fault::LostAnswer);
         let _ = self.run(&["destroy", "--yes"]).success();
         assert_eq!(self.proxy.heal(), 1);
         let listed = self.run(&["state", "list"]).success();
         assert_eq!(listed.stdout, "");
+        let left =
+            self.on_plane("KUBECTL -n default get configmap theirs --ignore-not-found -o name");
+        assert_eq!(left, "", "what was imported goes too");
     }
 }
