@@ -316,6 +316,18 @@ fn refuse_what_is_guarded(plan: &mut Plan, findings: &BTreeMap<Address, Finding>
                     .help("make it reachable and plan again"),
             );
         }
+        // Without a way to it there is no way to delete it either.
+        if let Some(Finding::NotConfigured(why)) = findings.get(&planned.address)
+            && planned.lost_with.is_none()
+            && planned.action.deletes()
+        {
+            refused.push(
+                Diagnostic::error("no-provider", "cannot delete an object")
+                    .address(&planned.address)
+                    .cause(why)
+                    .help("give its provider block back, with the values that are missing"),
+            );
+        }
         let guarded = planned.prevent_destroy
             || planned
                 .record

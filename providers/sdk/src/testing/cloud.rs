@@ -16,6 +16,10 @@ pub struct State {
     pub entries: BTreeMap<String, Entry>,
     /// Members of the group, by name.
     pub members: BTreeMap<String, Member>,
+    /// Places for data, by name.
+    pub stores: BTreeMap<String, Store>,
+    /// What lives on several things, by name.
+    pub groups: BTreeMap<String, Store>,
     /// How many ids were given out.
     pub given: u64,
     /// Every call, in order.
@@ -51,6 +55,13 @@ pub struct Entry {
 pub struct Member {
     /// The machine it runs on.
     pub on: String,
+}
+
+/// A place for data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    /// Its size.
+    pub size: i64,
 }
 
 /// What is to go wrong.

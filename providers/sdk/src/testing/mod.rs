@@ -10,7 +10,8 @@ pub mod conformance;
 mod entry;
 mod member;
 mod provider;
+mod store;
 mod thing;
 
-pub use cloud::{Cloud, Entry, Faults, Member, State, Thing};
+pub use cloud::{Cloud, Entry, Faults, Member, State, Store, Thing};
 pub use provider::TestProvider;

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use super::cloud::Cloud;
 use super::entry::TestEntry;
 use super::member::TestMember;
+use super::store::{TestGroup, TestStore};
 use super::thing::TestThing;
 use crate::Diagnostic;
 use crate::machine::Machines;
@@ -60,6 +61,8 @@ impl Provider for TestProvider {
             Arc::new(TestThing::default()),
             Arc::new(TestEntry::default()),
             Arc::new(TestMember::default()),
+            Arc::new(TestStore::default()),
+            Arc::new(TestGroup::default()),
         ]
     }
 
@@ -120,6 +123,8 @@ impl Configured for Wire {
                 match query.0.as_str() {
                     "things" => serde_json::to_value(&state.things),
                     "members" => serde_json::to_value(&state.members),
+                    "stores" => serde_json::to_value(&state.stores),
+                    "groups" => serde_json::to_value(&state.groups),
                     _ => serde_json::to_value(&state.entries),
                 }
             });

@@ -72,4 +72,50 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/e2e/tests/hostile.rs"::a_secret_is_nowhere_in_plain_text;
     "secrets": "An error of the far side that quotes a secret shows it to nobody.",
         "tests/e2e/tests/hostile.rs"::a_remote_error_that_quotes_a_secret_shows_it_to_nobody;
+    "hosting": "Hosts follow from origins through locals, modules, loops and provider configurations; `hosted_on` overrides them.",
+        "tests/e2e/tests/contract.rs"::hosting_follows_origins_through_locals_modules_loops_and_providers;
+    "hosting": "What needs a quorum of its hosts, or any, ends when that is no longer there, and not before.",
+        "tests/e2e/tests/contract.rs"::a_quorum_and_any_of_several_hosts_are_counted;
+    "hosting": "A handle goes after all that is on it.",
+        "tests/e2e/tests/contract.rs"::a_handle_goes_after_all_that_is_on_it;
+    "leaving": "What is lost with its host leaves where it was a member: dead, by way of the survivors, and told of a successor.",
+        "tests/e2e/tests/rebuild.rs"::a_lost_worker_leaves_the_group_and_comes_back_with_all_that_was_on_it;
+    "leaving": "What is taken away leaves while it lives.",
+        "tests/e2e/tests/rebuild.rs"::a_worker_that_is_taken_away_leaves_while_it_lives;
+    "leaving": "Nobody leaves a group that ends itself.",
+        "tests/e2e/tests/rebuild.rs"::nobody_leaves_a_group_that_ends_itself;
+    "rebuild": "A rebuild may be killed anywhere: an apply goes on, also with what was called lost.",
+        "tests/e2e/tests/rebuild.rs"::what_is_called_lost_is_not_asked_for_and_an_apply_goes_on_after_a_kill;
+    "create before destroy": "The new object stands before the old one goes, and so does what it uses.",
+        "tests/e2e/tests/replacing.rs"::the_new_ones_are_made_first_and_what_they_use_as_well;
+    "create before destroy": "Killed anywhere both objects are known, and one is left in the end.",
+        "tests/e2e/tests/replacing.rs"::killed_at_each_place_both_objects_are_known_and_one_is_left_in_the_end;
+    "create before destroy": "What others live on is refused.",
+        "tests/e2e/tests/replacing.rs"::what_others_live_on_cannot_be_made_first;
+    "rollout": "No more members of a group are out than allowed, and the next only when the last is healthy.",
+        "tests/e2e/tests/rollout.rs"::members_are_changed_one_after_another_each_when_the_last_is_healthy;
+    "rollout": "A member that does not become healthy stops its group and nothing else.",
+        "tests/e2e/tests/rollout.rs"::a_member_that_does_not_become_healthy_stops_the_group_and_nothing_else;
+    "data": "Primary data is not deleted, but may be left.",
+        "tests/e2e/tests/contract.rs"::primary_data_is_not_deleted_but_may_be_left;
+    "attributes": "What is no longer set goes back to its default; what is computed stays known.",
+        "tests/e2e/tests/contract.rs"::what_is_no_longer_set_goes_back_to_its_default_and_what_is_computed_stays_known;
+    "versions": "What an older version recorded is upgraded; what a newer one did is refused.",
+        "tests/e2e/tests/contract.rs"::what_an_older_version_recorded_is_upgraded_and_what_a_newer_one_did_is_refused;
+    "moving": "A move touches nothing outside, and what depends on the object knows its new address.",
+        "tests/e2e/tests/moving.rs"::an_object_moves_to_another_name_key_and_module_without_being_touched;
+    "moving": "A move between a create that was cut off and the next run finds the object.",
+        "tests/e2e/tests/moving.rs"::a_move_between_a_cut_off_create_and_the_next_run_finds_the_object;
+    "importing": "What is there becomes dmp's as it is; where the mark is a field it is written.",
+        "tests/e2e/tests/moving.rs"::what_is_there_becomes_dmps_as_it_is;
+    "intents": "A copy that inherits the mark is never picked.",
+        "tests/e2e/tests/contract.rs"::a_copy_that_inherits_the_mark_is_never_picked;
+    "intents": "Thirty instances through all layers, killed at each place, end as if nothing had happened.",
+        "tests/e2e/tests/matrix.rs"::thirty_instances_killed_at_each_place_end_as_if_nothing_had_happened;
+    "batches": "On a real machine, killed at each place and each step of packages, services, settings and modules, the next run does nothing twice.",
+        "tests/live/tests/hosts/killed.rs"::killed_at_each_place_and_step_the_next_run_goes_on_and_does_nothing_twice;
+    "secrets": "A secret is nowhere but where it belongs, in no form.",
+        "tests/e2e/tests/secrets.rs"::a_secret_is_nowhere_but_where_it_belongs;
+    "secrets": "An ephemeral value is in no plan, and asked for again.",
+        "tests/e2e/tests/contract.rs"::an_ephemeral_value_is_in_no_plan_and_asked_for_again;
 ];
