@@ -286,3 +286,57 @@ moved {
         .expect_code(1)
         .says("go round in a circle");
 }
+
+const LATE: &str = r#"
+provider "test" { cloud = "CLOUD" }
+provider "test" {
+  alias = "late"
+  cloud = "CLOUD"
+  token = test_thing.vm.id
+}
+resource "test_thing" "vm" { name = "vm" }
+import {
+  to = test_entry.motd
+  id = "motd"
+}
+resource "test_entry" "motd" {
+  provider = test.late
+  key      = "motd"
+  text     = "TEXT"
+}
+"#;
+
+#[test]
+fn through_a_provider_that_the_same_run_configures_it_is_imported_as_it_is() {
+    let sandbox = with_foreign_objects(&LATE.replace("TEXT", "theirs"));
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("= test_entry.motd   it is there already, as `motd`");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(
+        changes(&sandbox),
+        ["make vm", "finish t-1"],
+        "the entry is only taken over"
+    );
+    for arguments in [["refresh"].as_slice(), &["plan", "--detailed-exitcode"]] {
+        sandbox.run(arguments).expect_success();
+    }
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    assert!(sandbox.look().things.len() == 1 && sandbox.look().things.contains_key("t-77"));
+}
+
+#[test]
+fn a_late_import_that_would_change_the_object_is_asked_for_on_its_own() {
+    let sandbox = with_foreign_objects(&LATE.replace("TEXT", "mine"));
+    // Nobody has seen what it would change: `--yes` approved another thing.
+    sandbox
+        .run(&["apply", "--yes"])
+        .says("test_entry.motd   not done: it would be changed in place, approved was taken over as it is");
+    let ran = sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(ran.code == Some(0));
+    assert_eq!(sandbox.look().entries["motd"].text, "mine");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}

@@ -46,6 +46,12 @@ impl Dmp {
         dmp
     }
 
+    /// Returns the home of whoever runs the binary: the stack, its state and the identity are in it.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Returns the stack's folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
