@@ -98,6 +98,13 @@ pub(crate) struct Apply {
     /// Do not ask. Never approves a delete or a replacement that shows only while applying.
     #[arg(long, alias = "auto-approve")]
     pub yes: bool,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How a run is carried out and told of.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct How {
     /// Print events as lines of JSON.
     #[arg(long)]
     pub json: bool,
@@ -126,18 +133,8 @@ pub(crate) struct Rebuild {
     /// Do not ask before the plan is carried out. Whether a silent machine is lost is never taken for granted.
     #[arg(long, alias = "auto-approve")]
     pub yes: bool,
-    /// Print events as lines of JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Calls of APIs that may be under way at once.
-    #[arg(long, default_value_t = 10, value_name = "N")]
-    pub parallelism: usize,
-    /// Print where the time went, by layer.
-    #[arg(long)]
-    pub timeline: bool,
-    /// Print a line for each step.
-    #[arg(long, short)]
-    pub verbose: bool,
+    #[command(flatten)]
+    pub how: How,
 }
 
 #[derive(Debug, Args)]

@@ -69,7 +69,7 @@ pub(crate) async fn run(
         Ok(stack) => stack,
         Err(broken) => return fail_broken(context, &broken),
     };
-    if !arguments.json {
+    if !arguments.how.json {
         fail(context, &stack.sources, &stack.warnings);
     }
     let opened = open(
@@ -100,7 +100,7 @@ pub(crate) async fn run(
     let run = mint_id();
     let timeline = Arc::new(Timeline::new());
     let events = sink(context, &stack, &arguments, &run, &timeline);
-    let services = runs::services(&context.registry, events, arguments.parallelism, true);
+    let services = runs::services(&context.registry, events, arguments.how.parallelism, true);
     if let Some(left) = &lock.left_by {
         services.events.emit(Event::LeftBehind {
             command: left.command.clone(),
@@ -141,7 +141,7 @@ pub(crate) async fn run(
         skipped: totals.skipped,
         milliseconds: services.elapsed(),
     });
-    if !arguments.json {
+    if !arguments.how.json {
         session.close(&totals, exit, &timeline);
         if totals.failed > 0 {
             let page = state_folder(&stack.directory)
@@ -196,7 +196,7 @@ fn sink(
     run: &str,
     timeline: &Arc<Timeline>,
 ) -> Arc<dyn Sink> {
-    let screen: Box<dyn Sink> = if arguments.json {
+    let screen: Box<dyn Sink> = if arguments.how.json {
         Box::new(JsonLines::new())
     } else {
         let sources = stack.sources.clone();
@@ -204,7 +204,7 @@ fn sink(
             sources,
             context.error_style,
             context.is_live,
-            arguments.verbose,
+            arguments.how.verbose,
         ))
     };
     let mut readers = vec![screen, Box::new(Shared(Arc::clone(timeline)))];
@@ -445,7 +445,7 @@ impl Session<'_> {
         if self.arguments.yes && !(round > 0 && removes) {
             return Approval::Given;
         }
-        if !self.context.is_terminal || self.arguments.json || saved.is_some() {
+        if !self.context.is_terminal || self.arguments.how.json || saved.is_some() {
             let why = if round > 0 {
                 "what was approved is done; the rest goes beyond it and there is nobody to ask"
             } else {
@@ -478,7 +478,7 @@ impl Session<'_> {
     }
 
     pub(super) fn show(&self, plan: &Plan) {
-        if self.arguments.json {
+        if self.arguments.how.json {
             print(&format!(
                 "{}\n",
                 serde_json::json!({ "event": "planned", "plan": dmp_report::plan_json(plan) })
@@ -489,7 +489,7 @@ impl Session<'_> {
     }
 
     pub(super) fn fail(&self, diagnostics: &[Diagnostic]) -> Exit {
-        if self.arguments.json {
+        if self.arguments.how.json {
             for diagnostic in diagnostics {
                 self.services.events.emit(Event::Diagnosed {
                     diagnostic: diagnostic.clone(),
@@ -512,7 +512,7 @@ impl Session<'_> {
                 totals.changed, totals.failed, totals.skipped
             ));
         }
-        if let (true, Some(began)) = (self.arguments.timeline, totals.began) {
+        if let (true, Some(began)) = (self.arguments.how.timeline, totals.began) {
             print(&timeline.render(began, totals.ended));
         }
     }

@@ -53,10 +53,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Rebuild)
         plan: None,
         variables: arguments.variables,
         yes: arguments.yes,
-        json: arguments.json,
-        parallelism: arguments.parallelism,
-        timeline: arguments.timeline,
-        verbose: arguments.verbose,
+        how: arguments.how,
     };
     apply::run(context, directory, apply, Errand::Rebuild(wish)).await
 }
@@ -118,7 +115,7 @@ impl Session<'_> {
         if silent.is_empty() {
             return Ok(());
         }
-        if !self.context.is_terminal || self.arguments.json {
+        if !self.context.is_terminal || self.arguments.how.json {
             let mut undecided = Diagnostic::error("undecided", "is it lost?").detail(
                 "something does not answer; whether it is lost or only silent has to be said by a person",
             );
