@@ -173,6 +173,17 @@ impl Builder<'_> {
                 members.push(planned);
             }
         }
+        if groups.is_empty() {
+            return;
+        }
+        let mut lost: HashMap<&Address, Vec<Op>> = HashMap::new();
+        for planned in self.plan.instances.values() {
+            if let (Some(host), Some(apply)) =
+                (&planned.lost_with, self.applies.get(&planned.address))
+            {
+                lost.entry(host).or_default().push(*apply);
+            }
+        }
         for (max_out, members) in groups.into_values() {
             let (out, stay): (Vec<&Planned>, Vec<&Planned>) =
                 members.into_iter().partition(|planned| is_out(planned));
@@ -190,10 +201,8 @@ impl Builder<'_> {
                 let next = begins.get(position + max_out);
                 self.edges.extend(next.map(|begin| (probe, *begin)));
                 // What is made anew on a member belongs to it.
-                let here = self.plan.instances.values();
-                let here = here.filter(|other| other.lost_with.as_ref() == Some(&planned.address));
-                let applies = here.filter_map(|other| self.applies.get(&other.address));
-                self.wishes.extend(applies.map(|apply| (*apply, probe)));
+                let here = lost.get(&planned.address).into_iter().flatten();
+                self.wishes.extend(here.map(|apply| (*apply, probe)));
             }
             for planned in stay
                 .into_iter()

@@ -73,6 +73,8 @@ pub struct Planner {
     needed_by: Vec<Vec<NodeId>>,
     waiting: HashMap<NodeId, usize>,
     asked: BTreeMap<Address, Asked>,
+    /// Positions of `import` blocks, by what they import.
+    imports: BTreeMap<Address, usize>,
     lost: BTreeSet<Address>,
     tolerates_lost: bool,
     moved_from: BTreeMap<Address, Address>,
@@ -107,7 +109,12 @@ impl Planner {
         }
         let open: Vec<usize> = graph.needs.iter().map(Vec::len).collect();
         let ready = (0..open.len()).filter(|node| open[*node] == 0).collect();
+        let imports = input.world.configuration.root().imports.iter().enumerate();
+        let imports = imports
+            .map(|(position, import)| (import.to.clone(), position))
+            .collect();
         let mut planner = Self {
+            imports,
             world: input.world,
             snapshot: input.snapshot,
             findings: input.findings,

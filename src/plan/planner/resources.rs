@@ -179,10 +179,10 @@ impl Planner {
 
     /// The id by which an `import` block adopts an object at an address.
     pub(super) fn import_id(&self, address: &Address) -> Result<Option<String>, Vec<Diagnostic>> {
-        let imports = &self.world.configuration.root().imports;
-        let Some(import) = imports.iter().find(|import| import.to == *address) else {
+        let Some(position) = self.imports.get(address) else {
             return Ok(None);
         };
+        let import = &self.world.configuration.root().imports[*position];
         let place = Place::in_module(&ModulePath::root());
         let value = self.world.evaluate(&import.id, &place)?;
         match value.as_str() {
