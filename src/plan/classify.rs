@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dmp_sdk::{Address, Layer};
+use dmp_sdk::{Address, Layer, Machine, Presence};
 use dmp_state::Snapshot;
 
 use crate::ask::Finding;
@@ -40,7 +40,7 @@ pub enum State {
     Unreachable {
         /// Why.
         why: String,
-        /// Whether it is a machine or the like, on which others live, and not only on one that is silent.
+        /// Whether it is a machine itself, and not only something on a silent one or behind a silent API.
         is_root: bool,
     },
     /// What it lived on is lost.
@@ -113,6 +113,15 @@ pub fn classify(
     let silent = |address: &Address| {
         matches!(findings.get(address), Some(Finding::Unreachable(_))) && !ended.contains(address)
     };
+    // What has a connection of its own is a machine; who knows it says so by its schema.
+    let is_machine = |address: &Address| {
+        let attributes = world.schema_of(address).map(|schema| &schema.attributes);
+        attributes.is_some_and(|attributes| {
+            attributes.values().any(|attribute| {
+                attribute.presence == Presence::Computed && attribute.ty == Machine::value_type()
+            })
+        })
+    };
     let condition = |(address, instance): (&Address, &dmp_state::Instance)| {
         let state = if lost.contains(address) {
             State::Lost { by_word: true }
@@ -127,7 +136,7 @@ pub fn classify(
                 Some(Finding::Absent) => State::Lost { by_word: false },
                 Some(Finding::Unreachable(why)) => State::Unreachable {
                     why: why.clone(),
-                    is_root: !hosts().any(silent),
+                    is_root: is_machine(address) && !hosts().any(silent),
                 },
                 Some(Finding::Found(object)) => match world.schema_of(address) {
                     Some(schema) => {

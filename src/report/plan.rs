@@ -146,7 +146,10 @@ pub fn summary(plan: &Plan) -> String {
     if plan.is_empty() {
         return "Nothing to do: what is there is what the configuration describes.\n".into();
     }
-    let count = |wanted: Action| plan.count(|action| action == wanted);
+    let count = |wanted: Action| {
+        let all = plan.instances.values().chain(&plan.deposed);
+        all.filter(|planned| shown_as(planned) == wanted).count()
+    };
     let mut parts = vec![
         format!("{} to create", count(Action::Create)),
         format!("{} to change", count(Action::Update)),
@@ -196,13 +199,21 @@ fn moves(plan: &Plan) -> usize {
 fn counts(here: &[&Planned]) -> String {
     let mut by_action: BTreeMap<Action, usize> = BTreeMap::new();
     for planned in here {
-        *by_action.entry(planned.action).or_default() += 1;
+        *by_action.entry(shown_as(planned)).or_default() += 1;
     }
     let words: Vec<_> = by_action
         .into_iter()
         .map(|(action, count)| format!("{count} {}", verb(action)))
         .collect();
     words.join(", ")
+}
+
+/// What is lost with its host and made anew is a create to whoever reads it.
+fn shown_as(planned: &Planned) -> Action {
+    match planned.lost_with {
+        Some(_) if planned.action.replaces() => Action::Create,
+        _ => planned.action,
+    }
 }
 
 fn verb(action: Action) -> &'static str {
@@ -226,7 +237,7 @@ fn render_instance(planned: &Planned, style: Style) -> String {
     let reasons: Vec<String> = planned.reasons.iter().map(reason).collect();
     let mut text = format!(
         "{} {}   {}\n",
-        style.symbol(planned.action),
+        style.symbol(shown_as(planned)),
         planned.address,
         style.dim(&reasons.join("; "))
     );
@@ -235,6 +246,10 @@ fn render_instance(planned: &Planned, style: Style) -> String {
     }
     let nothing = Value::null();
     match (planned.action, &planned.prior, &planned.planned) {
+        // The old one is gone with its host: there is nothing to compare with.
+        (_, None, Some(value)) if planned.lost_with.is_some() => {
+            text.push_str(&render_attributes(&without_connections(value), 6));
+        }
         (Action::Create, _, Some(value)) => match planned.earlier.found() {
             Some(earlier) => text.push_str(&taken_over(planned, earlier, value, style)),
             None => text.push_str(&render_attributes(&without_connections(value), 6)),

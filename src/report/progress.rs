@@ -259,7 +259,9 @@ pub(crate) fn past(action: Action) -> &'static str {
         Action::Update => "changed",
         Action::DeleteThenCreate | Action::CreateThenDelete => "replaced",
         Action::Delete => "deleted",
-        Action::Forget | Action::LostWithHost => "forgotten",
+        Action::Forget => "forgotten",
+        // Only what leaves a group before its host ends has an operation of its own.
+        Action::LostWithHost => "taken out",
         Action::Read => "read",
         Action::NoOp | Action::Defer => "done",
     }

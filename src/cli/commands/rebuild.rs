@@ -116,14 +116,18 @@ impl Session<'_> {
             return Ok(());
         }
         if !self.context.is_terminal || self.arguments.how.json {
-            let mut undecided = Diagnostic::error("undecided", "is it lost?").detail(
-                "something does not answer; whether it is lost or only silent has to be said by a person",
-            );
-            for (address, why) in silent {
-                undecided = undecided.cause(format!("{address}: {why}")).help(format!(
-                    "if it is lost for good: dmp rebuild --lost '{address}'"
-                ));
-            }
+            let why: Vec<String> = silent
+                .iter()
+                .map(|(address, why)| format!("{address}: {why}"))
+                .collect();
+            let lost: Vec<String> = silent
+                .iter()
+                .map(|(address, _)| format!("--lost '{address}'"))
+                .collect();
+            let undecided = Diagnostic::error("undecided", "is it lost?")
+                .detail("a machine does not answer; whether it is lost or only silent has to be said by a person")
+                .cause(why.join("\n"))
+                .help(format!("if lost for good: dmp rebuild {}", lost.join(" ")));
             return Err(self.fail(&[undecided]));
         }
         let mut lost = BTreeSet::new();
