@@ -33,7 +33,7 @@ mod providers;
 mod references;
 mod resources;
 
-pub use providers::{ProviderState, provider_address, provider_state};
+pub use providers::{ProviderState, parse_provider_address, provider_address, provider_state};
 pub use resources::{import_request, read_before_create};
 
 /// Makes a usable provider of a wholly known configuration.
