@@ -359,3 +359,24 @@ fn a_provider_in_a_module_is_read_by_its_present_configuration() {
         .expect_success()
         .shows("Nothing to do");
 }
+
+#[test]
+fn what_is_not_known_yet_may_still_be_tried_in_vain() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" {
+  for_each = toset(["a"])
+  name     = each.key
+}
+output "ids" {
+  value = join(",", [for vm in flatten([test_thing.vm]) : try(vm.id, "none")])
+}
+"#,
+    )
+    .applied();
+    sandbox
+        .run(&["output", "ids"])
+        .expect_success()
+        .shows("none");
+}
