@@ -362,8 +362,10 @@ impl Builder<'_> {
             };
             for other in self.plan.instances.values() {
                 if needs(&other.record, &deposed.address) {
-                    let apply = self.applies.get(&other.address);
-                    self.wishes.extend(apply.map(|before| (*before, op)));
+                    // Its own old object may still use it.
+                    let own = [&self.applies, &self.deletes];
+                    let own = own.into_iter().filter_map(|ops| ops.get(&other.address));
+                    self.wishes.extend(own.map(|before| (*before, op)));
                 }
                 if needs(&deposed.record, &other.address)
                     && let Some(delete) = self.deletes.get(&other.address)

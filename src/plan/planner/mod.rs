@@ -220,6 +220,8 @@ impl Planner {
             &self.lost,
         );
         self.note_moves();
+        let again = crate::moves::described_again(&self.world.configuration, &self.plan);
+        self.plan.diagnostics.extend(again);
         crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
         (self.plan, self.world, self.providers)

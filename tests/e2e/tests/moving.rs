@@ -286,3 +286,85 @@ moved {
         .expect_code(1)
         .says("go round in a circle");
 }
+
+const THING: &str =
+    "provider \"test\" { cloud = \"CLOUD\" }\nresource \"test_thing\" \"vm\" { name = \"vm\" }\n";
+
+#[test]
+fn a_block_and_a_module_get_keys_under_their_own_names() {
+    let sandbox = Sandbox::stack(THING).applied();
+    let before = changes(&sandbox);
+    sandbox.write(
+        "main.hcl",
+        "provider \"test\" { cloud = \"CLOUD\" }\n\
+         moved {\n  from = test_thing.vm\n  to   = test_thing.vm[\"a.b\\\"c\"]\n}\n\
+         resource \"test_thing\" \"vm\" {\n  for_each = toset([\"a.b\\\"c\"])\n  name     = \"vm\"\n}\n",
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("0 to delete, 1 to move");
+    assert_eq!(changes(&sandbox), before);
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+
+    let sandbox = Sandbox::stack("module \"site\" { source = \"./site\" }\n");
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write("site/main.hcl", THING);
+    let sandbox = sandbox.applied();
+    sandbox.write(
+        "main.hcl",
+        "module \"site\" {\n  source   = \"./site\"\n  for_each = toset([\"a\", \"b\"])\n}\n\
+         moved {\n  from = module.site\n  to   = module.site[\"a\"]\n}\n",
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("1 to create, 0 to change, 0 to replace, 0 to delete, 1 to move");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn a_key_that_has_moved_and_is_still_described_is_refused_at_once() {
+    let keyed = |keys: &str| {
+        format!(
+            "provider \"test\" {{ cloud = \"CLOUD\" }}\nresource \"test_thing\" \"vm\" {{\n  \
+             for_each = toset([{keys}])\n  name = each.key\n}}\n"
+        )
+    };
+    let sandbox = Sandbox::stack(&keyed("\"a\"")).applied();
+    let moved = "moved {\n  from = test_thing.vm[\"a\"]\n  to = test_thing.vm[\"b\"]\n}\n";
+    sandbox.write("main.hcl", &(keyed("\"a\", \"b\"") + moved));
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("`test_thing.vm[\"a\"]` moves to `test_thing.vm[\"b\"]`, and is described");
+    assert_eq!(sandbox.look().things.len(), 1);
+}
+
+#[test]
+fn a_module_with_keys_is_forgotten_with_all_that_is_in_it() {
+    let sandbox = Sandbox::stack(
+        "module \"site\" {\n  source   = \"./site\"\n  for_each = toset([\"a\", \"b\"])\n}\n",
+    );
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write("site/main.hcl", THING);
+    let sandbox = sandbox.applied();
+    sandbox.write(
+        "main.hcl",
+        "removed {\n  from = module.site\n  lifecycle { destroy = false }\n}\n",
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("0 to delete, 2 to forget");
+    assert_eq!(sandbox.look().things.len(), 2, "the objects stay");
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("0 instances");
+}
