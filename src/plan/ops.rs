@@ -367,7 +367,9 @@ impl Builder<'_> {
                     let own = own.into_iter().filter_map(|ops| ops.get(&other.address));
                     self.wishes.extend(own.map(|before| (*before, op)));
                 }
-                if needs(&deposed.record, &other.address)
+                // What is lost with its host only leaves the state, after the host.
+                if deposed.lost_with.is_none()
+                    && needs(&deposed.record, &other.address)
                     && let Some(delete) = self.deletes.get(&other.address)
                 {
                     self.edges.push((op, *delete));

@@ -256,3 +256,27 @@ fn what_was_replaced_in_a_module_is_deleted_when_the_module_has_moved() {
         .run(&["plan", "--detailed-exitcode", "--var", "name=new"])
         .expect_success();
 }
+
+#[test]
+fn what_was_replaced_on_a_host_goes_with_the_host() {
+    let sandbox = killed_with_both(
+        r#"
+provider "test" { cloud = "CLOUD" }
+variable "name" { default = "old" }
+resource "test_thing" "host" { name = "host" }
+resource "test_thing" "vm" {
+  name = var.name
+  on   = test_thing.host.id
+  lifecycle { create_before_destroy = true }
+}
+"#,
+        None,
+    );
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("0 instances, 0 open intents");
+    let listed = sandbox.run(&["state", "list"]).expect_success();
+    assert_eq!(listed.out, "");
+}
