@@ -224,6 +224,7 @@ impl Planner {
         self.plan.diagnostics.extend(again);
         crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
+        crate::imports::refuse(&mut self.plan, &self.world);
         (self.plan, self.world, self.providers)
     }
 

@@ -368,3 +368,77 @@ fn a_module_with_keys_is_forgotten_with_all_that_is_in_it() {
         .expect_success()
         .shows("0 instances");
 }
+
+#[test]
+fn an_object_is_not_imported_to_a_second_address() {
+    let import = |name: &str| {
+        format!(
+            "import {{\n  to = test_thing.{name}\n  id = \"t-77\"\n}}\n\
+             resource \"test_thing\" \"{name}\" {{\n  name = \"theirs\"\n  size = 4\n}}\n"
+        )
+    };
+    let provider = "provider \"test\" { cloud = \"CLOUD\" }\n";
+    let both = format!("{provider}{}{}", import("one"), import("two"));
+    let sandbox = with_foreign_objects(&both);
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("`t-77` is `test_thing.one` already");
+    sandbox.write("main.hcl", &format!("{provider}{}", import("one")));
+    let sandbox = sandbox.applied();
+    sandbox.write("main.hcl", &both);
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("`t-77` is `test_thing.one` already");
+    // Nor while the first address goes: the object would be deleted, and believed to be there.
+    sandbox.write("main.hcl", &format!("{provider}{}", import("two")));
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("write a `moved` block");
+    let forget = "removed {\n  from = test_thing.one\n  lifecycle { destroy = false }\n}\n";
+    sandbox.write("main.hcl", &format!("{provider}{}{forget}", import("two")));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(sandbox.look().things.contains_key("t-77"));
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}
+
+#[test]
+fn an_import_block_that_would_be_passed_over_is_refused() {
+    let undescribed = IMPORT.replace("to = test_entry.motd", "to = test_entry.other");
+    with_foreign_objects(&undescribed)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the configuration has no `test_entry.other`");
+    let twice = IMPORT.to_owned() + "import {\n  to = test_thing.vm\n  id = \"t-78\"\n}\n";
+    with_foreign_objects(&twice)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("two `import` blocks for one address");
+    let secret = IMPORT.replace("id = \"t-77\"", "id = sensitive(\"t-77\")");
+    with_foreign_objects(&secret)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the id is secret")
+        .hides("as `t-77`");
+    let provider = IMPORT.replace("id = \"t-77\"", "id = \"t-77\"\n  provider = test");
+    with_foreign_objects(&provider)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("`provider` of an `import` block");
+}
+
+#[test]
+fn what_was_imported_and_destroyed_can_be_destroyed_again() {
+    let sandbox = with_foreign_objects(IMPORT).applied();
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("there is nothing to import")
+        .says("main.hcl:8:1");
+}
