@@ -225,7 +225,18 @@ impl Planner {
         crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
         crate::imports::refuse(&mut self.plan, &self.world);
+        self.refuse_impossible_rollouts();
         (self.plan, self.world, self.providers)
+    }
+
+    /// Members that need one another at once can't be changed one after the other.
+    fn refuse_impossible_rollouts(&mut self) {
+        let mut instances = self.plan.instances.values();
+        let has_groups = instances.any(|planned| planned.group.is_some());
+        if has_groups && !self.plan.diagnostics.iter().any(Diagnostic::is_error) {
+            let refused = crate::ops::operations(&self.plan).err();
+            self.plan.diagnostics.extend(refused);
+        }
     }
 
     /// What stays as it is under another address is a change of the record all the same.
