@@ -119,11 +119,17 @@ impl Session<'_> {
             return Ok(());
         }
         if !self.context.is_terminal || self.arguments.json {
-            let mut undecided = Diagnostic::error("undecided", "is it lost?").detail(
-                "something does not answer; whether it is lost or only silent has to be said by a person",
-            );
-            for (address, why) in silent {
-                undecided = undecided.cause(format!("{address}: {why}")).help(format!(
+            let causes: Vec<String> = silent
+                .iter()
+                .map(|(address, why)| format!("{address}: {why}"))
+                .collect();
+            let mut undecided = Diagnostic::error("undecided", "is it lost?")
+                .detail(
+                    "something does not answer; whether it is lost or only silent has to be said by a person",
+                )
+                .cause(causes.join("; "));
+            for (address, _) in silent {
+                undecided = undecided.help(format!(
                     "if it is lost for good: dmp rebuild --lost '{address}'"
                 ));
             }
