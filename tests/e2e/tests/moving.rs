@@ -442,3 +442,16 @@ fn what_was_imported_and_destroyed_can_be_destroyed_again() {
         .says("there is nothing to import")
         .says("main.hcl:8:1");
 }
+
+#[test]
+fn a_plan_in_json_says_where_an_object_was() {
+    let sandbox = Sandbox::stack(THING).applied();
+    let moved = THING.replace("\"vm\" {", "\"other\" {")
+        + "moved {\n  from = test_thing.vm\n  to = test_thing.other\n}\n";
+    sandbox.write("main.hcl", &moved);
+    let ran = sandbox.run(&["plan", "--json"]).expect_success();
+    let plan: serde_json::Value = serde_json::from_str(&ran.out).expect("one line of JSON");
+    let change = &plan["resource_changes"][0];
+    assert_eq!(change["address"], "test_thing.other");
+    assert_eq!(change["previous_address"], "test_thing.vm");
+}
