@@ -280,3 +280,29 @@ resource "test_thing" "vm" {
     let listed = sandbox.run(&["state", "list"]).expect_success();
     assert_eq!(listed.out, "");
 }
+
+#[test]
+fn nothing_is_made_where_a_replaced_object_is_still_to_be_deleted() {
+    let hcl = r#"
+provider "test" { cloud = "CLOUD" }
+variable "name" { default = "old" }
+resource "test_entry" "motd" {
+  key  = var.name
+  text = "hello"
+  lifecycle { create_before_destroy = true }
+}
+"#;
+    let sandbox = killed_with_both(hcl, None);
+    // Back to the old key: it would be taken over, and then deleted as the old object.
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("what is made is still to be deleted");
+    sandbox.run(&NEW).expect_success();
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert_eq!(cloud.entries.keys().collect::<Vec<_>>(), ["old"]);
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}
