@@ -714,14 +714,21 @@ impl Walker<'_, '_> {
 
     /// The provider of what is deleted: the present configuration if it is usable, else the recorded one.
     fn provider_for_delete(&mut self, name: &str) -> Result<Arc<dyn Configured>, Diagnostic> {
-        if let Some(configured) = self
-            .providers
-            .get(name)
-            .and_then(|state| state.configured.clone())
+        let snapshot = self.run.store.snapshot();
+        // A block that is gone would be taken for an empty one: then what is recorded counts.
+        let is_declared =
+            dmp_plan::planner::parse_provider_address(name).is_some_and(|(path, key)| {
+                let module = self.world.module(&path);
+                module.is_some_and(|module| module.providers.contains_key(&key))
+            });
+        if (is_declared || !snapshot.providers.contains_key(name))
+            && let Some(configured) = self
+                .providers
+                .get(name)
+                .and_then(|state| state.configured.clone())
         {
             return Ok(configured);
         }
-        let snapshot = self.run.store.snapshot();
         let (provider, config) = match snapshot.providers.get(name) {
             Some(record) => (record.provider.clone(), record.config.clone()),
             None => (

@@ -73,7 +73,7 @@ impl Walker<'_, '_> {
         };
         let request = match &probe.health.data {
             None => Ok(None),
-            Some(data) => self.health_request(probe, data).map(Some),
+            Some(data) => self.health_request(probe, data),
         };
         let request = match request {
             Ok(request) => request,
@@ -104,11 +104,12 @@ impl Walker<'_, '_> {
         });
     }
 
+    /// The request that tells of a member; `None` while what it refers to is being made anew.
     fn health_request(
         &self,
         probe: &Probe,
         data: &dmp_lang::config::ResourceBlock,
-    ) -> Result<ReadRequest, Diagnostic> {
+    ) -> Result<Option<ReadRequest>, Diagnostic> {
         let missing = || not_known(&probe.address);
         let decoded = self
             .world
@@ -118,7 +119,7 @@ impl Walker<'_, '_> {
             return Err(wrong);
         }
         if !decoded.value.is_wholly_known() {
-            return Err(missing());
+            return Ok(None);
         }
         let source = self.world.registry.data_source(&data.key.resource_type);
         let source = source.cloned().ok_or_else(missing)?;
@@ -126,12 +127,12 @@ impl Walker<'_, '_> {
         let (provider, provider_address) =
             provider_of_data(&self.run.services, self.world, self.providers, module, data)?;
         let config = conform(source.schema(), &decoded.value);
-        Ok(ReadRequest {
+        Ok(Some(ReadRequest {
             address: instance_address(module, &data.key, None),
             kind: ReadKind::Data { source, config },
             provider,
             provider_address,
-        })
+        }))
     }
 
     /// Judges what was read: the member is healthy, or looked at again, or given up.
@@ -185,10 +186,18 @@ impl Walker<'_, '_> {
                 }
                 Some(Finding::Unreachable(why)) => return Some(why),
                 Some(Finding::Failed(diagnostic)) => return Some(diagnostic.to_string()),
-                _ => return Some("nothing could be read".into()),
+                Some(_) => return Some("nothing could be read".into()),
+                None => return Some(NOT_YET.into()),
             }
         }
         let asserts = &probe.health.asserts;
+        let is_unknown = asserts.iter().any(|assert| {
+            let held = self.world.evaluate(&assert.condition, &place);
+            held.is_ok_and(|held| !held.is_wholly_known())
+        });
+        if is_unknown {
+            return Some(NOT_YET.into());
+        }
         let failed = self
             .world
             .failed_conditions(asserts, &place, "health", "it is not healthy");
@@ -202,5 +211,6 @@ fn not_known(address: &Address) -> Diagnostic {
         .help("let `health` refer to `self`, to variables and to its own data source")
 }
 
+const NOT_YET: &str = "what tells whether it is healthy is not known yet";
 const WITHIN: Duration = Duration::from_secs(300);
 const PAUSE: Duration = Duration::from_secs(1);

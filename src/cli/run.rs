@@ -160,8 +160,14 @@ pub(crate) async fn plan(
     let moves = dmp_plan::moves::follow(&stack.configuration, snapshot);
     let snapshot = Arc::new(moves.snapshot);
     let mut lost = recorded_lost(&snapshot);
-    let newly = look
-        .lost
+    // A person calls it by the address that the state has.
+    let now = |address: &Address| {
+        let mut moves = moves.moves.iter();
+        let moved = moves.find(|(from, _)| from == address);
+        moved.map_or_else(|| address.clone(), |(_, to)| to.clone())
+    };
+    let called: BTreeSet<Address> = look.lost.iter().map(now).collect();
+    let newly = called
         .iter()
         .filter_map(|address| snapshot.instances.get(address))
         .filter(|instance| instance.status != Status::Lost);
@@ -173,7 +179,7 @@ pub(crate) async fn plan(
             Record::InstancePut(Box::new(instance))
         })
         .collect();
-    lost.extend(look.lost.iter().cloned());
+    lost.extend(called.iter().cloned());
     let recorded = dmp_refresh::refresh(
         &world,
         &snapshot,

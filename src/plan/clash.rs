@@ -30,7 +30,24 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
             .collect();
         refused.extend(others.first().map(|other| clash(other, planned)));
     }
+    for deposed in plan.deposed.iter().filter(|old| old.lost_with.is_none()) {
+        let schema = world.schema_of(&deposed.address);
+        let other = schema
+            .and_then(|schema| object(deposed, schema))
+            .and_then(|object| seen.get(&object));
+        refused.extend(other.map(|other| goes_still(other, deposed)));
+    }
     plan.diagnostics.extend(refused);
+}
+
+fn goes_still(planned: &Planned, deposed: &Planned) -> Diagnostic {
+    Diagnostic::error("clash", "what is made is still to be deleted")
+        .address(&planned.address)
+        .detail(format!(
+            "`{}` has the path, name or id of what was `{}` before it was replaced, and that is not deleted yet",
+            planned.address, deposed.address
+        ))
+        .help("apply the configuration as it was, so that the old object goes; then make this change")
 }
 
 fn twice(planned: &Planned) -> Diagnostic {

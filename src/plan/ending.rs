@@ -200,7 +200,7 @@ fn died(plan: &Plan, planned: &Planned) -> bool {
 }
 
 /// Whether one of the module calls that an instance stands in is decided later.
-fn stands_in_undecided_call(world: &World, address: &Address) -> bool {
+pub(crate) fn stands_in_undecided_call(world: &World, address: &Address) -> bool {
     let calls = address.module.0.iter().enumerate();
     calls.into_iter().any(|(at, (call, _))| {
         let parent = ModulePath(address.module.0[..at].to_vec());
@@ -227,7 +227,7 @@ fn forgotten_by_removed_blocks(world: &World) -> Vec<Endpoint> {
 
 fn covers(endpoint: &Endpoint, address: &Address) -> bool {
     match endpoint {
-        Endpoint::Module(path) => address.module.0.starts_with(&path.0),
+        Endpoint::Module(path) => crate::moves::rest_of(&address.module, path).is_some(),
         Endpoint::Resource(resource) => *resource == *address || *resource == address.block(),
     }
 }

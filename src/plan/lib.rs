@@ -12,6 +12,7 @@
 //! | `moves` | `moved` blocks |
 //! | `classify` | what a refresh says of all that is recorded |
 //! | `clash` | two instances that are one object |
+//! | `imports` | what `import` blocks may not do |
 //! | `redact` | secrets that others quote |
 //! | `ops` | the work of a plan and its order |
 //! | `envelope` | whether a late decision is within what was approved |
@@ -21,6 +22,7 @@ mod clash;
 pub mod classify;
 pub mod ending;
 pub mod envelope;
+mod imports;
 pub mod instance;
 pub mod model;
 pub mod moves;

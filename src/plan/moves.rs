@@ -27,11 +27,7 @@ pub fn follow(configuration: &Configuration, before: &Snapshot) -> Moves {
         snapshot: before.clone(),
         ..Moves::default()
     };
-    if configuration
-        .modules
-        .iter()
-        .all(|module| module.moved.is_empty())
-    {
+    if has_no_moves(configuration) {
         return found;
     }
     still_described(configuration, &mut found.diagnostics);
@@ -39,6 +35,7 @@ pub fn follow(configuration: &Configuration, before: &Snapshot) -> Moves {
         let Some(to) = destination(configuration, from, &mut found.diagnostics) else {
             continue;
         };
+        let span = step(configuration, from).map(|(block, _)| block.span.clone());
         let is_taken = before.instances.contains_key(&to)
             && destination(configuration, &to, &mut Vec::new()).is_none();
         if is_taken || found.moves.iter().any(|(_, taken)| *taken == to) {
@@ -46,6 +43,7 @@ pub fn follow(configuration: &Configuration, before: &Snapshot) -> Moves {
                 Diagnostic::error("moved-onto", "two objects would have one address")
                     .detail(format!("`{from}` would move to `{to}`, which the state has already"))
                     .address(&to)
+                    .at(span)
                     .help("take one of them out of the state with a `removed` block, or leave the `moved` block out"),
             );
             continue;
@@ -54,7 +52,8 @@ pub fn follow(configuration: &Configuration, before: &Snapshot) -> Moves {
             found.diagnostics.push(
                 Diagnostic::error("moved-type", "an object can't move to another type")
                     .detail(format!("from `{from}` to `{to}`"))
-                    .address(&to),
+                    .address(&to)
+                    .at(span),
             );
             continue;
         }
@@ -64,6 +63,11 @@ pub fn follow(configuration: &Configuration, before: &Snapshot) -> Moves {
         carry_out(configuration, before, &mut found);
     }
     found
+}
+
+fn has_no_moves(configuration: &Configuration) -> bool {
+    let mut modules = configuration.modules.iter();
+    modules.all(|module| module.moved.is_empty())
 }
 
 /// Gives moved instances their addresses, also where others name them.
@@ -98,6 +102,16 @@ fn carry_out(configuration: &Configuration, before: &Snapshot, found: &mut Moves
             to: to.clone(),
         })
         .collect();
+    // What was replaced and is still there goes by its successor's address, and through the same provider.
+    let mut deposed = before.deposed.clone();
+    for old in deposed.values_mut() {
+        let mut now = renamed(old);
+        now.address = moved(&old.address);
+        if now != *old {
+            records.push(Record::InstanceDeposed(Box::new(now.clone())));
+            *old = now;
+        }
+    }
     let mut instances = std::collections::BTreeMap::new();
     for instance in before.instances.values() {
         let now = renamed(instance);
@@ -121,6 +135,7 @@ fn carry_out(configuration: &Configuration, before: &Snapshot, found: &mut Moves
         }
     }
     found.snapshot.instances = instances;
+    found.snapshot.deposed = deposed;
     found.records = records;
 }
 
@@ -189,7 +204,7 @@ fn through(block: &Moved, address: &Address) -> Option<Address> {
             }
             let mut now = to.clone();
             if from.key != address.key {
-                // Without keys a block moves as a whole.
+                // Without keys a block moves as a whole; to a key only the one instance without a key.
                 if from.key.is_some() || to.key.is_some() {
                     return None;
                 }
@@ -204,9 +219,13 @@ fn through(block: &Moved, address: &Address) -> Option<Address> {
                 path.last_mut(),
                 from.0.last(),
                 address.module.0.get(from.0.len() - 1),
-            ) && last.1.is_none()
-            {
-                last.1.clone_from(key);
+            ) {
+                match (&last.1, key) {
+                    (None, _) => last.1.clone_from(key),
+                    // To a key only the one instance without a key moves.
+                    (Some(_), Some(_)) => return None,
+                    (Some(_), None) => {}
+                }
             }
             path.extend(rest.iter().cloned());
             let mut now = address.clone();
@@ -217,59 +236,104 @@ fn through(block: &Moved, address: &Address) -> Option<Address> {
     }
 }
 
-/// What follows a module in a path, if the path leads through it. Without a key it stands for all of a call's instances.
-fn rest_of<'a>(
+/// What follows a module in a path, if the path leads through it. Its last call without a key stands for all of the
+/// call's instances.
+pub(crate) fn rest_of<'a>(
     path: &'a ModulePath,
     module: &ModulePath,
 ) -> Option<&'a [(std::sync::Arc<str>, Option<dmp_sdk::Key>)]> {
-    let is_inside = path.0.len() >= module.0.len()
-        && module
-            .0
-            .iter()
-            .zip(&path.0)
-            .all(|((call, key), (name, found))| call == name && (key.is_none() || key == found));
+    let (last, outer) = module.0.split_last()?;
+    let found = path.0.get(outer.len())?;
+    let is_inside =
+        path.0.starts_with(outer) && last.0 == found.0 && (last.1.is_none() || last.1 == found.1);
     is_inside.then(|| &path.0[module.0.len()..])
 }
 
 /// The address of a provider configuration whose module has moved.
 fn provider(configuration: &Configuration, name: &str) -> String {
-    for block in &configuration.root().moved {
-        let (Endpoint::Module(from), Endpoint::Module(to)) = (&block.from, &block.to) else {
-            continue;
-        };
-        if let Some(rest) = name.strip_prefix(&format!("{from}.")) {
-            return format!("{to}.{rest}");
-        }
+    let Some((module, key)) = crate::planner::parse_provider_address(name) else {
+        return name.to_owned();
+    };
+    // It goes wherever a resource in the same module would go.
+    let address = Address {
+        module,
+        mode: dmp_sdk::Mode::Managed,
+        resource_type: key.name.clone(),
+        name: key.alias.clone().unwrap_or_else(|| "any".into()),
+        key: None,
+    };
+    let moved = destination(configuration, &address, &mut Vec::new());
+    let moved = moved.filter(|now| now.block().name == address.name);
+    moved.map_or_else(
+        || name.to_owned(),
+        |now| crate::planner::provider_address(&now.module, &key),
+    )
+}
+
+/// Instances that are described at an address which a block moves away: it would move them at each run.
+pub(crate) fn described_again(
+    configuration: &Configuration,
+    plan: &crate::Plan,
+) -> Vec<Diagnostic> {
+    if has_no_moves(configuration) {
+        return Vec::new();
     }
-    name.to_owned()
+    let mut known = Vec::new();
+    still_described(configuration, &mut known);
+    plan.instances
+        .values()
+        .filter(|planned| planned.planned.is_some())
+        .filter_map(|planned| {
+            let (block, to) = step(configuration, &planned.address)?;
+            let is_known = known
+                .iter()
+                .any(|known| known.span.as_ref() == Some(&block.span));
+            (!is_known).then(|| {
+                described(
+                    format!("`{}` moves to `{to}`, and is described", planned.address),
+                    block,
+                )
+                .address(&planned.address)
+            })
+        })
+        .collect()
 }
 
 /// A block that names an address which is still described would move it at each run.
 fn still_described(configuration: &Configuration, diagnostics: &mut Vec<Diagnostic>) {
     for module in &configuration.modules {
         for block in &module.moved {
-            let is_described = match &block.from {
-                Endpoint::Resource(from) if from.module.is_root() && from.key.is_none() => module
-                    .resources
-                    .contains_key(&crate::world::block_key(from)),
-                Endpoint::Module(from) => {
-                    from.0.len() == 1
-                        && from.0[0].1.is_none()
-                        && module.calls.contains_key(&from.0[0].0)
+            // From one instance to a key of the same block: what is described there is another.
+            let (repetition, has_key) = match (&block.from, &block.to) {
+                (Endpoint::Resource(from), Endpoint::Resource(to))
+                    if from.module.is_root() && from.key.is_none() =>
+                {
+                    let found = module.resources.get(&crate::world::block_key(from));
+                    (found.map(|found| &found.repetition), to.key.is_some())
                 }
-                Endpoint::Resource(_) => false,
+                (Endpoint::Module(from), Endpoint::Module(to))
+                    if from.0.len() == 1 && from.0[0].1.is_none() =>
+                {
+                    let found = module.calls.get(&from.0[0].0);
+                    let has_key = to.0.last().is_some_and(|(_, key)| key.is_some());
+                    (found.map(|found| &found.repetition), has_key)
+                }
+                _ => (None, false),
             };
-            if is_described {
-                diagnostics.push(
-                    Diagnostic::error("moved-described", "what has moved is still described")
-                        .detail(format!(
-                            "`{}` has a `moved` block, and a block of its own",
-                            block.from
-                        ))
-                        .help("rename the block, or take the `moved` block out")
-                        .at(block.span.clone()),
+            if repetition.is_some_and(|repetition| !has_key || repetition.is_none()) {
+                let detail = format!(
+                    "`{}` has a `moved` block, and a block of its own",
+                    block.from
                 );
+                diagnostics.push(described(detail, block));
             }
         }
     }
+}
+
+fn described(detail: String, block: &Moved) -> Diagnostic {
+    Diagnostic::error("moved-described", "what has moved is still described")
+        .detail(detail)
+        .help("rename the block, or take the `moved` block out")
+        .at(block.span.clone())
 }

@@ -60,17 +60,23 @@ pub fn operations(plan: &Plan) -> Result<Operations, Diagnostic> {
         .map(|operation| weight(plan, operation))
         .collect();
     let schedule = builder.schedule(&weights).map_err(|circle| {
-        let names: Vec<_> = circle
+        let circle = on_circles(circle, &builder.edges);
+        let mut names: Vec<String> = circle
             .iter()
-            .map(|op| format!("{:?}", builder.all[*op]))
+            .map(|op| builder.name(&builder.all[*op]))
             .collect();
+        names.sort();
+        names.dedup();
         if plan
             .instances
             .values()
             .any(|planned| planned.group.is_some())
         {
             return Diagnostic::error("rollout-order", "members of a group wait for one another")
-                .detail(names.join(", "))
+                .detail(format!(
+                    "they can't be out one after the other: `{}`",
+                    names.join("`, `")
+                ))
                 .help(
                     "put what needs each other into groups of their own, or leave `rollout` out",
                 );
@@ -135,6 +141,20 @@ impl Builder<'_> {
         })
     }
 
+    /// What an operation is about.
+    fn name(&self, operation: &Operation) -> String {
+        match operation {
+            Operation::Apply(address)
+            | Operation::Delete(address)
+            | Operation::Leave(address)
+            | Operation::Probe(address) => address.to_string(),
+            Operation::Bury(position) => self.plan.deposed[*position].address.to_string(),
+            Operation::Join((module, key)) => {
+                crate::world::instance_address(module, key, None).to_string()
+            }
+        }
+    }
+
     fn add(&mut self, operation: Operation) -> Op {
         self.all.push(operation);
         self.all.len() - 1
@@ -184,9 +204,12 @@ impl Builder<'_> {
                 lost.entry(host).or_default().push(*apply);
             }
         }
+        let depths = depths(self.all.len(), &self.edges);
         for (max_out, members) in groups.into_values() {
-            let (out, stay): (Vec<&Planned>, Vec<&Planned>) =
+            let (mut out, stay): (Vec<&Planned>, Vec<&Planned>) =
                 members.into_iter().partition(|planned| is_out(planned));
+            // What a member needs goes before it, else they are taken by address.
+            out.sort_by_key(|planned| self.beginning_of(planned).map(|op| depths[op]));
             let begins: Vec<Op> = out
                 .iter()
                 .filter_map(|planned| self.beginning_of(planned))
@@ -371,10 +394,14 @@ impl Builder<'_> {
             };
             for other in self.plan.instances.values() {
                 if needs(&other.record, &deposed.address) {
-                    let apply = self.applies.get(&other.address);
-                    self.wishes.extend(apply.map(|before| (*before, op)));
+                    // Its own old object may still use it.
+                    let own = [&self.applies, &self.deletes];
+                    let own = own.into_iter().filter_map(|ops| ops.get(&other.address));
+                    self.wishes.extend(own.map(|before| (*before, op)));
                 }
-                if needs(&deposed.record, &other.address)
+                // What is lost with its host only leaves the state, after the host.
+                if deposed.lost_with.is_none()
+                    && needs(&deposed.record, &other.address)
                     && let Some(delete) = self.deletes.get(&other.address)
                 {
                     self.edges.push((op, *delete));
@@ -404,6 +431,28 @@ impl Builder<'_> {
 /// Whether a member of a group does not work while it is changed.
 fn is_out(planned: &Planned) -> bool {
     planned.action == Action::Update || planned.action.replaces()
+}
+
+/// How many operations come before each on its longest way.
+fn depths(count: usize, edges: &[(Op, Op)]) -> Vec<usize> {
+    let mut open = vec![0_usize; count];
+    let mut needed_by: Vec<Vec<Op>> = vec![Vec::new(); count];
+    for (before, after) in edges {
+        open[*after] += 1;
+        needed_by[*before].push(*after);
+    }
+    let mut depths = vec![0; count];
+    let mut ready: Vec<Op> = (0..count).filter(|op| open[*op] == 0).collect();
+    while let Some(op) = ready.pop() {
+        for next in &needed_by[op] {
+            depths[*next] = depths[*next].max(depths[op] + 1);
+            open[*next] -= 1;
+            if open[*next] == 0 {
+                ready.push(*next);
+            }
+        }
+    }
+    depths
 }
 
 /// Those of the waiting operations that wait for themselves, or stand between such.

@@ -114,17 +114,15 @@ pub fn provider_of_record(
         .get(address)
         .map(|record| record.provider.clone());
     let name = name.unwrap_or_else(|| address.split('.').next().unwrap_or(address).to_owned());
-    let key = present_key(address);
     // A block that is gone would be taken for an empty one: then what is recorded counts.
-    let root = dmp_sdk::ModulePath::root();
-    let is_declared = |key: &dmp_lang::config::ProviderKey| {
-        let module = world.module(&root);
+    let is_declared = |(path, key): &(dmp_sdk::ModulePath, dmp_lang::config::ProviderKey)| {
+        let module = world.module(path);
         module.is_some_and(|module| module.providers.contains_key(key))
-            || !snapshot.providers.contains_key(address)
+            || (path.is_root() && !snapshot.providers.contains_key(address))
     };
-    let present = key
+    let present = dmp_plan::planner::parse_provider_address(address)
         .filter(is_declared)
-        .and_then(|key| world.decode_provider(&root, &key));
+        .and_then(|(path, key)| world.decode_provider(&path, &key));
     if let Some(decoded) = present
         && let Some(provider) = world.registry.provider(&name)
     {
@@ -148,18 +146,4 @@ pub fn provider_of_record(
         ));
     }
     configure(&record.provider, &config).map_err(|diagnostic| diagnostic.to_string())
-}
-
-/// The key of a provider configuration in the stack itself.
-fn present_key(address: &str) -> Option<dmp_lang::config::ProviderKey> {
-    if address.starts_with("module.") {
-        return None;
-    }
-    let (name, alias) = address
-        .split_once('.')
-        .map_or((address, None), |(name, alias)| (name, Some(alias)));
-    Some(dmp_lang::config::ProviderKey {
-        name: name.into(),
-        alias: alias.map(Into::into),
-    })
 }

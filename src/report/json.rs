@@ -140,7 +140,7 @@ fn instance_json(planned: &Planned) -> Json {
         dmp_sdk::Action::Forget | dmp_sdk::Action::LostWithHost => &["forget"],
         dmp_sdk::Action::Defer => &["defer"],
     };
-    json!({
+    let mut json = json!({
         "address": planned.address,
         "mode": if planned.address.mode == dmp_sdk::Mode::Data { "data" } else { "managed" },
         "type": planned.address.resource_type.as_ref(),
@@ -156,5 +156,9 @@ fn instance_json(planned: &Planned) -> Json {
         "effects": planned.effects,
         "notes": planned.notes,
         "lost_with": planned.lost_with,
-    })
+    });
+    if let Some(from) = &planned.moved_from {
+        json["previous_address"] = json!(from);
+    }
+    json
 }

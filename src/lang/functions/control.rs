@@ -1,6 +1,6 @@
 //! Functions over expressions, types and marks.
 
-use dmp_sdk::{Kind, Marks, Span, Value};
+use dmp_sdk::{Kind, Marks, Span, Type, Value};
 
 use super::{Function, Gives, nullable};
 use crate::Diagnostics;
@@ -49,7 +49,16 @@ fn attempt(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Outcome {
     for expr in &call.arguments {
         let (outcome, seen) = watched(evaluation, |evaluation| evaluation.value(expr));
         match outcome {
-            Ok(value) => return Ok(value.marked(&marks)),
+            Ok(value) => {
+                // What is not known yet may come to have no value: then the next one counts, of whatever type.
+                let value = match value.kind() {
+                    Kind::Unknown(_) if call.arguments.len() > 1 => {
+                        Value::unknown(Type::Any).with_marks(value.marks().clone())
+                    }
+                    _ => value,
+                };
+                return Ok(value.marked(&marks));
+            }
             Err(failed) => {
                 marks = marks.union(&seen.without_origins());
                 last = failed;

@@ -33,7 +33,7 @@ mod providers;
 mod references;
 mod resources;
 
-pub use providers::{ProviderState, provider_address, provider_state};
+pub use providers::{ProviderState, parse_provider_address, provider_address, provider_state};
 pub use resources::{import_request, read_before_create};
 
 /// Makes a usable provider of a wholly known configuration.
@@ -227,9 +227,23 @@ impl Planner {
             &self.lost,
         );
         self.note_moves();
+        let again = crate::moves::described_again(&self.world.configuration, &self.plan);
+        self.plan.diagnostics.extend(again);
         crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
+        crate::imports::refuse(&mut self.plan, &self.world);
+        self.refuse_impossible_rollouts();
         (self.plan, self.world, self.providers)
+    }
+
+    /// Members that need one another at once can't be changed one after the other.
+    fn refuse_impossible_rollouts(&mut self) {
+        let mut instances = self.plan.instances.values();
+        let has_groups = instances.any(|planned| planned.group.is_some());
+        if has_groups && !self.plan.diagnostics.iter().any(Diagnostic::is_error) {
+            let refused = crate::ops::operations(&self.plan).err();
+            self.plan.diagnostics.extend(refused);
+        }
     }
 
     /// What stays as it is under another address is a change of the record all the same.

@@ -38,6 +38,17 @@ pub fn provider_address(module: &ModulePath, key: &ProviderKey) -> String {
     }
 }
 
+/// The module and the key of a provider configuration's address.
+#[must_use]
+pub fn parse_provider_address(text: &str) -> Option<(ModulePath, ProviderKey)> {
+    // It looks like a resource's: `module.edge.kubernetes.west`, or without a name.
+    let parsed = text.parse::<Address>().ok();
+    let alias = parsed.as_ref().map(|address| Arc::clone(&address.name));
+    let address = parsed.or_else(|| format!("{text}.any").parse().ok())?;
+    let name = address.resource_type;
+    Some((address.module, ProviderKey { name, alias }))
+}
+
 impl Planner {
     pub(super) fn visit_provider(&mut self, path: &ConfigPath, key: &ProviderKey) {
         for module in self.world.module_instances(path) {

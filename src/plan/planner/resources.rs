@@ -186,6 +186,12 @@ impl Planner {
         let place = Place::in_module(&ModulePath::root());
         let value = self.world.evaluate(&import.id, &place)?;
         match value.as_str() {
+            Some(_) if value.deep_marks().is_sensitive() => Err(vec![
+                Diagnostic::error("import-id", "the id is secret")
+                    .detail("an id is shown and recorded, it can't be sensitive")
+                    .help("write `nonsensitive(…)` around it if it is none")
+                    .at(import.id.span.clone()),
+            ]),
             Some(id) if !id.is_empty() => Ok(Some(id.to_owned())),
             _ => Err(vec![
                 Diagnostic::error("import-id", "the id is no text that is known")
@@ -377,6 +383,12 @@ impl Planner {
         match decide(resource.as_ref(), &inputs) {
             Ok(decision) => Some(decision),
             Err(diagnostic) => {
+                let mut imports = self.world.configuration.root().imports.iter();
+                let block = imports.find(|block| import.is_some() && block.to == *address);
+                let diagnostic = match block {
+                    Some(block) if diagnostic.path.is_none() => diagnostic.at(block.span.clone()),
+                    _ => diagnostic,
+                };
                 let diagnostic = self.placed(address, decoded, diagnostic);
                 self.plan.diagnostics.push(diagnostic);
                 None

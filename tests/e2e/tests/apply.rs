@@ -336,3 +336,47 @@ environment "prod" {}
         .says("`backend` of the `stack` block")
         .says("an `environment` block");
 }
+
+#[test]
+fn a_provider_in_a_module_is_read_by_its_present_configuration() {
+    let sandbox = Sandbox::stack(
+        "variable \"cloud\" { default = \"CLOUD\" }\nmodule \"site\" {\n  source = \"./site\"\n  \
+         cloud  = var.cloud\n}\n",
+    );
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write(
+        "site/main.hcl",
+        "variable \"cloud\" {}\nprovider \"test\" { cloud = var.cloud }\n\
+         resource \"test_thing\" \"vm\" { name = \"vm\" }\n",
+    );
+    let sandbox = sandbox.applied();
+    // The same cloud is reached by another way now, and no longer by the old one.
+    let moved = sandbox.path().join("moved.json");
+    std::fs::rename(sandbox.path().join("cloud.json"), &moved).expect("is there");
+    let variable = format!("cloud={}", moved.display());
+    sandbox
+        .run(&["plan", "--detailed-exitcode", "--var", &variable])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn what_is_not_known_yet_may_still_be_tried_in_vain() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" {
+  for_each = toset(["a"])
+  name     = each.key
+}
+output "ids" {
+  value = join(",", [for vm in flatten([test_thing.vm]) : try(vm.id, "none")])
+}
+"#,
+    )
+    .applied();
+    sandbox
+        .run(&["output", "ids"])
+        .expect_success()
+        .shows("none");
+}

@@ -432,3 +432,38 @@ fn dmp_ssh_reaches_an_instance_by_its_recorded_connection_and_ends_with_its_code
         .expect_code(255)
         .hides("reached");
 }
+
+#[test]
+fn only_a_persons_word_drops_the_pin_of_a_machine_that_was_silent() {
+    let Some(mut site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    site.sshd.stop();
+    site.run(&["rebuild", "--yes"])
+        .expect_code(6)
+        .says("dmp rebuild --lost 'host.box'")
+        .hides("--lost 'host_file");
+    // Another machine takes its place: same address, another key, nothing on it.
+    std::fs::remove_dir_all(site.on_machine("")).expect("is there");
+    std::fs::create_dir(site.on_machine("")).expect("writable");
+    std::fs::remove_file(site.sshd.path("host_key")).expect("is there");
+    dmp_testkit::keygen(&site.sshd.path("host_key"), "");
+    site.sshd.start_again();
+    site.run(&["apply", "--yes"])
+        .expect_code(3)
+        .says("shows another host key than the pinned one");
+    site.run(&["rebuild", "--yes"])
+        .expect_code(6)
+        .says("shows another host key than the pinned one");
+    assert!(!site.on_machine("motd").exists(), "nothing was done on it");
+    site.run(&["rebuild", "--yes", "--lost", "host.box"])
+        .expect_success()
+        .shows("will be pinned")
+        .says("6 of 6 that were lost are back");
+    site.check_applied("rebuilt");
+    site.run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    site.run(&["state", "verify"])
+        .expect_success()
+        .shows("6 instances, 0 open intents");
+}

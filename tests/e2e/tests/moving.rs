@@ -340,3 +340,172 @@ fn a_late_import_that_would_change_the_object_is_asked_for_on_its_own() {
         .run(&["plan", "--detailed-exitcode"])
         .expect_success();
 }
+
+const THING: &str =
+    "provider \"test\" { cloud = \"CLOUD\" }\nresource \"test_thing\" \"vm\" { name = \"vm\" }\n";
+
+#[test]
+fn a_block_and_a_module_get_keys_under_their_own_names() {
+    let sandbox = Sandbox::stack(THING).applied();
+    let before = changes(&sandbox);
+    sandbox.write(
+        "main.hcl",
+        "provider \"test\" { cloud = \"CLOUD\" }\n\
+         moved {\n  from = test_thing.vm\n  to   = test_thing.vm[\"a.b\\\"c\"]\n}\n\
+         resource \"test_thing\" \"vm\" {\n  for_each = toset([\"a.b\\\"c\"])\n  name     = \"vm\"\n}\n",
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("0 to delete, 1 to move");
+    assert_eq!(changes(&sandbox), before);
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+
+    let sandbox = Sandbox::stack("module \"site\" { source = \"./site\" }\n");
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write("site/main.hcl", THING);
+    let sandbox = sandbox.applied();
+    sandbox.write(
+        "main.hcl",
+        "module \"site\" {\n  source   = \"./site\"\n  for_each = toset([\"a\", \"b\"])\n}\n\
+         moved {\n  from = module.site\n  to   = module.site[\"a\"]\n}\n",
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("1 to create, 0 to change, 0 to replace, 0 to delete, 1 to move");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn a_key_that_has_moved_and_is_still_described_is_refused_at_once() {
+    let keyed = |keys: &str| {
+        format!(
+            "provider \"test\" {{ cloud = \"CLOUD\" }}\nresource \"test_thing\" \"vm\" {{\n  \
+             for_each = toset([{keys}])\n  name = each.key\n}}\n"
+        )
+    };
+    let sandbox = Sandbox::stack(&keyed("\"a\"")).applied();
+    let moved = "moved {\n  from = test_thing.vm[\"a\"]\n  to = test_thing.vm[\"b\"]\n}\n";
+    sandbox.write("main.hcl", &(keyed("\"a\", \"b\"") + moved));
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("`test_thing.vm[\"a\"]` moves to `test_thing.vm[\"b\"]`, and is described");
+    assert_eq!(sandbox.look().things.len(), 1);
+}
+
+#[test]
+fn a_module_with_keys_is_forgotten_with_all_that_is_in_it() {
+    let sandbox = Sandbox::stack(
+        "module \"site\" {\n  source   = \"./site\"\n  for_each = toset([\"a\", \"b\"])\n}\n",
+    );
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write("site/main.hcl", THING);
+    let sandbox = sandbox.applied();
+    sandbox.write(
+        "main.hcl",
+        "removed {\n  from = module.site\n  lifecycle { destroy = false }\n}\n",
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("0 to delete, 2 to forget");
+    assert_eq!(sandbox.look().things.len(), 2, "the objects stay");
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("0 instances");
+}
+
+#[test]
+fn an_object_is_not_imported_to_a_second_address() {
+    let import = |name: &str| {
+        format!(
+            "import {{\n  to = test_thing.{name}\n  id = \"t-77\"\n}}\n\
+             resource \"test_thing\" \"{name}\" {{\n  name = \"theirs\"\n  size = 4\n}}\n"
+        )
+    };
+    let provider = "provider \"test\" { cloud = \"CLOUD\" }\n";
+    let both = format!("{provider}{}{}", import("one"), import("two"));
+    let sandbox = with_foreign_objects(&both);
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("`t-77` is `test_thing.one` already");
+    sandbox.write("main.hcl", &format!("{provider}{}", import("one")));
+    let sandbox = sandbox.applied();
+    sandbox.write("main.hcl", &both);
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("`t-77` is `test_thing.one` already");
+    // Nor while the first address goes: the object would be deleted, and believed to be there.
+    sandbox.write("main.hcl", &format!("{provider}{}", import("two")));
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("write a `moved` block");
+    let forget = "removed {\n  from = test_thing.one\n  lifecycle { destroy = false }\n}\n";
+    sandbox.write("main.hcl", &format!("{provider}{}{forget}", import("two")));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(sandbox.look().things.contains_key("t-77"));
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}
+
+#[test]
+fn an_import_block_that_would_be_passed_over_is_refused() {
+    let undescribed = IMPORT.replace("to = test_entry.motd", "to = test_entry.other");
+    with_foreign_objects(&undescribed)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the configuration has no `test_entry.other`");
+    let twice = IMPORT.to_owned() + "import {\n  to = test_thing.vm\n  id = \"t-78\"\n}\n";
+    with_foreign_objects(&twice)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("two `import` blocks for one address");
+    let secret = IMPORT.replace("id = \"t-77\"", "id = sensitive(\"t-77\")");
+    with_foreign_objects(&secret)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the id is secret")
+        .hides("as `t-77`");
+    let provider = IMPORT.replace("id = \"t-77\"", "id = \"t-77\"\n  provider = test");
+    with_foreign_objects(&provider)
+        .run(&["plan"])
+        .expect_code(1)
+        .says("`provider` of an `import` block");
+}
+
+#[test]
+fn what_was_imported_and_destroyed_can_be_destroyed_again() {
+    let sandbox = with_foreign_objects(IMPORT).applied();
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("there is nothing to import")
+        .says("main.hcl:8:1");
+}
+
+#[test]
+fn a_plan_in_json_says_where_an_object_was() {
+    let sandbox = Sandbox::stack(THING).applied();
+    let moved = THING.replace("\"vm\" {", "\"other\" {")
+        + "moved {\n  from = test_thing.vm\n  to = test_thing.other\n}\n";
+    sandbox.write("main.hcl", &moved);
+    let ran = sandbox.run(&["plan", "--json"]).expect_success();
+    let plan: serde_json::Value = serde_json::from_str(&ran.out).expect("one line of JSON");
+    let change = &plan["resource_changes"][0];
+    assert_eq!(change["address"], "test_thing.other");
+    assert_eq!(change["previous_address"], "test_thing.vm");
+}

@@ -206,3 +206,34 @@ fn an_address_that_is_not_recorded_is_refused() {
         .says("the state has no `test_thing.worker[\"w3\"]`")
         .says("did you mean");
 }
+
+#[test]
+fn what_is_called_lost_may_move_in_the_same_run() {
+    let sandbox = Sandbox::stack(STACK).applied();
+    lose_w1(&sandbox);
+    let moved = STACK
+        .replace("test_thing\" \"worker\"", "test_thing\" \"machine\"")
+        .replace("test_thing.worker", "test_thing.machine");
+    let moved = moved + "moved {\n  from = test_thing.worker\n  to = test_thing.machine\n}\n";
+    sandbox.write("main.hcl", &moved);
+    sandbox
+        .run(&["rebuild", "--yes", "--lost", "test_thing.worker[\"w1\"]"])
+        .expect_success()
+        .says("test_thing.machine[\"w1\"]   lost   as you said");
+    is_whole(&sandbox, "moved");
+}
+
+#[test]
+fn each_silent_machine_is_named_with_what_keeps_it() {
+    let sandbox = Sandbox::stack(STACK).applied();
+    sandbox
+        .cloud()
+        .change(|state| state.faults.unreachable = true)
+        .expect("writes");
+    sandbox
+        .run(&["rebuild", "--yes"])
+        .expect_code(6)
+        .says("test_thing.plane: cannot reach the cloud")
+        .says("test_thing.worker[\"w2\"]: cannot reach the cloud")
+        .says("dmp rebuild --lost 'test_thing.worker[\"w1\"]'");
+}

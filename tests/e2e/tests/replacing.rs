@@ -200,3 +200,109 @@ resource "test_entry" "motd" {
         .expect_code(1)
         .says("the new object would be the old one");
 }
+
+/// A stack in which an apply was killed while an old object and its successor stood side by side.
+fn killed_with_both(hcl: &str, module: Option<&str>) -> Sandbox {
+    for number in 1..200 {
+        let sandbox = Sandbox::stack(hcl);
+        if let Some(module) = module {
+            std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+            sandbox.write("site/main.hcl", module);
+        }
+        let sandbox = sandbox.applied();
+        let at = format!("*:{number}");
+        let _ = sandbox.run_with(&NEW, &[("DMP_FAIL_AT", &at)]);
+        let listed = sandbox.run(&["state", "list"]).expect_success();
+        if listed.out.contains("replaced, not deleted yet") {
+            return sandbox;
+        }
+    }
+    panic!("the two never stood side by side");
+}
+
+#[test]
+fn what_was_replaced_moves_along_and_still_goes_after_what_used_it() {
+    let sandbox = killed_with_both(STACK, None);
+    let moved = STACK
+        .replace("test_thing\" \"base\"", "test_thing\" \"ground\"")
+        .replace("test_thing.base", "test_thing.ground");
+    let moved = moved + "moved {\n  from = test_thing.base\n  to = test_thing.ground\n}\n";
+    sandbox.write("main.hcl", &moved);
+    sandbox.run(&NEW).expect_success();
+    is_new(&sandbox, "moved");
+    let calls = calls(&sandbox);
+    assert_eq!(calls[calls.len() - 2..], ["delete t-2", "delete t-1"]);
+}
+
+#[test]
+fn what_was_replaced_in_a_module_is_deleted_when_the_module_has_moved() {
+    let call = |name: &str| {
+        format!(
+            "variable \"name\" {{ default = \"old\" }}\nmodule \"{name}\" {{\n  source = \"./site\"\n  \
+             name   = var.name\n}}\n"
+        )
+    };
+    let module = "provider \"test\" { cloud = \"CLOUD\" }\nvariable \"name\" {}\n\
+                  resource \"test_thing\" \"vm\" {\n  name = var.name\n  \
+                  lifecycle { create_before_destroy = true }\n}\n";
+    let sandbox = killed_with_both(&call("one"), Some(module));
+    let moved = call("two") + "moved {\n  from = module.one\n  to = module.two\n}\n";
+    sandbox.write("main.hcl", &moved);
+    sandbox.run(&NEW).expect_success();
+    let cloud = sandbox.look();
+    let names: Vec<_> = cloud.things.values().map(|thing| &thing.name).collect();
+    assert_eq!(names, ["new"], "{:?}", cloud.calls);
+    sandbox
+        .run(&["plan", "--detailed-exitcode", "--var", "name=new"])
+        .expect_success();
+}
+
+#[test]
+fn what_was_replaced_on_a_host_goes_with_the_host() {
+    let sandbox = killed_with_both(
+        r#"
+provider "test" { cloud = "CLOUD" }
+variable "name" { default = "old" }
+resource "test_thing" "host" { name = "host" }
+resource "test_thing" "vm" {
+  name = var.name
+  on   = test_thing.host.id
+  lifecycle { create_before_destroy = true }
+}
+"#,
+        None,
+    );
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("0 instances, 0 open intents");
+    let listed = sandbox.run(&["state", "list"]).expect_success();
+    assert_eq!(listed.out, "");
+}
+
+#[test]
+fn nothing_is_made_where_a_replaced_object_is_still_to_be_deleted() {
+    let hcl = r#"
+provider "test" { cloud = "CLOUD" }
+variable "name" { default = "old" }
+resource "test_entry" "motd" {
+  key  = var.name
+  text = "hello"
+  lifecycle { create_before_destroy = true }
+}
+"#;
+    let sandbox = killed_with_both(hcl, None);
+    // Back to the old key: it would be taken over, and then deleted as the old object.
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("what is made is still to be deleted");
+    sandbox.run(&NEW).expect_success();
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert_eq!(cloud.entries.keys().collect::<Vec<_>>(), ["old"]);
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}

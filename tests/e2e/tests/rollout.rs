@@ -234,3 +234,99 @@ fn what_a_rollout_may_say_is_checked() {
         "core_htp",
     );
 }
+
+/// Two blocks in one group; a member of the first uses one of the second.
+const TIERS: &str = r#"
+provider "test" { cloud = "CLOUD" }
+variable "size" { default = 1 }
+variable "name" { default = "old" }
+resource "test_thing" "app" {
+  count  = 2
+  name   = "${var.name}-app-${count.index}"
+  size   = var.size
+  secret = test_thing.store[count.index].id
+  lifecycle {
+    rollout { group = "site" }
+  }
+}
+resource "test_thing" "store" {
+  count  = 2
+  name   = "${var.name}-store-${count.index}"
+  size   = var.size
+  lifecycle {
+    rollout { group = "site" }
+  }
+}
+"#;
+
+#[test]
+fn what_a_member_needs_is_changed_before_it() {
+    let sandbox = Sandbox::stack(TIERS).applied();
+    let before = calls(&sandbox).len();
+    let id = |name: &str| {
+        let things = sandbox.look().things.into_iter();
+        let mut found = things.filter(|(_, thing)| thing.name == name);
+        found.next().expect("it is there").0
+    };
+    let names = ["old-store-0", "old-store-1", "old-app-0", "old-app-1"];
+    let wanted = names.map(|name| format!("change {}", id(name)));
+    sandbox
+        .run(&["apply", "--yes", "--var", "size=2"])
+        .expect_success();
+    assert_eq!(calls(&sandbox)[before..], wanted);
+}
+
+#[test]
+fn members_that_can_only_be_out_together_are_refused_by_the_plan() {
+    let sandbox = Sandbox::stack(TIERS).applied();
+    sandbox
+        .run(&["plan", "--var", "name=new"])
+        .expect_code(1)
+        .says("members of a group wait for one another")
+        .says("`test_thing.app[0]`, `test_thing.app[1]`, `test_thing.store[0]`")
+        .hides("ModulePath");
+}
+
+#[test]
+fn a_member_is_not_judged_by_what_is_just_made_anew() {
+    let sandbox = Sandbox::stack("");
+    let port = health_service(sandbox.cloud());
+    let text = r#"
+provider "test" { cloud = "CLOUD" }
+variable "name" { default = "old" }
+resource "test_thing" "front" { name = "front-${var.name}" }
+resource "test_thing" "web" {
+  count = 2
+  name  = "web-${count.index}"
+  size  = var.name == "old" ? 1 : 2
+  lifecycle {
+    rollout {
+      health {
+        within_seconds = 30
+        data "core_http" "up" {
+          url            = "http://127.0.0.1:PORT/${test_thing.front.name}"
+          headers        = { front = test_thing.front.id }
+          within_seconds = 0
+        }
+        assert {
+          condition     = data.core_http.up.status_code == 200
+          error_message = "the front does not answer"
+        }
+      }
+    }
+  }
+}
+"#;
+    sandbox.write("main.hcl", &text.replace("PORT", &port.to_string()));
+    let sandbox = sandbox.applied();
+    sandbox
+        .cloud()
+        .change(|state| state.faults.latency = 150)
+        .expect("writes");
+    sandbox
+        .run(&["apply", "--yes", "--var", "name=new"])
+        .expect_success();
+    sandbox
+        .run(&["plan", "--detailed-exitcode", "--var", "name=new"])
+        .expect_success();
+}
