@@ -11,6 +11,8 @@ use dmp_live::Lab;
 mod begin_again;
 #[path = "cluster/manifests.rs"]
 mod manifests;
+#[path = "cluster/points.rs"]
+mod points;
 
 #[test]
 #[ignore = "needs a lab: cargo xtask live cluster"]
