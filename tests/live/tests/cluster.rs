@@ -9,8 +9,12 @@ use dmp_live::Lab;
 
 #[path = "cluster/begin_again.rs"]
 mod begin_again;
+#[path = "cluster/contract.rs"]
+mod contract;
 #[path = "cluster/manifests.rs"]
 mod manifests;
+#[path = "cluster/points.rs"]
+mod points;
 
 #[test]
 #[ignore = "needs a lab: cargo xtask live cluster"]
@@ -110,6 +114,26 @@ impl Stack {
         }
         stack.dmp.write("site.auto.hcl", stack.values(&key));
         stack
+    }
+
+    /// Leaves the cluster alone in it: no network, no pods, no workers.
+    fn alone(&self) {
+        let main = std::fs::read_to_string(self.dmp.folder().join("main.hcl")).expect("is there");
+        let (cluster, _) = main
+            .split_once("# Configured by the cluster")
+            .expect("the example has it");
+        self.dmp.write("main.hcl", cluster);
+        self.dmp.write("outputs.hcl", "");
+        self.want_workers(0);
+    }
+
+    fn want_workers(&self, count: usize) {
+        let file = self.dmp.folder().join("site.auto.hcl");
+        let text = std::fs::read_to_string(file).expect("it can be read");
+        let is_count = |line: &&str| line.starts_with("workers ");
+        let line = text.lines().find(is_count).expect("it has one").to_owned();
+        let text = text.replace(&line, &format!("workers = {count}"));
+        self.dmp.write("site.auto.hcl", text);
     }
 
     fn values(&self, key: &std::path::Path) -> String {

@@ -156,8 +156,20 @@ pub const TRIALS: &[Trial] = &[
             "secrets_are_never_shown",
         ],
     },
+    Trial {
+        resource_type: "k8s_manifest",
+        file: CLUSTER,
+        test: "k8s_manifest_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "secrets_are_never_shown",
+        ],
+    },
 ];
 
 const SDK: &str = "providers/sdk/tests/conformance/main.rs";
 const HOST: &str = "providers/host/tests/conformance.rs";
 const LIVE: &str = "tests/live/tests/hosts/contract.rs";
+const CLUSTER: &str = "tests/live/tests/cluster/contract.rs";
