@@ -239,7 +239,7 @@ fn what_an_older_version_recorded_is_upgraded_and_what_a_newer_one_did_is_refuse
         .expect_success()
         .shows("\"schema_version\":2");
     record(&sandbox, "test_store.data", |instance| {
-        instance.schema_version = 3
+        instance.schema_version = 3;
     });
     sandbox
         .run(&["apply", "--yes"])
