@@ -876,12 +876,20 @@ fn a_wish_to_stop_is_heard_while_it_is_planned() {
         .stderr(std::process::Stdio::null())
         .spawn()
         .expect("starts");
-    let began = std::time::Instant::now();
-    let lock = sandbox.stack_folder().join(".dmp/lock");
-    while !std::fs::read_to_string(&lock).is_ok_and(|text| text.contains("pid")) {
+    // Its log says when it has begun to read: from then on it hears.
+    let runs = sandbox.stack_folder().join(".dmp/runs");
+    let is_reading = || {
+        let logs = std::fs::read_dir(&runs).expect("is there").flatten();
+        let reading = logs
+            .filter(|log| log.path().extension().is_some_and(|kind| kind == "jsonl"))
+            .filter_map(|log| std::fs::read_to_string(log.path()).ok())
+            .filter(|log| log.contains("\"refreshing\"") && !log.contains("\"refreshed\""));
+        reading.count() > 0
+    };
+    while !is_reading() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    let began = std::time::Instant::now();
     interrupt(&child);
     let code = child.wait().expect("ends").code();
     assert_eq!(code, Some(130));
