@@ -311,8 +311,9 @@ impl Session<'_> {
                 self.report(report.as_ref(), store, &totals, exit);
                 return (exit, totals);
             }
-            // What has just been made may still boot.
+            // What has just been made may still boot, and is no longer lost: what still is, the state says.
             self.look.is_quick = false;
+            self.look.lost.clear();
             let approval = self.approve(&planning, saved, round, later_blocks.as_ref());
             match approval.await {
                 Approval::Given => {}

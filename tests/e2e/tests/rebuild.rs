@@ -239,3 +239,23 @@ fn a_silent_api_is_no_lost_machine() {
         .hides("--lost");
     assert!(sandbox.look().things.len() == 3, "nothing was done");
 }
+
+#[test]
+fn what_is_made_anew_is_not_lost_again_where_a_second_round_follows() {
+    let hcl = format!(
+        "{STACK}resource \"test_entry\" \"late\" {{\n  for_each = toset([test_thing.worker[\"w1\"].id])\n  \
+         key = \"late-${{each.key}}\"\n  text = each.key\n}}\n"
+    );
+    let sandbox = Sandbox::stack(&hcl).applied();
+    lose_w1(&sandbox);
+    sandbox
+        .run(&["rebuild", "--yes", "--lost", "test_thing.worker[\"w1\"]"])
+        .expect_code(4);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let made = changes(&sandbox).into_iter();
+    let made = made.filter(|call| call == "make w1").count();
+    assert_eq!(made, 1, "{:?}", changes(&sandbox));
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}
