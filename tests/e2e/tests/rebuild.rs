@@ -248,9 +248,14 @@ fn what_is_made_anew_is_not_lost_again_where_a_second_round_follows() {
     );
     let sandbox = Sandbox::stack(&hcl).applied();
     lose_w1(&sandbox);
-    sandbox
+    let ran = sandbox
         .run(&["rebuild", "--yes", "--lost", "test_thing.worker[\"w1\"]"])
         .expect_code(4);
+    let planned = ran
+        .out
+        .matches("test_thing.worker[\"w1\"]   it is lost")
+        .count();
+    assert_eq!(planned, 1, "{}", ran.out);
     sandbox.run(&["apply", "--yes"]).expect_success();
     let made = changes(&sandbox).into_iter();
     let made = made.filter(|call| call == "make w1").count();
