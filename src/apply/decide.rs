@@ -412,7 +412,7 @@ impl Walker<'_, '_> {
         task.action = Action::LostWithHost;
         task.instance = record.clone();
         task.prior = Some(conform(resource.schema(), &record.attributes));
-        task.is_dead = self.is_dead(planned);
+        task.is_dead = dmp_plan::ending::died(self.plan, planned);
         task.has_successor = planned.planned.is_some();
         match resource.work(&task.job(Verb::Leave)) {
             Ok(Work::Steps(steps)) => task.steps = steps,
@@ -423,17 +423,6 @@ impl Walker<'_, '_> {
             return Prepared::Nothing;
         }
         Prepared::Task(Box::new(task))
-    }
-
-    /// Whether an object can't be reached any more: it, or what it lives on, is dead.
-    fn is_dead(&self, planned: &Planned) -> bool {
-        match &planned.lost_with {
-            Some(host) => {
-                let host = self.plan.instances.get(host);
-                host.is_some_and(|host| self.is_dead(host))
-            }
-            None => planned.is_dead(),
-        }
     }
 
     /// The work that removes an object which an earlier run has replaced.

@@ -189,7 +189,8 @@ fn say_who_leaves(plan: &mut Plan, world: &World) {
 }
 
 /// Whether an instance ends because something died: nobody decided that it should.
-fn died(plan: &Plan, planned: &Planned) -> bool {
+#[must_use]
+pub fn died(plan: &Plan, planned: &Planned) -> bool {
     match &planned.lost_with {
         Some(host) => plan
             .instances
