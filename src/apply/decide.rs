@@ -318,9 +318,9 @@ impl Walker<'_, '_> {
             task.deposes = planned.action == Action::CreateThenDelete;
             task.instance.id = (self.run.services.mint)();
             task.mark.instance.clone_from(&task.instance.id);
-            task.instance.object_id = None;
             task.instance.earlier = earlier.to_record();
-            task.instance.chosen = resource.choose(&wanted).map_err(Box::new)?;
+            task.instance.chosen = resource.choose(&task.mark, &wanted).map_err(Box::new)?;
+            task.instance.object_id = schema.chosen_id(&task.instance.chosen);
         }
         task.instance.attributes = wanted.clone();
         task.prior = decision.prior;

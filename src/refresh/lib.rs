@@ -4,6 +4,7 @@
 //! machine go in one exchange.
 
 mod planning;
+mod preflight;
 mod reader;
 mod recorded;
 

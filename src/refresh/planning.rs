@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use dmp_plan::classify::Condition;
 use dmp_plan::{Plan, Planner, PlannerInput, ProviderState, World};
+use dmp_sdk::Diagnostic;
 
 use dmp_state::Record;
 
@@ -35,7 +36,11 @@ pub async fn plan(input: PlannerInput, reader: &Reader) -> Planning {
             planner.answer(&address, finding);
         }
     }
-    let (plan, world, providers) = planner.finish();
+    let (mut plan, world, providers) = planner.finish();
+    if !plan.diagnostics.iter().any(Diagnostic::is_error) {
+        let found = reader.preflight(&plan, &providers).await;
+        plan.diagnostics.extend(found);
+    }
     Planning {
         plan,
         world,

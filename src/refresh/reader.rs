@@ -1,6 +1,6 @@
 //! Merges the fetches of many objects, asks, and hands the answers out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,13 +187,14 @@ impl Reader {
     /// Each query of a provider configuration once.
     async fn run_queries(&self, pending: &[Pending]) -> HashMap<String, QueryAnswers> {
         let mut wanted: BTreeMap<String, (Arc<dyn Configured>, Vec<Query>)> = BTreeMap::new();
+        let mut seen: HashSet<(&str, &Query)> = HashSet::new();
         for object in pending {
+            let address = &object.request.provider_address;
             for fetch in &object.fetches {
                 let Fetch::Api(query) = fetch else { continue };
-                let (_, queries) = wanted
-                    .entry(object.request.provider_address.clone())
-                    .or_insert_with(|| (Arc::clone(&object.request.provider), Vec::new()));
-                if !queries.contains(query) {
+                if seen.insert((address, query)) {
+                    let provider = || (Arc::clone(&object.request.provider), Vec::new());
+                    let (_, queries) = wanted.entry(address.clone()).or_insert_with(provider);
                     queries.push(query.clone());
                 }
             }
@@ -212,18 +213,7 @@ impl Reader {
         provider: Arc<dyn Configured>,
         queries: Vec<Query>,
     ) -> (String, QueryAnswers) {
-        let mut answers = provider.fetch(&queries);
-        let mut waited = Duration::ZERO;
-        let answers = loop {
-            match tokio::time::timeout(SLOW, &mut answers).await {
-                Ok(answers) => break answers,
-                Err(_) => waited += SLOW,
-            }
-            if let Some(tell) = &self.tell {
-                let why = format!("no answer for {} s", waited.as_secs());
-                tell(&address, &why);
-            }
-        };
+        let answers = self.patiently(&address, provider.fetch(&queries)).await;
         let answers = answers.into_iter().map(|answer| match answer {
             Ok(json) => Ok(Answer::Api(Arc::new(json))),
             Err(FetchFailure::Unreachable(why)) => Err(NoAnswer::Unreachable(why)),
@@ -232,6 +222,24 @@ impl Reader {
             }
         });
         (address, queries.iter().cloned().zip(answers).collect())
+    }
+
+    /// Waits for an answer, and tells while there is none.
+    pub(crate) async fn patiently<T>(
+        &self,
+        address: &str,
+        mut answer: impl Future<Output = T> + Unpin + Send,
+    ) -> T {
+        let mut waited = Duration::ZERO;
+        loop {
+            if let Ok(answer) = tokio::time::timeout(SLOW, &mut answer).await {
+                return answer;
+            }
+            waited += SLOW;
+            if let Some(tell) = &self.tell {
+                tell(address, &format!("no answer for {} s", waited.as_secs()));
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dmp_plan::planner::Configure;
 use dmp_plan::{Finding, ReadKind, ReadRequest, World};
 use dmp_sdk::{Address, Configured, Diagnostic, Mark, Purpose};
-use dmp_state::{Instance, Snapshot};
+use dmp_state::{Instance, Snapshot, Status};
 
 use crate::reader::Reader;
 
@@ -85,7 +85,10 @@ fn request(
         address: address.clone(),
         kind: ReadKind::Object {
             resource: Arc::clone(resource),
-            purpose: Purpose::Refresh,
+            purpose: match instance.status {
+                Status::Suspect { .. } => Purpose::Suspect,
+                Status::Whole | Status::Lost => Purpose::Refresh,
+            },
             attributes: dmp_plan::instance::conform(schema, &attributes),
             object_id: instance.object_id.clone(),
             chosen: instance.chosen.clone(),

@@ -172,6 +172,19 @@ impl std::fmt::Display for Effect {
     }
 }
 
+/// A change of a plan, as [`Configured::preflight`](crate::Configured::preflight) sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Intended<'a> {
+    /// The instance.
+    pub address: &'a Address,
+    /// What is to happen.
+    pub action: Action,
+    /// The recorded and refreshed value; `None` before a create.
+    pub prior: Option<&'a Value>,
+    /// What it will be, as far as it is known; `None` for a delete.
+    pub planned: Option<&'a Value>,
+}
+
 /// Whether the other side was asked what a change would come to, without making it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum DryRun<'a> {

@@ -17,7 +17,7 @@ pub mod types;
 pub mod value;
 
 pub use address::{Address, Key, Mode, ModulePath};
-pub use change::{Action, Change, DryRun, Effect, Reason};
+pub use change::{Action, Change, DryRun, Effect, Intended, Reason};
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
 pub use machine::{
     Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, Unreachable,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::address::Address;
-use crate::change::Change;
+use crate::change::{Change, Intended};
 use crate::diagnostic::Diagnostic;
 use crate::machine::{Machine, Machines, Step};
 use crate::schema::{MarkWay, Schema};
@@ -40,8 +40,11 @@ impl fmt::Display for Mark {
 /// Why something is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The state records it.
+    /// The state records it as whole.
     Refresh,
+    /// The state records it as suspect: a write was cut off or failed. A type that waits for something after its writes
+    /// looks whether that has come about, and says *half-made* while it has not; all others read as for a refresh.
+    Suspect,
     /// It has a natural key, and is about to be created.
     BeforeCreate,
     /// It is there already and is to become dmp's.
@@ -346,13 +349,14 @@ pub trait Resource: Send + Sync {
         Ok(())
     }
 
-    /// Chooses what is to be chosen once and recorded before the first call: ids, names, minted keys. Secrets in it
-    /// are to be marked sensitive. Null by default.
+    /// Chooses what is to be chosen once and recorded before the first call: ids, names with the mark in them, minted
+    /// keys. Secrets in it are to be marked sensitive. Null by default. Of a type that is marked by
+    /// [`MarkWay::IdBefore`] the member of the id's name is the object's id from then on.
     ///
     /// # Errors
     /// When nothing can be chosen.
-    fn choose(&self, wanted: &Value) -> Result<Value, Diagnostic> {
-        let _ = wanted;
+    fn choose(&self, mark: &Mark, wanted: &Value) -> Result<Value, Diagnostic> {
+        let _ = (mark, wanted);
         Ok(Value::null())
     }
 
@@ -529,6 +533,14 @@ pub trait Configured: Send + Sync {
             ))
         };
         queries.iter().map(none).collect()
+    }
+
+    /// Looks whether the changes of a plan can succeed, before the first is made: permissions, quotas, capacity, names,
+    /// versions. Changes nothing. What it finds is part of the plan: an error refuses it. Values may be unknown. Called
+    /// once for each configuration that has changes and that is known while planning.
+    async fn preflight(&self, changes: &[Intended<'_>]) -> Vec<Diagnostic> {
+        let _ = changes;
+        Vec::new()
     }
 }
 

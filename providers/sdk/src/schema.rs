@@ -252,6 +252,17 @@ impl Schema {
         matches!(self.mark, MarkWay::NaturalKey(_))
     }
 
+    /// The id that was chosen before the create, of a type that is marked so.
+    #[must_use]
+    pub fn chosen_id(&self, chosen: &Value) -> Option<String> {
+        let MarkWay::IdBefore { id, .. } = self.mark else {
+            return None;
+        };
+        let id = chosen.get(id);
+        let number = || id.as_i64().map(|number| number.to_string());
+        id.as_str().map(ToOwned::to_owned).or_else(number)
+    }
+
     /// The type of the whole: an object of all attributes.
     #[must_use]
     pub fn value_type(&self) -> Type {

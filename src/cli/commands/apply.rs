@@ -462,17 +462,24 @@ impl Session<'_> {
                 .help(help)]);
             return Approval::Refused(if round > 0 { Exit::Stages } else { Exit::User });
         }
+        let (refused, exit) = match round {
+            0 => ("Not approved; nothing was changed.\n", Exit::User),
+            _ => (
+                "Not approved; what was approved before is done, nothing more was changed.\n",
+                Exit::Stages,
+            ),
+        };
         // Whoever presses Ctrl-C at the question has answered it.
         tokio::select! {
             answer = ask(if plan.is_destroy { "Remove all this?" } else { "Apply this?" }) => {
                 if answer {
                     return Approval::Given;
                 }
-                say("Not approved; nothing was changed.\n");
-                Approval::Refused(Exit::User)
+                say(refused);
+                Approval::Refused(exit)
             }
             () = self.services.stop.soft.cancelled() => {
-                say("\nNot approved; nothing was changed.\n");
+                say(&format!("\n{refused}"));
                 Approval::Refused(Exit::Stopped)
             }
         }

@@ -337,3 +337,203 @@ resource "test_entry" "motd" {
         .says("has values that are in no state");
     assert_eq!(sandbox.look().entries.len(), 1, "nothing is deleted unseen");
 }
+
+const BUCKETS: &str = r#"
+provider "test" { cloud = "CLOUD" }
+variable "size" { default = 4 }
+resource "test_bucket" "data" {
+  for_each = toset(["a", "b"])
+  label    = each.key
+  size     = var.size
+}
+"#;
+
+#[test]
+fn more_is_fetched_of_what_is_there_and_of_nothing_else() {
+    let sandbox = Sandbox::stack(BUCKETS).applied();
+    change(&sandbox, |state| {
+        state.calls.clear();
+        let gone = state.buckets.keys().find(|name| name.starts_with("b-"));
+        let gone = gone.cloned().expect("is there");
+        state.buckets.remove(&gone);
+    });
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Plan: 1 to create");
+    let calls = sandbox.look().calls;
+    assert_eq!(calls.len(), 2, "{calls:?}");
+    assert_eq!(calls[0], "list buckets");
+    assert!(calls[1].starts_with("list bucket a-"), "{calls:?}");
+}
+
+#[test]
+fn effects_stand_in_the_plan_and_in_its_sum() {
+    let sandbox = Sandbox::stack(BUCKETS).applied();
+    let smaller = ["plan", "--var", "size=2"];
+    sandbox
+        .run(&smaller)
+        .expect_success()
+        .shows("restarts the gateway of a")
+        .shows("LOSES DATA: a")
+        .shows("LOSES DATA: b");
+    sandbox
+        .run(&["plan", "--var", "size=8"])
+        .expect_success()
+        .shows("restarts the gateway of b")
+        .hides("LOSES DATA");
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .hides("restarts the gateway");
+    sandbox
+        .run(&["plan", "--json", "--var", "size=2"])
+        .expect_success()
+        .shows(r#"{"kind":"data-loss","what":"a"}"#);
+    sandbox
+        .run(&["plan", "--out", "saved", "--var", "size=2"])
+        .expect_success();
+    sandbox
+        .run(&["show", "saved"])
+        .expect_success()
+        .shows("LOSES DATA: b");
+}
+
+#[test]
+fn what_cannot_succeed_is_said_before_the_first_change() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+variable "count" { default = 3 }
+resource "test_entry" "first" {
+  key  = "first"
+  text = "x"
+}
+resource "test_thing" "vm" {
+  count = var.count
+  name  = "vm-${count.index}"
+}
+"#,
+    );
+    change(&sandbox, |state| state.faults.quota = 2);
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("the quota is too small")
+        .says("test_thing.vm[2]")
+        .says("the cloud allows 2 things; with this plan there would be 3");
+    let cloud = sandbox.look();
+    assert!(cloud.entries.is_empty() && cloud.things.is_empty());
+    sandbox
+        .run(&["apply", "--yes", "--var", "count=2"])
+        .expect_success();
+}
+
+/// Applies, and kills dmp when the cloud has so many buckets.
+fn kill_when_there_are(sandbox: &Sandbox, buckets: usize) {
+    let mut child = sandbox
+        .command(&["apply", "--yes"])
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    while sandbox.look().buckets.len() < buckets {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("ours");
+    child.wait().expect("ends");
+}
+
+#[test]
+fn a_wait_that_was_cut_off_is_waited_for_again() {
+    let stack = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_bucket" "data" { label = "slow" }
+resource "test_entry" "after" {
+  key  = "after"
+  text = test_bucket.data.name
+}
+"#;
+    let sandbox = Sandbox::stack(stack);
+    change(&sandbox, |state| state.faults.slow = vec!["slow".into()]);
+    kill_when_there_are(&sandbox, 1);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("~ test_bucket.data")
+        .shows("it is not ready yet");
+    change(&sandbox, |state| {
+        state.faults.slow.clear();
+        state.calls.clear();
+    });
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .says("test_bucket.data");
+    let cloud = sandbox.look();
+    assert!(cloud.buckets.values().all(|bucket| bucket.is_ready));
+    assert!(cloud.entries.contains_key("after"));
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn what_has_come_about_after_a_kill_needs_nothing_more() {
+    let sandbox = Sandbox::stack(BUCKETS);
+    change(&sandbox, |state| state.faults.slow = vec!["a".into()]);
+    kill_when_there_are(&sandbox, 2);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("it is not ready yet");
+    change(&sandbox, |state| {
+        let buckets = state.buckets.values_mut();
+        buckets.for_each(|bucket| bucket.is_ready = true);
+        state.calls.clear();
+    });
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("Nothing to do");
+    let calls = sandbox.look().calls;
+    assert!(
+        !calls.iter().any(|call| call.contains("create")),
+        "{calls:?}"
+    );
+}
+
+#[test]
+fn a_provider_whose_source_is_gone_is_reached_as_recorded() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "source" { name = "token" }
+provider "test" {
+  alias  = "late"
+  cloud  = "CLOUD"
+  region = test_thing.source.id
+}
+resource "test_slot" "through" {
+  provider = test.late
+  text     = "x"
+}
+"#,
+    )
+    .applied();
+    lose(&sandbox, &["token"]);
+    // It is asked for through what is recorded, and stays as it is.
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("+ test_thing.source")
+        .shows("Plan: 1 to create, 0 to change, 0 to replace, 0 to delete.");
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert!(cloud.slots.is_empty() && cloud.things.is_empty());
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("0 instances, 0 open intents");
+}

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use dmp_sdk::testing::State;
+use dmp_sdk::testing::{Entry, State};
 use support::Sandbox;
 
 /// A command on a terminal of 30 lines and 100 columns.
@@ -74,8 +74,13 @@ impl Terminal {
 
     /// Waits until a text was written.
     fn wait_for(&self, text: &str) {
+        self.wait_for_times(text, 1);
+    }
+
+    /// Waits until a text was written so many times.
+    fn wait_for_times(&self, text: &str, times: usize) {
         let until = Instant::now() + Duration::from_secs(30);
-        while !self.output().contains(text) {
+        while self.output().matches(text).count() < times {
             assert!(Instant::now() < until, "no `{text}` in {}", self.output());
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -278,4 +283,59 @@ fn ctrl_c_at_work_finishes_what_is_under_way_and_leaves_a_clean_screen() {
     sandbox.cloud().change(fast).expect("writes");
     sandbox.run(&["apply", "--yes"]).expect_success();
     assert_eq!(sandbox.look().things.len(), 2);
+}
+
+const TWO_STAGES: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "late" {
+  for_each = toset([test_thing.vm.id])
+  key      = "at-${each.key}"
+  text     = "ours"
+}
+"#;
+
+/// A stack of which a part is decided in the middle of the apply, and overwrites there what somebody else has made.
+fn in_two_stages() -> Sandbox {
+    let sandbox = Sandbox::stack(TWO_STAGES);
+    let theirs = |state: &mut State| {
+        let text = "theirs".into();
+        state.entries.insert("at-t-1".into(), Entry { text });
+    };
+    sandbox.cloud().change(theirs).expect("writes");
+    sandbox
+}
+
+#[test]
+fn a_second_stage_is_asked_for_and_a_no_leaves_it() {
+    let sandbox = in_two_stages();
+    let Some(mut terminal) = Terminal::run(&sandbox, "apply", &[]) else {
+        return;
+    };
+    terminal.wait_for(QUESTION);
+    terminal.press("yes\r");
+    terminal.wait_for_times(QUESTION, 2);
+    assert!(terminal.output().contains("theirs"), "it is shown");
+    terminal.press("no\r");
+    let (code, output, _) = terminal.end();
+    assert_eq!(code, Some(4), "{output}");
+    assert!(output.contains("nothing more was changed"), "{output}");
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 1, "the first stage is done");
+    assert_eq!(cloud.entries["at-t-1"].text, "theirs");
+}
+
+#[test]
+fn a_second_stage_that_is_approved_is_done() {
+    let sandbox = in_two_stages();
+    let Some(mut terminal) = Terminal::run(&sandbox, "apply", &[]) else {
+        return;
+    };
+    for times in 1..=2 {
+        terminal.wait_for_times(QUESTION, times);
+        terminal.press("yes\r");
+    }
+    let (code, output, _) = terminal.end();
+    assert_eq!(code, Some(0), "{output}");
+    assert_eq!(sandbox.look().entries["at-t-1"].text, "ours");
 }

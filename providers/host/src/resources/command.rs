@@ -101,7 +101,10 @@ impl Resource for HostCommand {
         let is_there = if is_checked {
             answers.output(0)?.is_success()
         } else {
-            matches!(known.purpose, Purpose::Refresh | Purpose::AfterWrite)
+            matches!(
+                known.purpose,
+                Purpose::Refresh | Purpose::Suspect | Purpose::AfterWrite
+            )
         };
         if !is_there {
             return Ok(Reading::Absent);

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use dmp_sdk::{
     Answers, Attribute, AttributePath, Change, Diagnostic, Fetch, HoldsData, Job, Known, Layer,
-    Machine, MarkWay, Marks, Object, Quantifier, Reading, Resource, Schema, Script, Step, Type,
-    Value, Verb, Work,
+    Machine, Mark, MarkWay, Marks, Object, Quantifier, Reading, Resource, Schema, Script, Step,
+    Type, Value, Verb, Work,
 };
 
 use super::machine;
@@ -217,7 +217,7 @@ impl Resource for Cluster {
         Ok(())
     }
 
-    fn choose(&self, wanted: &Value) -> Result<Value, Diagnostic> {
+    fn choose(&self, _mark: &Mark, wanted: &Value) -> Result<Value, Diagnostic> {
         let first = first(wanted)?;
         pki::mint(&endpoint(wanted, &first))
     }

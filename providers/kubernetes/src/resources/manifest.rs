@@ -114,7 +114,8 @@ impl Resource for Manifest {
         let recorded = known.attributes.get("observed");
         let found = match (&manifest, plain(&recorded)) {
             (Some(manifest), Ok(recorded))
-                if known.purpose == Purpose::Refresh && !recorded.is_null() =>
+                if matches!(known.purpose, Purpose::Refresh | Purpose::Suspect)
+                    && !recorded.is_null() =>
             {
                 as_found(manifest, &recorded, &now)
             }
@@ -135,11 +136,19 @@ impl Resource for Manifest {
                     .into(),
             )
             .with("observed", value(&now));
+        // The wait after a write may have been cut off with it.
+        let left = match known.purpose {
+            Purpose::Settle | Purpose::Suspect => left_to_wait_for(known.attributes, object),
+            _ => None,
+        };
         let object = Object {
             attributes,
             id: None,
         };
-        Ok(Reading::Found(object))
+        Ok(match left {
+            Some(why) => Reading::HalfMade(object, why),
+            None => Reading::Found(object),
+        })
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -349,16 +358,19 @@ async fn apply(cx: &dyn Cx, cluster: &Cluster, job: &Job<'_>) -> Result<(), Diag
         .as_i64()
         .and_then(|seconds| u64::try_from(seconds).ok());
     let limit = Duration::from_secs(seconds.unwrap_or(300));
-    let rollout = wanted.get("wait_rollout").as_bool().unwrap_or(true);
-    let conditions = wanted.get("wait_conditions");
-    wait(cx, cluster, &identity, limit, |object| {
-        let mut left = if rollout { rollout_left(object) } else { None };
-        for (name, value) in conditions.as_members().into_iter().flatten() {
-            left = left.or_else(|| condition_left(object, name, value.as_str().unwrap_or("True")));
-        }
-        left
-    })
-    .await
+    let left = |object: &Json| left_to_wait_for(wanted, object);
+    wait(cx, cluster, &identity, limit, left).await
+}
+
+/// What an object has not become yet of what its arguments wait for.
+fn left_to_wait_for(arguments: &Value, object: &Json) -> Option<String> {
+    let rollout = arguments.get("wait_rollout").as_bool().unwrap_or(true);
+    let mut left = if rollout { rollout_left(object) } else { None };
+    let conditions = arguments.get("wait_conditions");
+    for (name, value) in conditions.as_members().into_iter().flatten() {
+        left = left.or_else(|| condition_left(object, name, value.as_str().unwrap_or("True")));
+    }
+    left
 }
 
 async fn delete(cx: &dyn Cx, cluster: &Cluster, job: &Job<'_>) -> Result<(), Diagnostic> {

@@ -20,6 +20,10 @@ pub struct State {
     pub stores: BTreeMap<String, Store>,
     /// What lives on several things, by name.
     pub groups: BTreeMap<String, Store>,
+    /// Buckets, by name.
+    pub buckets: BTreeMap<String, Bucket>,
+    /// Numbered places.
+    pub slots: BTreeMap<String, Slot>,
     /// How many ids were given out.
     pub given: u64,
     /// Every call, in order.
@@ -64,6 +68,26 @@ pub struct Store {
     pub size: i64,
 }
 
+/// A bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// What its name begins with.
+    pub label: String,
+    /// Its size.
+    pub size: i64,
+    /// Whether it can be used.
+    pub is_ready: bool,
+}
+
+/// A numbered place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The identity that it was given.
+    pub identity: String,
+    /// What is in it.
+    pub text: String,
+}
+
 /// What is to go wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -72,6 +96,10 @@ pub struct Faults {
     pub refuse: Vec<String>,
     /// Names whose create makes the object and then fails.
     pub lose_answer: Vec<String>,
+    /// Labels whose buckets are not ready until somebody says so.
+    pub slow: Vec<String>,
+    /// How many things there may be; 0 is any number. Asked for while planning.
+    pub quota: usize,
     /// Whether nothing can be reached.
     pub unreachable: bool,
     /// Milliseconds that each call takes.

@@ -8,12 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
+use super::bucket::TestBucket;
 use super::cloud::Cloud;
 use super::entry::TestEntry;
+use super::handover::TestHandover;
 use super::member::TestMember;
+use super::slot::TestSlot;
 use super::store::{TestGroup, TestStore};
 use super::thing::TestThing;
 use crate::Diagnostic;
+use crate::change::{Action, Intended};
 use crate::machine::Machines;
 use crate::resource::{Configured, FetchFailure, Provider, Query, Resource};
 use crate::schema::{Attribute, Quantifier, Schema};
@@ -32,6 +36,13 @@ impl Default for TestProvider {
             .attribute(
                 "cloud",
                 Attribute::required(Type::String, "Path of the cloud's file."),
+            )
+            .attribute(
+                "region",
+                Attribute::optional(
+                    Type::String,
+                    "Stands for a setting that may come from another object, without living on it.",
+                ),
             )
             .attribute(
                 "token",
@@ -63,6 +74,9 @@ impl Provider for TestProvider {
             Arc::new(TestMember::default()),
             Arc::new(TestStore::default()),
             Arc::new(TestGroup::default()),
+            Arc::new(TestBucket::default()),
+            Arc::new(TestSlot::default()),
+            Arc::new(TestHandover::default()),
         ]
     }
 
@@ -125,6 +139,11 @@ impl Configured for Wire {
                     "members" => serde_json::to_value(&state.members),
                     "stores" => serde_json::to_value(&state.stores),
                     "groups" => serde_json::to_value(&state.groups),
+                    "buckets" => serde_json::to_value(state.buckets.keys().collect::<Vec<_>>()),
+                    "slots" => serde_json::to_value(&state.slots),
+                    bucket if bucket.starts_with("bucket ") => {
+                        serde_json::to_value(state.buckets.get(&bucket["bucket ".len()..]))
+                    }
                     _ => serde_json::to_value(&state.entries),
                 }
             });
@@ -135,5 +154,30 @@ impl Configured for Wire {
             }
         };
         queries.iter().map(answer).collect()
+    }
+
+    async fn preflight(&self, changes: &[Intended<'_>]) -> Vec<Diagnostic> {
+        let Ok(state) = self.cloud.look() else {
+            return Vec::new();
+        };
+        let is_thing = |change: &&Intended<'_>| &*change.address.resource_type == "test_thing";
+        let things = || changes.iter().filter(is_thing);
+        let made = || things().filter(|change| change.action == Action::Create);
+        let ended = things().filter(|change| change.action == Action::Delete);
+        let wanted = (state.things.len() + made().count()).saturating_sub(ended.count());
+        match made().next_back() {
+            Some(last) if state.faults.quota > 0 && wanted > state.faults.quota => {
+                let detail = format!(
+                    "the cloud allows {} things; with this plan there would be {wanted}",
+                    state.faults.quota
+                );
+                vec![
+                    Diagnostic::error("quota", "the quota is too small")
+                        .address(last.address)
+                        .detail(detail),
+                ]
+            }
+            _ => Vec::new(),
+        }
     }
 }

@@ -20,6 +20,7 @@ pub(crate) enum Flaw {
     FindsItTwice,
     FindsByTheInstanceAlone,
     RecordsItsIdTooLate,
+    KnowsNoSuspects,
     MakesAnotherInsteadOfFinishing,
     UpdatesOnce,
     DeletesOnce,
@@ -87,6 +88,7 @@ impl Resource for Flawed {
                 object.attributes = object.attributes.with("text", "another".into());
                 Reading::Found(object)
             }
+            (Flaw::KnowsNoSuspects, Purpose::Suspect, _) => Reading::Absent,
             (Flaw::SeesTheDead, Purpose::Refresh, Reading::Absent)
             | (Flaw::SeesWhatItKnows, Purpose::Refresh, Reading::Found(_)) => as_known(),
             (_, _, reading) => reading,
@@ -106,8 +108,8 @@ impl Resource for Flawed {
         Ok(())
     }
 
-    fn choose(&self, wanted: &Value) -> Result<Value, Diagnostic> {
-        self.inner.choose(wanted)
+    fn choose(&self, mark: &Mark, wanted: &Value) -> Result<Value, Diagnostic> {
+        self.inner.choose(mark, wanted)
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

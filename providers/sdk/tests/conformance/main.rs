@@ -85,6 +85,35 @@ fn entry(folder: &Path) -> Case {
     .changing(changed)
 }
 
+fn bucket(folder: &Path) -> Case {
+    let config = Value::object_of([("label", "data".into()), ("size", 1.into())]);
+    let changed = config.with("size", 2.into());
+    let change = |state: &mut State, stranger| match stranger {
+        Stranger::Deletes => state.buckets.clear(),
+        Stranger::Alters => state.buckets.values_mut().for_each(|it| it.size = 7),
+    };
+    case(folder, "test_bucket", config, change, |state| {
+        state.buckets.len()
+    })
+    .changing(changed)
+}
+
+fn slot(folder: &Path) -> Case {
+    let config = Value::object_of([("text", "mine".into())]);
+    let changed = config.with("text", "mine too".into());
+    let change = |state: &mut State, stranger| match stranger {
+        Stranger::Deletes => state.slots.clear(),
+        Stranger::Alters => state
+            .slots
+            .values_mut()
+            .for_each(|slot| slot.text = "theirs".into()),
+    };
+    case(folder, "test_slot", config, change, |state| {
+        state.slots.len()
+    })
+    .changing(changed)
+}
+
 fn member(folder: &Path) -> Case {
     let path = folder.join("member");
     let register = folder.join("member.register");
@@ -157,6 +186,20 @@ async fn test_entry_keeps_the_contract_where_something_stood_before() {
 }
 
 #[tokio::test]
+async fn test_bucket_keeps_the_contract() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = check(|| bucket(folder.path())).await;
+    expect(&report, "test_bucket_keeps_the_contract");
+}
+
+#[tokio::test]
+async fn test_slot_keeps_the_contract() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = check(|| slot(folder.path())).await;
+    expect(&report, "test_slot_keeps_the_contract");
+}
+
+#[tokio::test]
 async fn a_type_of_steps_keeps_the_contract() {
     let folder = tempfile::tempdir().expect("a folder");
     let report = check(|| member(folder.path())).await;
@@ -221,6 +264,12 @@ const FLAWS: &[(&str, Flaw, MakeIn, &str)] = &[
         Flaw::RecordsItsIdTooLate,
         thing,
         "it waits and has recorded no id",
+    ),
+    (
+        "what_is_suspect_is_found_whole_or_half_made",
+        Flaw::KnowsNoSuspects,
+        bucket,
+        "what is there and suspect is not found",
     ),
     (
         "a_create_cut_off_anywhere_is_finished",

@@ -118,4 +118,28 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/e2e/tests/secrets.rs"::a_secret_is_nowhere_but_where_it_belongs;
     "secrets": "An ephemeral value is in no plan, and asked for again.",
         "tests/e2e/tests/contract.rs"::an_ephemeral_value_is_in_no_plan_and_asked_for_again;
+    "marks": "A chosen name carries the mark, and is found by it after a kill anywhere.",
+        "tests/e2e/tests/marks.rs"::a_chosen_name_carries_the_mark_and_is_found_by_it_after_a_kill_anywhere;
+    "marks": "An id that is chosen is recorded before the call, and found after a kill anywhere.",
+        "tests/e2e/tests/marks.rs"::a_number_is_recorded_before_the_call_and_found_after_a_kill_anywhere;
+    "marks": "An id that was given out again is another object: the second identity tells.",
+        "tests/e2e/tests/marks.rs"::a_number_that_was_given_out_again_is_another_object_and_stays;
+    "reading": "More is fetched of what is there, and of nothing else.",
+        "tests/e2e/tests/contract.rs"::more_is_fetched_of_what_is_there_and_of_nothing_else;
+    "suspects": "A wait that was cut off is waited for again.",
+        "tests/e2e/tests/contract.rs"::a_wait_that_was_cut_off_is_waited_for_again;
+    "suspects": "What has come about after a kill needs nothing more.",
+        "tests/e2e/tests/contract.rs"::what_has_come_about_after_a_kill_needs_nothing_more;
+    "effects": "What a change does to others stands in the plan, in its sum, in JSON and in a saved plan.",
+        "tests/e2e/tests/contract.rs"::effects_stand_in_the_plan_and_in_its_sum;
+    "preflight": "What can't succeed is said before the first change.",
+        "tests/e2e/tests/contract.rs"::what_cannot_succeed_is_said_before_the_first_change;
+    "providers configured late": "A provider whose source is gone is reached as it is recorded.",
+        "tests/e2e/tests/contract.rs"::a_provider_whose_source_is_gone_is_reached_as_recorded;
+    "envelope": "What a later stage would do beyond what was approved is asked on the terminal, and a no leaves it.",
+        "tests/e2e/tests/terminal.rs"::a_second_stage_is_asked_for_and_a_no_leaves_it;
+    "batches": "A step takes what another has said, on another machine too; nobody else hears it.",
+        "tests/e2e/tests/handover.rs"::a_step_takes_what_another_has_said_and_nobody_else_hears_it;
+    "batches": "Killed between giver and taker, the next run goes on.",
+        "tests/e2e/tests/handover.rs"::killed_at_each_place_of_a_handover_the_next_run_goes_on;
 ];

@@ -230,6 +230,8 @@ pub const CLAUSES: &[Clause] = clauses![
         "An object is found by the lineage and the instance of its mark together, and by no part of them.",
     marks::the_id_is_recorded_before_the_first_wait:
         "Whoever waits for an object to come about has recorded its id before.",
+    marks::what_is_suspect_is_found_whole_or_half_made:
+        "What is recorded as suspect is found when it is there, whole or half-made, and absent when it is gone.",
     cut::a_create_cut_off_anywhere_is_finished:
         "A create may be killed at every moment: at most one object is found, none only if none was made, and it is \
          finished as it was wanted.",

@@ -176,7 +176,13 @@ impl<'a> Subject<'a> {
         self.look_before().await?;
         let planned = self.plan(config, None)?.value;
         let wanted = without_unknowns(&planned);
-        self.chosen = self.case.resource.choose(&wanted).map_err(said)?;
+        self.chosen = self
+            .case
+            .resource
+            .choose(&self.mark, &wanted)
+            .map_err(said)?;
+        let chosen = self.case.resource.schema().chosen_id(&self.chosen);
+        self.id = chosen.or_else(|| self.id.take());
         Ok(planned)
     }
 

@@ -52,6 +52,27 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: AT_A_KEY,
     },
     Trial {
+        resource_type: "test_bucket",
+        file: SDK,
+        test: "test_bucket_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
+        resource_type: "test_slot",
+        file: SDK,
+        test: "test_slot_keeps_the_contract",
+        not_applicable: &[
+            "the_id_is_recorded_before_the_first_wait",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
         resource_type: "member",
         file: SDK,
         test: "a_type_of_steps_keeps_the_contract",
