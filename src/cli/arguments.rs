@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::part::PartOf;
+
 /// Provisions a stack through every layer, from networks and machines to the platform on top.
 #[derive(Debug, Parser)]
 #[command(name = "dmp", disable_version_flag = true, max_term_width = 100)]
@@ -72,6 +74,8 @@ pub(crate) struct Variables {
 pub(crate) struct Plan {
     #[command(flatten)]
     pub variables: Variables,
+    #[command(flatten)]
+    pub part: PartOf,
     /// Keep the plan in a file, to be applied later.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -95,6 +99,8 @@ pub(crate) struct Apply {
     pub plan: Option<PathBuf>,
     #[command(flatten)]
     pub variables: Variables,
+    #[command(flatten)]
+    pub part: PartOf,
     /// Do not ask. Never approves a delete or a replacement that shows only while applying.
     #[arg(long, alias = "auto-approve")]
     pub yes: bool,

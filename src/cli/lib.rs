@@ -12,6 +12,7 @@
 mod arguments;
 mod commands;
 mod exit;
+mod part;
 mod plan_file;
 mod requirement;
 mod run;

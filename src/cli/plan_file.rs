@@ -16,6 +16,7 @@ use dmp_state::{Serial, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::part::PartOf;
 use crate::stack::{Stack, VERSION};
 
 #[derive(Serialize, Deserialize)]
@@ -31,6 +32,8 @@ struct Envelope {
 #[derive(Serialize, Deserialize)]
 struct Content {
     is_destroy: bool,
+    #[serde(default)]
+    part: PartOf,
     variables: BTreeMap<String, Json>,
     instances: Vec<Approved>,
     shown: String,
@@ -48,6 +51,8 @@ struct Approved {
 /// A plan read back.
 pub(crate) struct Saved {
     pub is_destroy: bool,
+    /// The part of the stack that it was made for.
+    pub part: PartOf,
     pub variables: BTreeMap<Arc<str>, Value>,
     /// The plan as it was shown.
     pub shown: String,
@@ -64,6 +69,7 @@ pub(crate) fn write(
     stack: &Stack,
     store: &Store,
     plan: &Plan,
+    part: &PartOf,
     shown: String,
     json: Json,
 ) -> Result<(), Diagnostic> {
@@ -100,6 +106,7 @@ pub(crate) fn write(
     }
     let content = Content {
         is_destroy: plan.is_destroy,
+        part: part.clone(),
         variables,
         instances,
         shown,
@@ -200,6 +207,7 @@ pub(crate) fn read(path: &Path, digest: Option<&str>, store: &Store) -> Result<S
     }
     Ok(Saved {
         is_destroy: content.is_destroy,
+        part: content.part,
         variables,
         shown: content.shown,
         json: content.json,

@@ -7,10 +7,11 @@ use std::time::Instant;
 use dmp_apply::{Run, Services, Stop};
 use dmp_events::{BusyWith, Event, Sink};
 use dmp_plan::planner::Configure;
+use dmp_plan::selection::{Part, Selection};
 use dmp_plan::{PlannerInput, Registry};
 use dmp_refresh::{Planning, Reader};
 use dmp_sdk::{Address, Diagnostic, Machines};
-use dmp_state::{Record, Snapshot, Status, Store, mint_id};
+use dmp_state::{Instance, Record, Snapshot, Status, Store, mint_id};
 use dmp_transport::{Options, Ssh};
 
 use crate::stack::{Stack, VERSION, now};
@@ -88,6 +89,10 @@ pub(crate) fn stop_on_signals(stop: &Stop, events: &Arc<dyn Sink>) {
 pub(crate) struct Look {
     /// Everything is to be removed.
     pub is_destroy: bool,
+    /// What of the stack it is about.
+    pub selection: Selection,
+    /// What is recorded is taken for what is there.
+    pub trusts_record: bool,
     /// What the person says is lost.
     pub lost: BTreeSet<Address>,
     /// A machine that does not answer is not waited for: what is lost is just the question.
@@ -180,14 +185,14 @@ pub(crate) async fn plan(
         })
         .collect();
     lost.extend(called.iter().cloned());
-    let recorded = dmp_refresh::refresh(
-        &world,
-        &snapshot,
-        &dmp_plan::ending::all_lost(&snapshot, &lost),
-        &services.configure,
-        reader,
-    )
-    .await;
+    let part = Part::of(&world, look.selection.clone(), look.is_destroy);
+    let mut passed_over = dmp_plan::ending::all_lost(&snapshot, &lost);
+    let is_passed_over =
+        |instance: &&Instance| look.trusts_record || !part.has_recorded(&world, instance);
+    let others = snapshot.instances.values().filter(is_passed_over);
+    passed_over.extend(others.map(|instance| instance.address.clone()));
+    let recorded =
+        dmp_refresh::refresh(&world, &snapshot, &passed_over, &services.configure, reader).await;
     let milliseconds = services.elapsed() - from;
     services.events.emit(Event::Refreshed {
         instances: snapshot.instances.len(),
@@ -200,6 +205,7 @@ pub(crate) async fn plan(
         findings: recorded.findings,
         configure: Arc::clone(&services.configure),
         is_destroy: look.is_destroy,
+        part,
         lost,
         tolerates_lost: look.tolerates_lost,
         moves: moves.moves,

@@ -8,6 +8,7 @@ use dmp_state::{Instance, Snapshot};
 
 use crate::ask::Finding;
 use crate::model::{Earlier, Plan, Planned};
+use crate::selection::{Part, covers};
 use crate::world::{World, block_key};
 
 /// Whether enough of an instance's hosts have ended to end it too; one of these hosts.
@@ -97,10 +98,12 @@ pub fn end(
     snapshot: &Snapshot,
     findings: &BTreeMap<Address, Finding>,
     lost: &BTreeSet<Address>,
+    part: &Part,
 ) {
     let forgotten = forgotten_by_removed_blocks(world);
     for (address, record) in &snapshot.instances {
-        if plan.instances.contains_key(address) || has_error(plan, address) {
+        let is_settled = plan.instances.contains_key(address) || has_error(plan, address);
+        if is_settled || !part.has_recorded(world, record) {
             continue;
         }
         let expansion = world.expansion(&(address.module.clone(), block_key(address)));
@@ -139,9 +142,13 @@ pub fn end(
         plan.instances.insert(address.clone(), planned);
     }
     lose_with_hosts(plan);
+    if !part.is_whole() {
+        lose_what_is_left_out(plan, snapshot);
+    }
     plan.deposed = snapshot
         .deposed
         .values()
+        .filter(|record| part.has_recorded(world, record))
         .map(|record| {
             let mut planned = of_record(record, Action::Delete, Reason::Deposed);
             planned.lost_with = lost_host(record, plan);
@@ -226,13 +233,6 @@ fn forgotten_by_removed_blocks(world: &World) -> Vec<Endpoint> {
         .collect()
 }
 
-fn covers(endpoint: &Endpoint, address: &Address) -> bool {
-    match endpoint {
-        Endpoint::Module(path) => crate::moves::rest_of(&address.module, path).is_some(),
-        Endpoint::Resource(resource) => *resource == *address || *resource == address.block(),
-    }
-}
-
 fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
     let uses: BTreeSet<Address> = record
         .dependencies
@@ -295,6 +295,29 @@ fn lose_with_hosts(plan: &mut Plan) {
                 }];
                 planned.lost_with = Some(host);
             }
+        }
+    }
+}
+
+/// What is no part of the plan, and lives on something that the plan ends, is lost with it all the same.
+fn lose_what_is_left_out(plan: &mut Plan, snapshot: &Snapshot) {
+    loop {
+        let lost: Vec<(&Instance, Address)> = snapshot
+            .instances
+            .values()
+            .filter(|record| !plan.instances.contains_key(&record.address))
+            .filter_map(|record| Some((record, lost_host(record, plan)?)))
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        for (record, host) in lost {
+            let reason = Reason::HostEnds {
+                host: host.to_string(),
+            };
+            let mut planned = of_record(record, Action::LostWithHost, reason);
+            planned.lost_with = Some(host);
+            plan.instances.insert(record.address.clone(), planned);
         }
     }
 }

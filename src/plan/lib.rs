@@ -6,6 +6,7 @@
 //! | `registry` | the resource types that this dmp knows |
 //! | `world` | the values of a run, evaluated on demand |
 //! | `instance` | what happens to one instance |
+//! | `selection` | the part of the stack that a run is about |
 //! | `planner` | one pass over the configuration, in dependency order |
 //! | `ending` | what is deleted, and what is lost with its host |
 //! | `replacing` | which half of a replacement comes first |
@@ -31,6 +32,7 @@ pub mod planner;
 pub mod redact;
 pub mod registry;
 mod replacing;
+pub mod selection;
 pub mod world;
 
 pub use ask::{Finding, ReadKind, ReadRequest};

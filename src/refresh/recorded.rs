@@ -18,11 +18,12 @@ pub struct Recorded {
     pub findings: BTreeMap<Address, Finding>,
 }
 
-/// Reads everything that the state records, but for what is known to be lost. `world` knows variables only.
+/// Reads what the state records, but for what is passed over: known to be lost, or no part of a plan. `world`
+/// knows variables only.
 pub async fn refresh(
     world: &World,
     snapshot: &Snapshot,
-    lost: &BTreeSet<Address>,
+    passed_over: &BTreeSet<Address>,
     configure: &Configure,
     reader: &Reader,
 ) -> Recorded {
@@ -30,7 +31,7 @@ pub async fn refresh(
     let mut requests = Vec::new();
     let mut recorded = Recorded::default();
     for (address, instance) in &snapshot.instances {
-        if lost.contains(address) {
+        if passed_over.contains(address) {
             continue;
         }
         let provider = providers

@@ -1,7 +1,7 @@
-//! What a stack needs beside clouds and machines. For now `data "core_http"`: what a web service answers, mostly for
-//! `check` blocks, which look at a stack from outside.
+//! What a stack needs beside clouds and machines: values of its own, and what web services answer.
 
 mod http;
+mod value;
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Provider for CoreProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        Vec::new()
+        vec![Arc::new(value::CoreValue::new())]
     }
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {

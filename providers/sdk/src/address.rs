@@ -122,6 +122,15 @@ impl Address {
         self
     }
 
+    /// Whether this is an instance of a block.
+    #[must_use]
+    pub fn is_of(&self, block: &Self) -> bool {
+        self.module == block.module
+            && self.mode == block.mode
+            && self.resource_type == block.resource_type
+            && self.name == block.name
+    }
+
     /// The block that the instance belongs to: the address without its last key.
     #[must_use]
     pub fn block(&self) -> Self {

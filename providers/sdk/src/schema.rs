@@ -178,6 +178,8 @@ pub enum MarkWay {
         /// The attribute that must agree before anything is changed.
         second: &'static str,
     },
+    /// Not at all: the object is nothing but its record. It has no fetches, and `parse` makes it of what was chosen.
+    Record,
 }
 
 impl Schema {

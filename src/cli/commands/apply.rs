@@ -83,7 +83,14 @@ pub(crate) async fn run(
         Ok(opened) => opened,
         Err(diagnostics) => return fail(context, &stack.sources, &diagnostics),
     };
+    let part = saved.as_ref().map_or(&arguments.part, |saved| &saved.part);
+    let selection = match part.selection() {
+        Ok(selection) => selection,
+        Err(wrong) => return fail(context, &stack.sources, &wrong),
+    };
     let mut look = Look {
+        selection,
+        trusts_record: part.no_refresh,
         is_destroy: saved
             .as_ref()
             .map_or(matches!(errand, Errand::Destroy), |saved| saved.is_destroy),
@@ -314,6 +321,8 @@ impl Session<'_> {
             // What has just been made may still boot, and is no longer lost: what still is, the state says.
             self.look.is_quick = false;
             self.look.lost.clear();
+            // What was replaced is not replaced once more.
+            self.look.selection.replace.clear();
             let approval = self.approve(&planning, saved, round, later_blocks.as_ref());
             match approval.await {
                 Approval::Given => {}
@@ -394,7 +403,8 @@ impl Session<'_> {
         if !outcome.diagnostics.is_empty() {
             return Exit::of(&outcome.diagnostics);
         }
-        if !planning.plan.is_destroy {
+        // A part of a stack need not work yet.
+        if !planning.plan.is_destroy && self.look.selection.is_whole() {
             let warnings =
                 dmp_apply::check(self.services, &mut planning.world, &planning.providers).await;
             // What is rebuilt has to work.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dmp_plan::planner::Configure;
+use dmp_plan::selection::{Part, Selection};
 use dmp_plan::world::Place;
 use dmp_plan::{Finding, Planner, PlannerInput};
 use dmp_sdk::{Diagnostic, ModulePath, OnMachines};
@@ -31,6 +32,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Console
         findings: std::collections::BTreeMap::new(),
         configure,
         is_destroy: false,
+        part: Part::of(&stack.world(), Selection::default(), false),
         lost: std::collections::BTreeSet::new(),
         tolerates_lost: true,
         moves: Vec::new(),

@@ -20,6 +20,10 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         Err(broken) => return fail_broken(context, &broken),
     };
     fail(context, &stack.sources, &stack.warnings);
+    let selection = match arguments.part.selection() {
+        Ok(selection) => selection,
+        Err(wrong) => return fail(context, &stack.sources, &wrong),
+    };
     let opened = open(directory, arguments.out.is_some());
     let (mut store, lock) = match opened {
         Ok(opened) => opened,
@@ -52,6 +56,8 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     }
     let look = Look {
         is_destroy: arguments.destroy,
+        selection,
+        trusts_record: arguments.part.no_refresh,
         ..Look::default()
     };
     let planning = runs::plan(&stack, store.snapshot(), &services, &look).await;
@@ -78,7 +84,9 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     }
     if let Some(path) = &arguments.out {
         let plain = dmp_report::render_plan(plan, dmp_report::Style::Plain);
-        if let Err(diagnostic) = plan_file::write(path, &stack, &store, plan, plain, json) {
+        if let Err(diagnostic) =
+            plan_file::write(path, &stack, &store, plan, &arguments.part, plain, json)
+        {
             return fail(context, &stack.sources, &[diagnostic]);
         }
         say(&format!(

@@ -12,6 +12,7 @@ use dmp_state::{Snapshot, Status, Store};
 use super::apply::{self, Errand, Session, Totals, ask};
 use super::say;
 use crate::arguments::{Apply, Rebuild};
+use crate::part::PartOf;
 use crate::{Context, Exit, run as runs};
 
 /// What is asked of a rebuild.
@@ -52,6 +53,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Rebuild)
     let apply = Apply {
         plan: None,
         variables: arguments.variables,
+        part: PartOf::default(),
         yes: arguments.yes,
         how: arguments.how,
     };

@@ -25,6 +25,7 @@ use self::resources::unreachable;
 use crate::ask::{Finding, ReadRequest};
 use crate::instance::{Decision, differing};
 use crate::model::{Deferred, Drift, Earlier, OutputChange, Plan};
+use crate::selection::Part;
 use crate::world::{Expansion, Place, World};
 
 mod data;
@@ -52,6 +53,8 @@ pub struct PlannerInput {
     pub configure: Configure,
     /// Whether everything is to be removed.
     pub is_destroy: bool,
+    /// What of the stack it is about.
+    pub part: Part,
     /// Recorded instances of which the person said that they are lost.
     pub lost: BTreeSet<Address>,
     /// Whether the machine that takes the place of a lost one need not be there yet: it is only looked what would happen.
@@ -66,6 +69,9 @@ pub struct Planner {
     snapshot: Arc<Snapshot>,
     findings: BTreeMap<Address, Finding>,
     configure: Configure,
+    part: Part,
+    /// Instances that are no part of the plan and are not recorded either.
+    left_out: BTreeSet<Address>,
     plan: Plan,
     providers: BTreeMap<String, ProviderState>,
     open: Vec<usize>,
@@ -119,6 +125,8 @@ impl Planner {
             snapshot: input.snapshot,
             findings: input.findings,
             configure: input.configure,
+            part: input.part,
+            left_out: BTreeSet::new(),
             plan: Plan {
                 is_destroy: input.is_destroy,
                 ..Plan::default()
@@ -225,7 +233,12 @@ impl Planner {
             &self.snapshot,
             &self.findings,
             &self.lost,
+            &self.part,
         );
+        let recorded: Vec<&Address> = self.snapshot.instances.keys().collect();
+        let unknown = self.part.unknown(&self.world, &recorded);
+        self.plan.diagnostics.extend(unknown);
+        self.plan.diagnostics.extend(self.part.notice());
         self.note_moves();
         let again = crate::moves::described_again(&self.world.configuration, &self.plan);
         self.plan.diagnostics.extend(again);

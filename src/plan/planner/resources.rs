@@ -43,7 +43,8 @@ impl Planner {
                 }
             };
             let keys = expansion.keys();
-            if expansion.is_unknown() && !self.plan.is_destroy {
+            let is_part = self.part.has_block(node);
+            if expansion.is_unknown() && !self.plan.is_destroy && is_part {
                 let waits_for =
                     origins_in_words(expansion.marks().origins().iter().map(AsRef::as_ref));
                 let block = instance_address(&module, key, None).to_string();
@@ -68,11 +69,18 @@ impl Planner {
                 }
                 continue;
             }
+            if !is_part && key.mode == Mode::Data {
+                continue;
+            }
             let Some(provider) = self.provider_of(&module, key) else {
                 continue;
             };
             for member in keys {
                 let address = instance_address(&module, key, member);
+                if !self.part.has_instance(node, &address) {
+                    self.leave_out(&address);
+                    continue;
+                }
                 requests.extend(self.visit_instance(node, &address, &provider));
             }
         }
@@ -81,17 +89,38 @@ impl Planner {
 
     pub(super) fn keep_recorded(&mut self, module: &ModulePath, key: &ResourceKey) {
         let block = instance_address(module, key, None);
-        let recorded = self
-            .snapshot
-            .instances
-            .iter()
-            .filter(|(address, _)| address.block() == block);
-        for (address, record) in recorded
-            .map(|(address, record)| (address.clone(), record.clone()))
-            .collect::<Vec<_>>()
-        {
-            self.world.set_instance(&address, &record.attributes);
+        // In the order of addresses the instances of a block stand one after another.
+        let recorded = self.snapshot.instances.range(&block..);
+        let recorded = recorded.take_while(|(address, _)| address.is_of(&block));
+        for (address, record) in recorded {
+            self.world.set_instance(address, &record.attributes);
         }
+    }
+
+    /// What is no part of the plan is seen by others as it is recorded.
+    fn leave_out(&mut self, address: &Address) {
+        match self.snapshot.instances.get(address) {
+            Some(record) => self.world.set_instance(address, &record.attributes),
+            None => {
+                self.left_out.insert(address.clone());
+            }
+        }
+    }
+
+    /// What an instance needs and was left out before it was made.
+    fn missing(&self, address: &Address, decoded: &Decoded) -> Option<Diagnostic> {
+        let marks = decoded.value.deep_marks();
+        let mut origins = marks.origins().iter().map(AsRef::as_ref);
+        let missing = origins.find(|origin| self.left_out.contains(*origin))?;
+        Some(
+            Diagnostic::error("left-out", "something is needed that is left out")
+                .address(address)
+                .detail(format!(
+                    "`{address}` refers to `{missing}`, which is no part of this plan and is not made yet"
+                ))
+                .help(format!("take `{missing}` into the plan, or make it first"))
+                .at(block_span(&self.world, address)),
+        )
     }
 
     pub(super) fn visit_instance(
@@ -110,10 +139,13 @@ impl Planner {
             "precondition",
             "precondition does not hold",
         );
+        let missing = self.missing(address, &decoded);
         let is_wrong = failed
             .iter()
             .chain(&decoded.diagnostics)
+            .chain(&missing)
             .any(Diagnostic::is_error);
+        self.plan.diagnostics.extend(missing);
         self.plan
             .diagnostics
             .extend(decoded.diagnostics.iter().cloned());
@@ -359,9 +391,14 @@ impl Planner {
         let lifecycle = self.world.block_of(address)?.lifecycle.clone();
         let record = self.snapshot.instances.get(address).cloned();
         let finding = self.findings.get(address).cloned();
-        let triggered = self
-            .triggered_by(address)
-            .map(|by| Reason::Triggered { by })
+        let is_asked = record.is_some() && self.part.replace().contains(address);
+        let triggered = is_asked
+            .then_some(Reason::Asked)
+            .or_else(|| {
+                Some(Reason::Triggered {
+                    by: self.triggered_by(address)?,
+                })
+            })
             .or_else(|| self.lives_elsewhere(record.as_ref()?, &provider));
         let is_lost = self.lost_with(address).is_some();
         let import = match record {

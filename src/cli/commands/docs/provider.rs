@@ -62,6 +62,7 @@ fn mark(mark: &MarkWay) -> String {
     match mark {
         MarkWay::Field(field) => format!("a mark in its `{field}`"),
         MarkWay::ChosenName(name) => format!("a `{name}` that dmp chooses"),
+        MarkWay::Record => "nothing: it is in the state alone".into(),
         MarkWay::NaturalKey([]) => "what it is".into(),
         MarkWay::NaturalKey(keys) => format!("`{}`", keys.join("`, `")),
         MarkWay::IdBefore { id, second } => {

@@ -21,6 +21,7 @@ pub(super) async fn anothers_object_is_no_candidate(make: Make<'_>) -> Verdict {
     match case.resource.schema().mark {
         MarkWay::NaturalKey(_) => return Ok(Held::NotApplicable(BY_ITS_KEY)),
         MarkWay::ChosenName(_) => return Ok(Held::NotApplicable(BY_ITS_NAME)),
+        MarkWay::Record => return Ok(Held::NotApplicable("it is nothing but its record")),
         MarkWay::Field(_) | MarkWay::IdBefore { .. } => {}
     }
     let mut subject = Subject::new(&case);

@@ -1,0 +1,110 @@
+//! The part of a stack that is named on the command line.
+
+use clap::Args;
+use dmp_lang::config::Endpoint;
+use dmp_plan::selection::Selection;
+use dmp_sdk::{Address, Diagnostic, Layer};
+use serde::{Deserialize, Serialize};
+
+/// What part of a stack a plan is about, as it was written.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PartOf {
+    /// Only this resource, instance or module, and what it needs. Can be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub target: Vec<String>,
+    /// Not this resource, instance or module, nor what needs it. Can be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub exclude: Vec<String>,
+    /// Replace this instance, whatever it is like. Can be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+    /// Leave the layers below this one as they are recorded.
+    #[arg(long, value_name = "LAYER")]
+    pub from: Option<String>,
+    /// Nothing above this layer: `network`, `machine`, `host`, `cluster`, `storage` or `platform`.
+    #[arg(long, value_name = "LAYER")]
+    pub through: Option<String>,
+    /// Take what is recorded for what is there, and read only what has to be.
+    #[arg(long)]
+    pub no_refresh: bool,
+}
+
+impl PartOf {
+    /// The selection that it means.
+    ///
+    /// # Errors
+    /// When something in it is no address or no layer.
+    pub(crate) fn selection(&self) -> Result<Selection, Vec<Diagnostic>> {
+        let mut wrong = Vec::new();
+        let mut endpoints = |flag: &str, texts: &[String]| -> Vec<Endpoint> {
+            let parsed = texts.iter().map(|text| endpoint(flag, text));
+            let mut found = Vec::new();
+            for endpoint in parsed {
+                match endpoint {
+                    Ok(endpoint) => found.push(endpoint),
+                    Err(diagnostic) => wrong.push(diagnostic),
+                }
+            }
+            found
+        };
+        let targets = endpoints("--target", &self.target);
+        let excludes = endpoints("--exclude", &self.exclude);
+        let replaced = endpoints("--replace", &self.replace);
+        let mut replace = std::collections::BTreeSet::new();
+        for endpoint in replaced {
+            match endpoint {
+                Endpoint::Resource(address) => {
+                    replace.insert(address);
+                }
+                Endpoint::Module(path) => wrong.push(
+                    Diagnostic::error("not-an-instance", "a module is not replaced as a whole")
+                        .detail(format!("`--replace {path}` names a module"))
+                        .help("name each instance that is to be replaced"),
+                ),
+            }
+        }
+        let mut layer = |flag: &str, text: &Option<String>| -> Option<Layer> {
+            let text = text.as_ref()?;
+            let found = Layer::ALL
+                .into_iter()
+                .find(|layer| layer.to_string() == *text);
+            if found.is_none() {
+                let all: Vec<_> = Layer::ALL.iter().map(ToString::to_string).collect();
+                wrong.push(
+                    Diagnostic::error("not-a-layer", "there is no such layer")
+                        .detail(format!("`{flag} {text}`"))
+                        .help(format!("the layers are {}", all.join(", "))),
+                );
+            }
+            found
+        };
+        let selection = Selection {
+            targets,
+            excludes,
+            from: layer("--from", &self.from),
+            through: layer("--through", &self.through),
+            replace,
+        };
+        match wrong.is_empty() {
+            true => Ok(selection),
+            false => Err(wrong),
+        }
+    }
+}
+
+/// A resource, an instance, a module or an instance of one.
+fn endpoint(flag: &str, text: &str) -> Result<Endpoint, Diagnostic> {
+    let wrong = |why: &dyn std::fmt::Display| {
+        Diagnostic::error("not-an-address", "this is not an address")
+            .detail(format!("`{flag} {text}`: {why}"))
+            .help("such as `host_file.motd`, `module.site` or `core_value.a[\"key\"]`; quote it for your shell")
+    };
+    match text.parse::<Address>() {
+        Ok(address) => Ok(Endpoint::Resource(address)),
+        // What stands in a module shows its path.
+        Err(error) => match format!("{text}.any.thing").parse::<Address>() {
+            Ok(inside) if !inside.module.is_root() => Ok(Endpoint::Module(inside.module)),
+            _ => Err(wrong(&error.why)),
+        },
+    }
+}

@@ -1,0 +1,239 @@
+//! A part of a stack: named with what it needs, left out with what needs it, a range of layers, and replaced on demand.
+
+mod support;
+
+use support::{Ran, Sandbox};
+
+const STACK: &str = r#"
+provider "test" { cloud = "CLOUD" }
+variable "text" { default = "hello" }
+resource "test_thing" "vm" {
+  for_each = toset(["a", "b"])
+  name     = each.key
+}
+resource "test_entry" "on" {
+  for_each = test_thing.vm
+  key      = "on-${each.key}"
+  text     = var.text
+  on       = each.value.id
+}
+resource "test_bucket" "data" { label = "data" }
+module "site" {
+  source = "./site"
+  text   = test_bucket.data.name
+}
+resource "test_entry" "apart" {
+  key  = "apart"
+  text = var.text
+}
+check "apart" {
+  assert {
+    condition     = test_entry.apart.length > 100
+    error_message = "it is too short"
+  }
+}
+output "lengths" { value = { for key, entry in test_entry.on : key => entry.length } }
+"#;
+
+fn stack() -> Sandbox {
+    let sandbox = Sandbox::stack(STACK);
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write(
+        "site/main.hcl",
+        r#"
+variable "text" {}
+resource "test_entry" "page" {
+  key  = "page"
+  text = var.text
+}
+"#,
+    );
+    sandbox
+}
+
+fn apply(sandbox: &Sandbox, flags: &[&str]) -> Ran {
+    let arguments: Vec<&str> = ["apply", "--yes"].iter().chain(flags).copied().collect();
+    sandbox.run(&arguments).expect_success()
+}
+
+fn there(sandbox: &Sandbox) -> Vec<String> {
+    let cloud = sandbox.look();
+    let things = cloud.things.into_values().map(|thing| thing.name);
+    let buckets = cloud.buckets.into_values().map(|bucket| bucket.label);
+    let mut all: Vec<_> = things
+        .chain(cloud.entries.into_keys())
+        .chain(buckets)
+        .collect();
+    all.sort();
+    all
+}
+
+const ALL: &[&str] = &["a", "apart", "b", "data", "on-a", "on-b", "page"];
+
+#[test]
+fn a_target_brings_what_it_needs_and_nothing_else() {
+    let sandbox = stack();
+    apply(&sandbox, &["--target", "module.site"])
+        .says("a part of the stack only")
+        .hides("it is too short");
+    assert_eq!(there(&sandbox), ["data", "page"]);
+    apply(&sandbox, &["--target", "test_entry.on[\"a\"]"]);
+    assert_eq!(there(&sandbox), ["a", "b", "data", "on-a", "page"]);
+    apply(&sandbox, &[]).says("it is too short");
+    assert_eq!(there(&sandbox), ALL);
+}
+
+#[test]
+fn what_is_left_out_is_neither_read_nor_changed() {
+    let sandbox = stack().applied();
+    let clear = |state: &mut dmp_sdk::testing::State| {
+        state.calls.clear();
+        state.things.clear();
+    };
+    sandbox.cloud().change(clear).expect("writes");
+    let changed = ["--target", "test_entry.apart", "--var", "text=other"];
+    apply(&sandbox, &changed).says("1 changed");
+    let cloud = sandbox.look();
+    assert!(cloud.things.is_empty(), "nobody has looked");
+    assert!(
+        cloud.calls.iter().all(|call| !call.contains("things")),
+        "{:?}",
+        cloud.calls
+    );
+    assert_eq!(cloud.entries["apart"].text, "other");
+    assert_eq!(cloud.entries["on-a"].text, "hello");
+    sandbox
+        .run(&["plan", "--var", "text=other"])
+        .expect_success()
+        .shows("+ test_thing.vm[\"a\"]");
+}
+
+#[test]
+fn what_needs_something_excluded_is_left_out_too() {
+    let sandbox = stack();
+    apply(
+        &sandbox,
+        &["--exclude", "test_thing.vm", "--exclude", "module.site"],
+    );
+    assert_eq!(there(&sandbox), ["apart", "data"]);
+    apply(&sandbox, &["--exclude", "test_entry.on[\"b\"]"]);
+    assert_eq!(there(&sandbox), ["a", "apart", "b", "data", "on-a", "page"]);
+}
+
+#[test]
+fn layers_are_made_from_the_ground_up() {
+    let sandbox = stack();
+    apply(&sandbox, &["--through", "machine"]);
+    assert_eq!(there(&sandbox), ["a", "b"]);
+    sandbox
+        .run(&["apply", "--yes", "--from", "host", "--through", "host"])
+        .expect_success();
+    assert_eq!(
+        there(&sandbox),
+        ["a", "apart", "b", "data", "on-a", "on-b", "page"]
+    );
+    let unmade = stack();
+    unmade
+        .run(&["plan", "--from", "host"])
+        .expect_code(1)
+        .says("something is needed that is left out")
+        .says("test_thing.vm[\"a\"]");
+}
+
+#[test]
+fn what_lives_on_a_replaced_host_leaves_the_state_though_it_is_left_out() {
+    let sandbox = stack().applied();
+    apply(
+        &sandbox,
+        &[
+            "--replace",
+            "test_thing.vm[\"a\"]",
+            "--target",
+            "test_thing.vm",
+        ],
+    )
+    .says("test_thing.vm[\"a\"]");
+    sandbox
+        .run(&["state", "list"])
+        .expect_success()
+        .hides("test_entry.on[\"a\"]")
+        .shows("test_entry.on[\"b\"]");
+    apply(&sandbox, &[]);
+    assert_eq!(there(&sandbox), ALL);
+}
+
+#[test]
+fn what_is_asked_for_is_replaced_once() {
+    let sandbox = stack().applied();
+    sandbox
+        .run(&["plan", "--replace", "test_thing.vm[\"a\"]"])
+        .expect_success()
+        .shows("asked for")
+        .shows("1 to replace");
+    let before: Vec<_> = sandbox.look().things.into_keys().collect();
+    apply(&sandbox, &["--replace", "test_thing.vm[\"a\"]"]);
+    let after: Vec<_> = sandbox.look().things.into_keys().collect();
+    let kept = after.iter().filter(|id| before.contains(id));
+    assert_eq!((after.len(), kept.count()), (2, 1));
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+}
+
+#[test]
+fn a_target_is_removed_with_what_needs_it() {
+    let sandbox = stack().applied();
+    sandbox
+        .run(&["destroy", "--yes", "--target", "test_bucket.data"])
+        .expect_success();
+    assert_eq!(there(&sandbox), ["a", "apart", "b", "on-a", "on-b"]);
+    sandbox
+        .run(&["destroy", "--yes", "--exclude", "test_entry.on[\"a\"]"])
+        .expect_success();
+    assert_eq!(there(&sandbox), ["a", "b", "on-a"]);
+}
+
+#[test]
+fn a_saved_plan_knows_its_part() {
+    let sandbox = stack();
+    sandbox
+        .run(&["plan", "--target", "module.site", "--out", "saved"])
+        .expect_success();
+    sandbox.run(&["apply", "saved"]).expect_success();
+    assert_eq!(there(&sandbox), ["data", "page"]);
+}
+
+#[test]
+fn what_is_recorded_may_be_taken_for_what_is_there() {
+    let sandbox = stack().applied();
+    let gone = |state: &mut dmp_sdk::testing::State| {
+        state.things.clear();
+        state.calls.clear();
+    };
+    sandbox.cloud().change(gone).expect("writes");
+    sandbox
+        .run(&["plan", "--no-refresh"])
+        .expect_success()
+        .shows("Nothing to do");
+    assert!(sandbox.look().calls.is_empty());
+}
+
+#[test]
+fn what_names_nothing_is_refused() {
+    let sandbox = stack();
+    for flag in ["--target", "--exclude", "--replace"] {
+        sandbox
+            .run(&["plan", flag, "test_thing.vn"])
+            .expect_code(1)
+            .says("neither the configuration nor the state has `test_thing.vn`");
+    }
+    sandbox
+        .run(&["plan", "--target", "test_thing vm"])
+        .expect_code(1)
+        .says("this is not an address");
+    sandbox
+        .run(&["plan", "--through", "attic"])
+        .expect_code(1)
+        .says("the layers are network, machine, host, cluster, storage, platform");
+}
