@@ -23,7 +23,7 @@ pub use machine::{
     Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, Unreachable,
 };
 pub use marks::Marks;
-pub use number::Number;
+pub use number::{Digits, Number, NumberError};
 pub use resource::{
     Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, Fetch, FetchFailure, Job,
     Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading, Resource, Verb, Work,

@@ -1,11 +1,14 @@
 //! Functions over numbers.
 
 use dmp_sdk::{Number, Value};
+use num_bigint::{BigInt, BigUint, Sign};
 
-use super::{Fault, Function, Gives, Parameter, Takes, number, parameter, text, text_of, whole_of};
+use super::{Fault, Function, Gives, Parameter, Takes, any, number, parameter, whole_of};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("abs", &[number("number")], Gives::Number, abs),
+    Function::new("abs", &[number("number")], Gives::Number, |a| {
+        Ok(first(a).abs().into())
+    }),
     Function::new("ceil", &[number("number")], Gives::Number, |a| {
         Ok(first(a).ceil().into())
     }),
@@ -28,7 +31,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .variadic(number("number")),
     Function::new(
         "parseint",
-        &[text("text"), number("base")],
+        &[any("text"), number("base")],
         Gives::Number,
         parseint,
     ),
@@ -53,16 +56,6 @@ fn first(arguments: &[Value]) -> Number {
     at(arguments, 0)
 }
 
-fn abs(arguments: &[Value]) -> Result<Value, Fault> {
-    let number = first(arguments);
-    Ok(if number < Number::zero() {
-        number.neg()
-    } else {
-        number
-    }
-    .into())
-}
-
 fn signum(arguments: &[Value]) -> Result<Value, Fault> {
     let sign = first(arguments).cmp(&Number::zero()) as i64;
     Ok(sign.into())
@@ -84,15 +77,9 @@ fn log(arguments: &[Value]) -> Result<Value, Fault> {
     from_float(result)
 }
 
+/// As in Terraform defined on binary floats.
 fn pow(arguments: &[Value]) -> Result<Value, Fault> {
-    let (base, exponent) = (first(arguments), at(arguments, 1));
-    match exponent.to_i64() {
-        Some(whole) => base
-            .powi(whole)
-            .map(Value::from)
-            .map_err(|error| Fault::new(error.to_string())),
-        None => from_float(base.to_f64().powf(exponent.to_f64())),
-    }
+    from_float(first(arguments).to_f64().powf(at(arguments, 1).to_f64()))
 }
 
 fn from_float(result: f64) -> Result<Value, Fault> {
@@ -107,38 +94,45 @@ fn parseint(arguments: &[Value]) -> Result<Value, Fault> {
     let Some(base) = base.filter(|base| (2..=62).contains(base)) else {
         return Err(Fault::of(1, "the base must be between 2 and 62"));
     };
-    let given = text_of(arguments, 0);
-    let digits = given.strip_prefix(['-', '+']).unwrap_or(given);
-    let wrong = || Fault::of(0, format!("the text is not a whole number in base {base}"));
-    if digits.is_empty() || digits.len() > LONGEST_NUMBER {
-        return Err(wrong());
+    let Some(given) = arguments[0].as_str() else {
+        return Err(Fault::of(0, "a text is required"));
+    };
+    let (sign, digits) = match given.strip_prefix(['-', '+']) {
+        Some(digits) if given.starts_with('-') => (Sign::Minus, digits),
+        Some(digits) => (Sign::Plus, digits),
+        None => (Sign::Plus, given),
+    };
+    if digits.len() > LONGEST_NUMBER {
+        return Err(Fault::of(0, "the number is too long"));
     }
-    let factor = Number::from(i64::from(base));
-    let mut sum = Number::zero();
-    for digit in digits.chars() {
-        let worth = worth_of(digit, base)
-            .filter(|worth| *worth < base)
-            .ok_or_else(wrong)?;
-        let next = sum
-            .mul(&factor)
-            .and_then(|sum| sum.add(&Number::from(i64::from(worth))));
-        sum = next.map_err(|error| Fault::of(0, error.to_string()))?;
-    }
-    Ok(if given.starts_with('-') {
-        sum.neg()
-    } else {
-        sum
-    }
-    .into())
+    let worths: Option<Vec<u8>> = digits.chars().map(|digit| worth_of(digit, base)).collect();
+    let size = worths
+        .filter(|worths| !worths.is_empty())
+        .and_then(|worths| whole_number(&worths, base));
+    let Some(size) = size else {
+        let why = format!("the text is not a whole number in base {base}");
+        return Err(Fault::of(0, why));
+    };
+    Number::from_integer(BigInt::from_biguint(sign, size))
+        .map(Value::from)
+        .map_err(|error| Fault::of(0, error.to_string()))
+}
+
+fn whole_number(worths: &[u8], base: u32) -> Option<BigUint> {
+    worths.iter().try_fold(BigUint::ZERO, |sum, worth| {
+        let is_digit = u32::from(*worth) < base;
+        is_digit.then(|| sum * base + *worth)
+    })
 }
 
 /// Up to base 36 letters of either case are alike; above it capital letters come after small ones.
-fn worth_of(digit: char, base: u32) -> Option<u32> {
+fn worth_of(digit: char, base: u32) -> Option<u8> {
+    let digit = u8::try_from(digit).ok()?;
     match digit {
-        '0'..='9' => Some(digit as u32 - '0' as u32),
-        'a'..='z' => Some(digit as u32 - 'a' as u32 + 10),
-        'A'..='Z' if base <= 36 => Some(digit as u32 - 'A' as u32 + 10),
-        'A'..='Z' => Some(digit as u32 - 'A' as u32 + 36),
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'z' => Some(digit - b'a' + 10),
+        b'A'..=b'Z' if base <= 36 => Some(digit - b'A' + 10),
+        b'A'..=b'Z' => Some(digit - b'A' + 36),
         _ => None,
     }
 }
