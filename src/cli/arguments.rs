@@ -40,7 +40,7 @@ pub(crate) enum Command {
     Ssh(Ssh),
     /// Print the graph of the configuration in the DOT language.
     Graph,
-    /// Evaluate an expression with the values of the state.
+    /// Evaluate expressions with the values of the state; in a folder without a stack, without any.
     Console(Console),
     /// Print a script that lets a shell complete dmp's command lines.
     Completions(Completions),
@@ -195,9 +195,12 @@ pub(crate) struct Ssh {
 pub(crate) struct Console {
     #[command(flatten)]
     pub variables: Variables,
-    /// The expression; without it, lines of standard input.
+    /// The expression; without it, each line of standard input is one.
     #[arg(long, value_name = "EXPRESSION")]
     pub eval: Option<String>,
+    /// Print a line of JSON for each expression: its `type` and `value`, or its `diagnostics`.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
