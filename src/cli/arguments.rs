@@ -218,6 +218,8 @@ pub(crate) enum Docs {
     Cli,
     /// Exit codes.
     ExitCodes,
+    /// The functions of the language.
+    Functions,
     /// All of one provider.
     Provider {
         /// Its name.

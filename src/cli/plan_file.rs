@@ -15,6 +15,7 @@ use dmp_sdk::{Action, Address, AttributePath, Diagnostic, Value};
 use dmp_state::{Serial, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use time::OffsetDateTime;
 
 use crate::stack::{Stack, VERSION};
 
@@ -31,6 +32,8 @@ struct Envelope {
 #[derive(Serialize, Deserialize)]
 struct Content {
     is_destroy: bool,
+    /// Seconds of Unix time: what `plantimestamp` gave.
+    planned_at: i64,
     variables: BTreeMap<String, Json>,
     instances: Vec<Approved>,
     shown: String,
@@ -48,6 +51,8 @@ struct Approved {
 /// A plan read back.
 pub(crate) struct Saved {
     pub is_destroy: bool,
+    /// When it was made.
+    pub planned_at: OffsetDateTime,
     pub variables: BTreeMap<Arc<str>, Value>,
     /// The plan as it was shown.
     pub shown: String,
@@ -100,6 +105,7 @@ pub(crate) fn write(
     }
     let content = Content {
         is_destroy: plan.is_destroy,
+        planned_at: stack.opened.unix_timestamp(),
         variables,
         instances,
         shown,
@@ -198,8 +204,11 @@ pub(crate) fn read(path: &Path, digest: Option<&str>, store: &Store) -> Result<S
             variables.insert(Arc::from(name.as_str()), value);
         }
     }
+    let planned_at = OffsetDateTime::from_unix_timestamp(content.planned_at)
+        .map_err(|_| failed("it is damaged".into()))?;
     Ok(Saved {
         is_destroy: content.is_destroy,
+        planned_at,
         variables,
         shown: content.shown,
         json: content.json,

@@ -5,6 +5,7 @@ pub mod address;
 pub mod change;
 pub mod codec;
 pub mod diagnostic;
+pub mod function;
 pub mod machine;
 pub mod marks;
 pub mod number;
@@ -19,6 +20,7 @@ pub mod value;
 pub use address::{Address, Key, Mode, ModulePath};
 pub use change::{Action, Change, DryRun, Effect, Reason};
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
+pub use function::{FunctionFault, FunctionParameter, ProviderFunction};
 pub use machine::{
     Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, Unreachable,
 };

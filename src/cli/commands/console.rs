@@ -4,15 +4,16 @@ use std::io::BufRead;
 use std::path::Path;
 use std::sync::Arc;
 
-use dmp_lang::{Bindings, DiskFiles, Expr, Sources};
+use dmp_lang::{DiskFiles, Expr, Files, Reference, Scope, Sources, unknown_reference};
 use dmp_plan::planner::Configure;
 use dmp_plan::world::Place;
-use dmp_plan::{Finding, Planner, PlannerInput};
+use dmp_plan::{Finding, Planner, PlannerInput, Registry};
 use dmp_sdk::codec::to_display_json;
-use dmp_sdk::{Diagnostic, ModulePath, OnMachines, Value};
+use dmp_sdk::{Diagnostic, ModulePath, OnMachines, ProviderFunction, Value};
 use serde_json::json;
+use time::OffsetDateTime;
 
-use super::{fail, fail_broken, print};
+use super::{fail, fail_broken, print, print_raw};
 use crate::arguments::Console;
 use crate::stack::{Broken, Stack, open_state};
 use crate::{Context, Exit};
@@ -23,7 +24,9 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Console
             Ok(evaluate) => (evaluate, stack.sources),
             Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
         },
-        Err(broken) if is_nothing(&broken) => (without_stack(directory), Sources::new()),
+        Err(broken) if is_nothing(&broken) => {
+            (without_stack(directory, &context.registry), Sources::new())
+        }
         Err(broken) => return fail_broken(context, &broken),
     };
     let lines: Box<dyn Iterator<Item = String>> = match &arguments.eval {
@@ -43,7 +46,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Console
                 let shown = json!({
                     "type": value.type_of().to_string(), "value": to_display_json(&value),
                 });
-                print(&format!("{shown}\n"));
+                print_raw(&format!("{shown}\n"));
             }
             Ok(value) => print(&format!("{}\n", dmp_report::render_value(&value, 0))),
             Err(diagnostics) if arguments.json => {
@@ -52,7 +55,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Console
                     .iter()
                     .map(|diagnostic| dmp_report::diagnostic_json(diagnostic, &sources))
                     .collect();
-                print(&format!("{}\n", json!({ "diagnostics": list })));
+                print_raw(&format!("{}\n", json!({ "diagnostics": list })));
                 exit = exit.max(Exit::of(&diagnostics));
             }
             Err(diagnostics) => exit = exit.max(fail(context, &sources(), &diagnostics)),
@@ -105,10 +108,38 @@ fn is_nothing(broken: &Broken) -> bool {
 }
 
 /// What evaluates where there is no stack: with the folder's files, and nothing to refer to.
-fn without_stack(directory: &Path) -> Evaluate {
-    let files = DiskFiles::relative_to(directory);
-    let scope = Bindings::new().with_files(Box::new(files));
+fn without_stack(directory: &Path, registry: &Arc<Registry>) -> Evaluate {
+    let scope = Nothing {
+        files: DiskFiles::relative_to(directory),
+        registry: Arc::clone(registry),
+        began: OffsetDateTime::now_utc(),
+    };
     Box::new(move |expr| dmp_lang::evaluate(expr, &scope))
+}
+
+/// A scope in which there is nothing to refer to.
+struct Nothing {
+    files: DiskFiles,
+    registry: Arc<Registry>,
+    began: OffsetDateTime,
+}
+
+impl Scope for Nothing {
+    fn lookup(&self, reference: &Reference) -> Result<Value, Vec<Diagnostic>> {
+        Err(vec![unknown_reference(reference)])
+    }
+
+    fn files(&self) -> &dyn Files {
+        &self.files
+    }
+
+    fn provider_function(&self, provider: &str, name: &str) -> Option<ProviderFunction> {
+        self.registry.function(provider, name)
+    }
+
+    fn planned_at(&self) -> Option<OffsetDateTime> {
+        Some(self.began)
+    }
 }
 
 /// The name of what was typed, in messages.

@@ -4,12 +4,13 @@ use dmp_sdk::{Digits, Kind, Number, Strictness, Type, Value, convert};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Fault, Function, Gives, bounded, nullable, text, text_of};
-use crate::evaluate::MOST_ELEMENTS;
+use crate::evaluate::{MOST_ELEMENTS, unknown_not_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("format", &[text("format")], Gives::Text, format).variadic(nullable("value")),
     Function::new("formatlist", &[text("format")], Gives::Texts, formatlist)
-        .variadic(nullable("value")),
+        .variadic(nullable("value"))
+        .own(),
 ];
 
 fn format(arguments: &[Value]) -> Result<Value, Fault> {
@@ -20,6 +21,12 @@ fn format(arguments: &[Value]) -> Result<Value, Fault> {
 /// Lists are gone through together, what is no list is the same each time.
 fn formatlist(arguments: &[Value]) -> Result<Value, Fault> {
     let mut length: Option<usize> = None;
+    if arguments.first().is_some_and(Value::is_null) {
+        return Err(Fault::of(0, "the format is null"));
+    }
+    if !arguments.first().is_some_and(Value::is_known) || arguments.iter().any(is_open) {
+        return Ok(unknown_not_null(Type::list(Type::String)));
+    }
     for (index, argument) in arguments.iter().enumerate().skip(1) {
         let Some(items) = argument.as_items() else {
             continue;
@@ -43,12 +50,29 @@ fn formatlist(arguments: &[Value]) -> Result<Value, Fault> {
             .skip(1)
             .map(|argument| argument.as_items().map_or(argument, |items| &items[at]))
             .collect();
+        if !values.iter().all(|value| value.is_wholly_known()) {
+            texts.push(unknown_not_null(Type::String));
+            continue;
+        }
         let text = formatted(text_of(arguments, 0), &values)?;
         size += text.len();
         bounded(size)?;
         texts.push(Value::from(text));
     }
     Ok(Value::list(texts))
+}
+
+/// Whether it may turn out to be a list of any length.
+fn is_open(argument: &Value) -> bool {
+    match argument.kind() {
+        Kind::Unknown(unknown) => {
+            matches!(
+                unknown.ty,
+                Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_)
+            )
+        }
+        _ => false,
+    }
 }
 
 /// What stands between `%` and the letter.
@@ -123,10 +147,7 @@ fn verb(text: &str) -> Result<(Verb, &str), Fault> {
     rest = after;
     if let Some(after) = rest.strip_prefix('.') {
         let (precision, after) = digits(after)?;
-        let Some(precision) = precision else {
-            return Err(Fault::of(0, "a number must follow the point after a `%`"));
-        };
-        verb.precision = Some(precision);
+        verb.precision = Some(precision.unwrap_or(0));
         rest = after;
     }
     if let Some(after) = rest.strip_prefix('[') {
