@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use dmp_events::{BusyWith, Event, OperationEnd};
 use dmp_graph::Progress;
+use dmp_lang::Chance;
 use dmp_plan::ops::{Operation, Operations, operations};
 use dmp_plan::{Finding, Plan, ProviderState, ReadKind, ReadRequest, World};
 use dmp_sdk::{Action, Address, Diagnostic, Fetch, Known, Machine, Output, Report};
-use dmp_state::Record;
+use dmp_state::{Record, mint_seed};
+use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use crate::decide::{Prepared, Task};
@@ -62,6 +64,11 @@ pub async fn apply(
     providers: &mut BTreeMap<String, ProviderState>,
 ) -> Result<Outcome, Diagnostic> {
     let operations = operations(plan)?;
+    world.begin(Chance {
+        began: OffsetDateTime::now_utc(),
+        seed: mint_seed(),
+        place: String::new(),
+    });
     let (to, mut inbox) = mpsc::channel(1024);
     let stop = run.services.stop.clone();
     let mut walker = Walker {

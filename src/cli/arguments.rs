@@ -42,7 +42,7 @@ pub(crate) enum Command {
     Ssh(Ssh),
     /// Print the graph of the configuration in the DOT language.
     Graph,
-    /// Evaluate an expression with the values of the state.
+    /// Evaluate expressions with the values of the state; in a folder without a stack, without any.
     Console(Console),
     /// Print a script that lets a shell complete dmp's command lines.
     Completions(Completions),
@@ -201,9 +201,12 @@ pub(crate) struct Ssh {
 pub(crate) struct Console {
     #[command(flatten)]
     pub variables: Variables,
-    /// The expression; without it, lines of standard input.
+    /// The expression; without it, each line of standard input is one.
     #[arg(long, value_name = "EXPRESSION")]
     pub eval: Option<String>,
+    /// Print a line of JSON for each expression: its `type` and `value`, or its `diagnostics`.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -221,6 +224,8 @@ pub(crate) enum Docs {
     Cli,
     /// Exit codes.
     ExitCodes,
+    /// The functions of the language.
+    Functions,
     /// All of one provider.
     Provider {
         /// Its name.

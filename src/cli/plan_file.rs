@@ -15,6 +15,7 @@ use dmp_sdk::{Action, Address, AttributePath, Diagnostic, Value};
 use dmp_state::{Serial, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use time::OffsetDateTime;
 
 use crate::part::PartOf;
 use crate::stack::{Stack, VERSION};
@@ -34,6 +35,8 @@ struct Content {
     is_destroy: bool,
     #[serde(default)]
     part: PartOf,
+    /// Seconds of Unix time: what `plantimestamp` gave.
+    planned_at: i64,
     variables: BTreeMap<String, Json>,
     instances: Vec<Approved>,
     shown: String,
@@ -53,6 +56,8 @@ pub(crate) struct Saved {
     pub is_destroy: bool,
     /// The part of the stack that it was made for.
     pub part: PartOf,
+    /// When it was made.
+    pub planned_at: OffsetDateTime,
     pub variables: BTreeMap<Arc<str>, Value>,
     /// The plan as it was shown.
     pub shown: String,
@@ -107,6 +112,7 @@ pub(crate) fn write(
     let content = Content {
         is_destroy: plan.is_destroy,
         part: part.clone(),
+        planned_at: stack.opened.unix_timestamp(),
         variables,
         instances,
         shown,
@@ -205,9 +211,12 @@ pub(crate) fn read(path: &Path, digest: Option<&str>, store: &Store) -> Result<S
             variables.insert(Arc::from(name.as_str()), value);
         }
     }
+    let planned_at = OffsetDateTime::from_unix_timestamp(content.planned_at)
+        .map_err(|_| failed("it is damaged".into()))?;
     Ok(Saved {
         is_destroy: content.is_destroy,
         part: content.part,
+        planned_at,
         variables,
         shown: content.shown,
         json: content.json,

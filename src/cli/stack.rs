@@ -10,6 +10,7 @@ use dmp_lang::{Configuration, Sources, check, load_stack};
 use dmp_plan::{Registry, Surroundings, World};
 use dmp_sdk::{Diagnostic, Value};
 use dmp_state::{Holder, Local, Lock, LockError, Outside, Store};
+use time::OffsetDateTime;
 
 use crate::arguments::Variables;
 use crate::{Context, requirement, unsupported, variables};
@@ -22,6 +23,8 @@ pub(crate) struct Stack {
     pub sources: Sources,
     pub inputs: BTreeMap<Arc<str>, Value>,
     pub warnings: Vec<Diagnostic>,
+    /// When the run began, or the saved plan was made that it carries out.
+    pub opened: OffsetDateTime,
     registry: Arc<Registry>,
 }
 
@@ -72,6 +75,7 @@ impl Stack {
             sources,
             inputs,
             warnings: diagnostics,
+            opened: OffsetDateTime::now_utc(),
             registry: Arc::clone(&context.registry),
         })
     }
@@ -90,6 +94,7 @@ impl Stack {
             directory: self.directory.clone(),
             cwd: std::env::current_dir().unwrap_or_default(),
             name,
+            planned_at: Some(self.opened),
         };
         World::new(
             Arc::clone(&self.configuration),

@@ -43,11 +43,11 @@ pub use check::{Schemas, check};
 pub use config::{Configuration, Module, ModuleId};
 pub use decode::{Decoded, check_body, decode};
 pub use evaluate::{evaluate, evaluate_template};
-pub use functions::function_names;
+pub use functions::{FunctionPage, function_names, function_pages};
 pub use load::{DiskFiles, load_stack};
 pub use parse::{parse_expression, parse_template, parse_type};
 pub use reference::{Reference, Target, body_references, references};
-pub use scope::{Bindings, FileError, Files, NoFiles, Scope, unknown_reference};
+pub use scope::{Bindings, Chance, FileError, Files, NoFiles, Scope, unknown_reference};
 pub use sources::{Position, Sources};
 pub use values::{parse_value, parse_values_file};
 

@@ -287,6 +287,45 @@ impl Files for DiskFiles {
             Err(error) => Err(file_error(&error)),
         }
     }
+
+    fn below(&self, folder: &str) -> Result<Vec<String>, FileError> {
+        let base = self.base.join(folder);
+        let mut found = Vec::new();
+        let mut waiting = vec![(base.clone(), 0)];
+        while let Some((folder, depth)) = waiting.pop() {
+            for entry in fs::read_dir(&folder).map_err(|error| file_error(&error))? {
+                let path = entry.map_err(|error| file_error(&error))?.path();
+                // A link that leads nowhere is no file.
+                let Ok(metadata) = fs::metadata(&path) else {
+                    continue;
+                };
+                if metadata.is_dir() && depth < DEEPEST_FOLDER {
+                    waiting.push((path, depth + 1));
+                } else if metadata.is_file() {
+                    let name = path.strip_prefix(&base).unwrap_or(&path);
+                    found.push(name.to_string_lossy().into_owned());
+                }
+                if found.len() > MOST_FILES {
+                    let why = format!("there are more than {MOST_FILES} files in it");
+                    return Err(FileError::Refused(why));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn current_folder(&self) -> Result<String, FileError> {
+        let folder = std::env::current_dir().map_err(|error| file_error(&error))?;
+        Ok(folder.to_string_lossy().into_owned())
+    }
+
+    fn home(&self) -> Result<String, FileError> {
+        let home = std::env::home_dir().ok_or(FileError::NotFound)?;
+        Ok(home.to_string_lossy().into_owned())
+    }
 }
 
+/// Links may lead in a circle.
+const DEEPEST_FOLDER: usize = 40;
+const MOST_FILES: usize = 100_000;
 const LARGEST_FILE: u64 = 16 << 20;

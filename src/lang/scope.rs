@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dmp_sdk::{Diagnostic, Value};
+use dmp_sdk::{Diagnostic, ProviderFunction, Value};
+use time::OffsetDateTime;
 
 use crate::Diagnostics;
 use crate::reference::{Reference, Target};
@@ -24,6 +25,32 @@ pub trait Scope {
     fn files(&self) -> &dyn Files {
         &NoFiles
     }
+
+    /// A function that a provider brings along.
+    fn provider_function(&self, _provider: &str, _name: &str) -> Option<ProviderFunction> {
+        None
+    }
+
+    /// The moment of the plan, the same for all of it; `None` where it is not known.
+    fn planned_at(&self) -> Option<OffsetDateTime> {
+        None
+    }
+
+    /// What functions without a fixed result take it from; `None` as long as nothing is applied.
+    fn chance(&self) -> Option<Chance> {
+        None
+    }
+}
+
+/// What is only decided while something is applied.
+#[derive(Clone)]
+pub struct Chance {
+    /// When applying began.
+    pub began: OffsetDateTime,
+    /// Bytes that nobody can foresee.
+    pub seed: [u8; 32],
+    /// Where the expression stands: the module, and the member of a repetition.
+    pub place: String,
 }
 
 /// The files that functions such as `file` read. Relative paths are the implementer's to resolve.
@@ -39,6 +66,34 @@ pub trait Files {
     /// # Errors
     /// When that can't be found out.
     fn exists(&self, path: &str) -> Result<bool, FileError>;
+
+    /// The names of all regular files below a folder, counted from there.
+    ///
+    /// # Errors
+    /// When they can't be listed.
+    fn below(&self, _folder: &str) -> Result<Vec<String>, FileError> {
+        Err(unlisted())
+    }
+
+    /// The absolute path of the folder that relative paths begin at for `abspath`.
+    ///
+    /// # Errors
+    /// When it is not known.
+    fn current_folder(&self) -> Result<String, FileError> {
+        Err(unlisted())
+    }
+
+    /// The home folder of who runs dmp.
+    ///
+    /// # Errors
+    /// When it is not known.
+    fn home(&self) -> Result<String, FileError> {
+        Err(unlisted())
+    }
+}
+
+fn unlisted() -> FileError {
+    FileError::Refused("folders can't be read here".into())
 }
 
 /// Why a file could not be read.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_lang::Schemas;
-use dmp_sdk::{DataSource, Mode, Provider, Resource, Schema};
+use dmp_sdk::{DataSource, Mode, Provider, ProviderFunction, Resource, Schema};
 
 /// All providers, by name, and what each offers.
 #[derive(Clone, Default)]
@@ -87,6 +87,13 @@ impl Registry {
         }
     }
 
+    /// A function that a provider brings into the language.
+    #[must_use]
+    pub fn function(&self, provider: &str, name: &str) -> Option<ProviderFunction> {
+        let functions = self.providers.get(provider)?.functions();
+        functions.into_iter().find(|function| function.name == name)
+    }
+
     /// All providers.
     pub fn providers(&self) -> impl Iterator<Item = &Arc<dyn Provider>> {
         self.providers.values()
@@ -111,6 +118,10 @@ impl Schemas for Registry {
 
     fn provider_names(&self) -> Vec<&str> {
         self.providers.keys().map(AsRef::as_ref).collect()
+    }
+
+    fn provider_function(&self, provider: &str, name: &str) -> Option<ProviderFunction> {
+        self.function(provider, name)
     }
 }
 

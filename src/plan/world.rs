@@ -5,17 +5,19 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dmp_graph::{ConfigGraph, ConfigPath};
 use dmp_lang::config::{Configuration, Module, ProviderKey, Repetition, ResourceBlock};
 use dmp_lang::reference::{Reference, ResourceKey, Target};
-use dmp_lang::{Decoded, DiskFiles, Expr, decode, evaluate};
+use dmp_lang::{Chance, Decoded, DiskFiles, Expr, decode, evaluate};
 use dmp_sdk::{
     Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, Span, Strictness,
     Type, Value, convert,
 };
+
+use time::OffsetDateTime;
 
 use crate::registry::Registry;
 
@@ -43,7 +45,8 @@ pub struct World {
     blocks: HashMap<BlockAddress, Block>,
     memo: RefCell<Memo>,
     repetitions: RefCell<HashMap<usize, Repeated>>,
-    files: HashMap<Arc<str>, DiskFiles>,
+    files: DiskFiles,
+    chance: Option<Chance>,
 }
 
 /// Where a stack stands, for `path` and `stack`.
@@ -55,6 +58,8 @@ pub struct Surroundings {
     pub cwd: PathBuf,
     /// The stack's name: that of its folder.
     pub name: String,
+    /// When the run began that plans.
+    pub planned_at: Option<OffsetDateTime>,
 }
 
 /// A repetition that was evaluated again: when, where it stands, and what it gave.
@@ -86,14 +91,8 @@ impl World {
         surroundings: Surroundings,
         inputs: BTreeMap<Arc<str>, Value>,
     ) -> Self {
-        let files = configuration.modules.iter().map(|module| {
-            (
-                Arc::clone(&module.directory),
-                DiskFiles::relative_to(Path::new(module.directory.as_ref())),
-            )
-        });
         Self {
-            files: files.collect(),
+            files: DiskFiles::relative_to(&surroundings.directory),
             configuration,
             graph,
             registry,
@@ -103,7 +102,14 @@ impl World {
             blocks: HashMap::new(),
             memo: RefCell::default(),
             repetitions: RefCell::default(),
+            chance: None,
         }
+    }
+
+    /// Applying begins: from now on functions that depend on it have results.
+    pub fn begin(&mut self, chance: Chance) {
+        self.chance = Some(chance);
+        self.memo.borrow_mut().generation += 1;
     }
 
     /// The module that a path of instances leads to.
@@ -561,11 +567,6 @@ impl World {
             }
         }
         failed
-    }
-
-    fn files_of(&self, path: &ModulePath) -> Option<&DiskFiles> {
-        self.module(path)
-            .and_then(|module| self.files.get(&module.directory))
     }
 }
 

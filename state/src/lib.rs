@@ -16,7 +16,7 @@ pub mod store;
 
 pub use backends::{Backend, local::Local};
 pub use commit::{Commit, Hash, Serial};
-pub use id::mint_id;
+pub use id::{mint_id, mint_seed};
 pub use intent::{Intent, RunningBatch};
 pub use keys::Keys;
 pub use lock::{Holder, Lock, LockError};

@@ -7,13 +7,17 @@ mod client;
 mod config;
 mod data_sources;
 mod dry_run;
+mod functions;
 mod manifest;
 mod patience;
 mod resources;
 
 use std::sync::Arc;
 
-use dmp_sdk::{Configured, DataSource, Diagnostic, Machines, Provider, Resource, Schema, Value};
+use dmp_sdk::{
+    Configured, DataSource, Diagnostic, Machines, Provider, ProviderFunction, Resource, Schema,
+    Value,
+};
 
 use client::Cluster;
 use data_sources::manifest::ManifestSource;
@@ -56,6 +60,10 @@ impl Provider for KubernetesProvider {
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
         vec![Arc::new(ManifestSource::new())]
+    }
+
+    fn functions(&self) -> Vec<ProviderFunction> {
+        functions::all()
     }
 
     fn configure(

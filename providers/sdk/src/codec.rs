@@ -186,7 +186,7 @@ pub fn from_json(json: &Json) -> Value {
     match json {
         Json::Null => Value::null(),
         Json::Bool(value) => (*value).into(),
-        Json::Number(number) => match number.to_string().parse::<Number>() {
+        Json::Number(number) => match Number::exactly(&number.to_string()) {
             Ok(number) => number.into(),
             Err(_) => number.to_string().into(),
         },

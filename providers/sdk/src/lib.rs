@@ -5,6 +5,7 @@ pub mod address;
 pub mod change;
 pub mod codec;
 pub mod diagnostic;
+pub mod function;
 pub mod machine;
 pub mod marks;
 pub mod number;
@@ -19,11 +20,12 @@ pub mod value;
 pub use address::{Address, Key, Mode, ModulePath};
 pub use change::{Action, Change, DryRun, Effect, Intended, Reason};
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
+pub use function::{FunctionFault, FunctionParameter, ProviderFunction};
 pub use machine::{
     Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, Unreachable,
 };
 pub use marks::Marks;
-pub use number::Number;
+pub use number::{Digits, Number, NumberError};
 pub use resource::{
     Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, Fetch, FetchFailure, Job,
     Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading, Resource, Verb, Work,

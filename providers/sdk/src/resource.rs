@@ -17,6 +17,7 @@ use serde_json::Value as Json;
 use crate::address::Address;
 use crate::change::{Change, Intended};
 use crate::diagnostic::Diagnostic;
+use crate::function::ProviderFunction;
 use crate::machine::{Machine, Machines, Step};
 use crate::schema::{MarkWay, Schema};
 use crate::script::{Output, Script};
@@ -505,6 +506,11 @@ pub trait Provider: Send + Sync {
 
     /// Its data sources.
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
+        Vec::new()
+    }
+
+    /// The pure functions that it brings into the language.
+    fn functions(&self) -> Vec<ProviderFunction> {
         Vec::new()
     }
 

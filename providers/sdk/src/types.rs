@@ -254,6 +254,9 @@ fn convert_kind(value: &Value, ty: &Type, strictness: Strictness) -> Result<Valu
             }
             let mut known = unknown.clone();
             known.ty = ty.clone();
+            if *ty != Type::String {
+                known.prefix = None;
+            }
             Ok(Kind::Unknown(known).into())
         }
         (Kind::Bool(_), Type::Bool)

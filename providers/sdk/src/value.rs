@@ -69,6 +69,8 @@ pub struct Unknown {
     pub ty: Type,
     /// Whether it can't be null.
     pub not_null: bool,
+    /// What a text begins with, as far as that is known.
+    pub prefix: Option<Arc<str>>,
 }
 
 impl Value {
@@ -84,6 +86,7 @@ impl Value {
         Kind::Unknown(Unknown {
             ty,
             not_null: false,
+            prefix: None,
         })
         .into()
     }
@@ -392,42 +395,85 @@ impl Value {
         }
     }
 
-    /// A total order over values of any type: the order of sets. Marks play no part.
+    /// A total order over values of any type: the order of sets, as Terraform has it. Texts, numbers and truth values have
+    /// their own; null and what is unknown come last; all others are ordered by a text made of them. Marks play no part.
     #[must_use]
     pub fn canonical_order(&self, other: &Self) -> Ordering {
-        let items = |a: &[Self], b: &[Self]| {
-            let differing = a
-                .iter()
-                .zip(b)
-                .map(|(a, b)| a.canonical_order(b))
-                .find(|order| order.is_ne());
-            differing.unwrap_or_else(|| a.len().cmp(&b.len()))
-        };
         match (&self.kind, &other.kind) {
             (Kind::Bool(a), Kind::Bool(b)) => a.cmp(b),
             (Kind::Number(a), Kind::Number(b)) => a.cmp(b),
             (Kind::String(a), Kind::String(b)) => a.cmp(b),
-            (Kind::List(a), Kind::List(b))
-            | (Kind::Set(a), Kind::Set(b))
-            | (Kind::Tuple(a), Kind::Tuple(b)) => items(a, b),
-            (Kind::Map(a), Kind::Map(b)) | (Kind::Object(a), Kind::Object(b)) => {
-                let differing = a
-                    .iter()
-                    .zip(b.iter())
-                    .map(|((name_a, a), (name_b, b))| {
-                        name_a.cmp(name_b).then_with(|| a.canonical_order(b))
-                    })
-                    .find(|order| order.is_ne());
-                differing.unwrap_or_else(|| a.len().cmp(&b.len()))
-            }
-            (a, b) => rank(a).cmp(&rank(b)),
+            (a, b) if rank(a) != rank(b) => rank(a).cmp(&rank(b)),
+            (Kind::Null, _) => Ordering::Equal,
+            _ => self
+                .sort_text()
+                .cmp(&other.sort_text())
+                .then_with(|| self.structural_order(other)),
         }
+    }
+
+    fn sort_text(&self) -> String {
+        let mut text = String::new();
+        self.write_sort_text(&mut text);
+        text
+    }
+
+    fn write_sort_text(&self, text: &mut String) {
+        let (open, close) = match &self.kind {
+            Kind::Null => return text.push('~'),
+            Kind::Unknown(_) => return text.push('?'),
+            Kind::Bool(truth) => return text.push(if *truth { 'T' } else { 'F' }),
+            Kind::Number(number) => return text.push_str(&number.to_string()),
+            Kind::String(string) => return text.push_str(&format!("{string:?}")),
+            Kind::List(_) | Kind::Set(_) => ('[', ']'),
+            Kind::Map(_) => ('{', '}'),
+            Kind::Tuple(_) | Kind::Object(_) => ('<', '>'),
+        };
+        text.push(open);
+        match &self.kind {
+            Kind::Map(members) => {
+                for (name, member) in members.iter() {
+                    text.push_str(&format!("{name:?}:"));
+                    member.write_sort_text(text);
+                    text.push(';');
+                }
+            }
+            _ => {
+                for child in self.children() {
+                    child.write_sort_text(text);
+                    text.push(';');
+                }
+            }
+        }
+        text.push(close);
+    }
+
+    /// Tells apart what has the same text: elements and members one after the other.
+    fn structural_order(&self, other: &Self) -> Ordering {
+        let names = match (self.as_members(), other.as_members()) {
+            (Some(a), Some(b)) => a.keys().cmp(b.keys()),
+            _ => Ordering::Equal,
+        };
+        names.then_with(|| {
+            let (mut a, mut b) = (self.children(), other.children());
+            loop {
+                match (a.next(), b.next()) {
+                    (None, None) => return Ordering::Equal,
+                    (a, b) if a.is_none() || b.is_none() => return a.is_some().cmp(&b.is_some()),
+                    (Some(a), Some(b)) => match a.canonical_order(b) {
+                        Ordering::Equal => {}
+                        order => return order,
+                    },
+                    _ => return Ordering::Equal,
+                }
+            }
+        })
     }
 }
 
 fn rank(kind: &Kind) -> u8 {
     match kind {
-        Kind::Null => 0,
+        Kind::Null => 10,
         Kind::Bool(_) => 1,
         Kind::Number(_) => 2,
         Kind::String(_) => 3,
@@ -436,7 +482,7 @@ fn rank(kind: &Kind) -> u8 {
         Kind::Tuple(_) => 6,
         Kind::Map(_) => 7,
         Kind::Object(_) => 8,
-        Kind::Unknown(_) => 9,
+        Kind::Unknown(_) => 11,
     }
 }
 

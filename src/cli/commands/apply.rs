@@ -181,6 +181,7 @@ fn open(
     let saved = plan_file::read(path, Some(&stack.configuration.digest), &store)
         .map_err(|error| vec![error])?;
     stack.inputs.clone_from(&saved.variables);
+    stack.opened = saved.planned_at;
     // Ephemeral values are in no file: they are given again.
     let declared = &stack.configuration.root().variables;
     let is_open = declared.keys().any(|name| !stack.inputs.contains_key(name));

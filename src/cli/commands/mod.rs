@@ -63,6 +63,13 @@ pub(crate) fn print(text: &str) {
     let _ = out.flush();
 }
 
+/// Prints data as it is, also characters that mean something to terminals.
+pub(crate) fn print_raw(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
 /// Prints everything else: standard error.
 pub(crate) fn say(text: &str) {
     let _ = anstream::stderr().write_all(text.as_bytes());

@@ -9,7 +9,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use dmp_sdk::{Diagnostic, Mode, Schema, Strictness, Type, convert};
+use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Strictness, Type, convert};
 
 use crate::ast::{Body, Expr};
 use crate::config::{
@@ -31,6 +31,11 @@ pub trait Schemas {
 
     /// The names of all providers.
     fn provider_names(&self) -> Vec<&str>;
+
+    /// A function that a provider brings along.
+    fn provider_function(&self, _provider: &str, _name: &str) -> Option<ProviderFunction> {
+        None
+    }
 }
 
 /// Checks all modules of a configuration.

@@ -32,7 +32,13 @@ impl<'a, 'c> Walk<'a, 'c> {
             ExprKind::Variable(name) if !self.bound.contains(name) => {
                 self.bare_name(name, &expr.span);
             }
-            ExprKind::Call(call) => self.checking.diagnostics.extend(check_call(call)),
+            ExprKind::Call(call) => {
+                let schemas = self.checking.schemas;
+                let of_provider =
+                    |provider: &str, name: &str| schemas.provider_function(provider, name);
+                let wrong = check_call(call, of_provider);
+                self.checking.diagnostics.extend(wrong);
+            }
             ExprKind::Object(items) => {
                 let bare = items.iter().filter_map(crate::evaluate::bare_key);
                 self.checking.diagnostics.extend(bare);

@@ -39,8 +39,10 @@ pub(crate) fn index(value: &Value, key: &Value, span: &Span) -> Outcome {
         Kind::List(items) | Kind::Tuple(items) => {
             let key = not_null(key, &Type::Number, span)?;
             if !key.is_known() {
-                let types = items.iter().map(Value::type_of);
-                let ty = Type::unify(types).unwrap_or(Type::Any);
+                let ty = match value.type_of() {
+                    Type::List(element) => *element,
+                    _ => Type::Any,
+                };
                 return Ok(Value::unknown(ty).marked(&marks.union(&value.deep_marks())));
             }
             let at = key.as_i64().and_then(|at| usize::try_from(at).ok());
@@ -52,8 +54,10 @@ pub(crate) fn index(value: &Value, key: &Value, span: &Span) -> Outcome {
         Kind::Map(members) | Kind::Object(members) => {
             let key = not_null(key, &Type::String, span)?;
             let Some(name) = key.as_str() else {
-                let types = members.values().map(Value::type_of);
-                let ty = Type::unify(types).unwrap_or(Type::Any);
+                let ty = match value.type_of() {
+                    Type::Map(element) => *element,
+                    _ => Type::Any,
+                };
                 return Ok(Value::unknown(ty).marked(&marks.union(&value.deep_marks())));
             };
             match members.get(name) {

@@ -12,6 +12,7 @@ pub(crate) fn equal(one: &Value, two: &Value) -> Option<bool> {
             match other {
                 Kind::Null if unknown.not_null => Some(false),
                 Kind::Null => None,
+                Kind::String(text) if !may_begin(text, unknown.prefix.as_deref()) => Some(false),
                 _ if !may_be(&unknown.ty, &other_value.type_of()) => Some(false),
                 _ => None,
             }
@@ -40,6 +41,10 @@ pub(crate) fn equal(one: &Value, two: &Value) -> Option<bool> {
         }
         _ => Some(false),
     }
+}
+
+fn may_begin(text: &str, prefix: Option<&str>) -> bool {
+    prefix.is_none_or(|prefix| text.starts_with(prefix))
 }
 
 fn all_equal<'v>(

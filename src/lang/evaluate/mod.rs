@@ -13,6 +13,9 @@ mod template;
 use std::sync::Arc;
 
 use dmp_sdk::{Diagnostic, Kind, Marks, Span, Strictness, Type, Value, convert};
+use sha2::{Digest, Sha256};
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+use unicode_segmentation::UnicodeSegmentation;
 
 use crate::Diagnostics;
 use crate::ast::{Conditional, Expr, ExprKind, ObjectItem, Template};
@@ -50,8 +53,10 @@ pub(crate) struct Evaluation<'s> {
     items: Vec<Value>,
     /// Steps that are left.
     steps: u64,
-    /// Whether a template file is being rendered: such a one may not render others.
-    pub(crate) in_template_file: bool,
+    /// Expressions around, also those of templates that render others.
+    depth: usize,
+    /// How often something was made by chance.
+    chances: u64,
     /// The marks of all that was looked up, while `try` wants to know.
     pub(crate) watched: Option<Marks>,
 }
@@ -65,13 +70,25 @@ impl<'s> Evaluation<'s> {
             bound: Vec::new(),
             items: Vec::new(),
             steps: MOST_STEPS,
-            in_template_file: false,
+            depth: 0,
+            chances: 0,
             watched: None,
         }
     }
 
     pub(crate) fn value(&mut self, expr: &Expr) -> Outcome {
         self.step(&expr.span)?;
+        if self.depth >= MOST_DEPTH {
+            let why = "expressions and templates are nested too deeply here";
+            return Err(vec![too_large(why, &expr.span)]);
+        }
+        self.depth += 1;
+        let outcome = self.value_of(expr);
+        self.depth -= 1;
+        outcome
+    }
+
+    fn value_of(&mut self, expr: &Expr) -> Outcome {
         match &expr.kind {
             ExprKind::Literal(value) => Ok(value.clone()),
             ExprKind::Template(template) => self.template(template, &expr.span),
@@ -240,10 +257,10 @@ impl<'s> Evaluation<'s> {
         span: &Span,
     ) -> Outcome {
         let bound = std::mem::take(&mut self.bound);
-        let was_inside = std::mem::replace(&mut self.in_template_file, true);
+        let items = std::mem::take(&mut self.items);
         self.bind_members(variables);
         let rendered = self.template(template, span);
-        self.in_template_file = was_inside;
+        self.items = items;
         self.bound = bound;
         rendered
     }
@@ -253,6 +270,22 @@ impl<'s> Evaluation<'s> {
             self.bound
                 .push((Arc::clone(name), value.clone().marked(variables.marks())));
         }
+    }
+
+    /// Sixteen bytes that nobody can foresee, once something is applied; the same ones when all is evaluated again.
+    pub(crate) fn by_chance(&mut self, span: &Span) -> Option<[u8; 16]> {
+        let chance = self.scope.chance()?;
+        self.chances += 1;
+        let mut hash = Sha256::new();
+        hash.update(chance.seed);
+        hash.update((chance.place.len() as u64).to_be_bytes());
+        hash.update(chance.place);
+        hash.update(span.file.as_bytes());
+        hash.update((span.start as u64).to_be_bytes());
+        hash.update(self.chances.to_be_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        Some(bytes)
     }
 
     fn watch(&mut self, value: Value) -> Value {
@@ -287,8 +320,19 @@ fn undecided(condition: &Value, yes: Outcome, no: Outcome, span: &Span) -> Outco
         .deep_marks()
         .union(&yes.deep_marks())
         .union(&no.deep_marks());
-    let ty = common_type(&yes, &no, span)?.unwrap_or(Type::Any);
-    Ok(Value::unknown(ty).marked(&marks))
+    let ty = match yes.type_of() == no.type_of() {
+        true => yes.type_of(),
+        false => common_type(&yes, &no, span)?.unwrap_or(Type::Any),
+    };
+    let is_sure = |value: &Value| match value.kind() {
+        Kind::Unknown(unknown) => unknown.not_null,
+        kind => !matches!(kind, Kind::Null),
+    };
+    let undecided = match is_sure(&yes) && is_sure(&no) {
+        true => unknown_not_null(ty),
+        false => Value::unknown(ty),
+    };
+    Ok(undecided.marked(&marks))
 }
 
 /// The type that both branches are converted to, if their types are known.
@@ -366,7 +410,47 @@ pub(crate) fn too_large(detail: &str, span: &Span) -> Diagnostic {
 
 /// A value that is known after apply and is not null.
 pub(crate) fn unknown_not_null(ty: Type) -> Value {
-    Kind::Unknown(dmp_sdk::Unknown { ty, not_null: true }).into()
+    let prefix = None;
+    Kind::Unknown(dmp_sdk::Unknown {
+        ty,
+        not_null: true,
+        prefix,
+    })
+    .into()
+}
+
+/// A text with each character in its composed form (NFC), as Terraform has all texts: `e` and an accent is `é`.
+pub(crate) fn composed(text: String) -> String {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text,
+        _ => text.nfc().collect(),
+    }
+}
+
+/// The same for all texts in a value.
+pub(crate) fn composed_value(value: Value) -> Value {
+    let is_composed = |text: &str| is_nfc_quick(text.chars()) == IsNormalized::Yes;
+    match value.kind() {
+        Kind::String(text) if !is_composed(text) => {
+            Value::from(composed(text.to_string())).marked(value.marks())
+        }
+        Kind::List(_) | Kind::Set(_) | Kind::Tuple(_) | Kind::Map(_) | Kind::Object(_) => {
+            value.map_children(|child| composed_value(child.clone()))
+        }
+        _ => value,
+    }
+}
+
+/// A text that is known after apply, but begins with this. What follows may still change its last character.
+pub(crate) fn unknown_text(known: &str) -> Value {
+    let prefix = known.grapheme_indices(true).next_back();
+    let prefix = prefix.map_or("", |(end, _)| &known[..end]);
+    Kind::Unknown(dmp_sdk::Unknown {
+        ty: Type::String,
+        not_null: true,
+        prefix: (!prefix.is_empty()).then(|| prefix.into()),
+    })
+    .into()
 }
 
 fn whole_of(name: &str) -> Span {
@@ -377,6 +461,8 @@ fn whole_of(name: &str) -> Span {
     }
 }
 
+/// Expressions that may stand inside each other, so that the stack is large enough for all of them.
+const MOST_DEPTH: usize = 300;
 /// Steps that one evaluation may take.
 const MOST_STEPS: u64 = 5_000_000;
 /// Bytes that one text may have.

@@ -3,7 +3,7 @@
 use dmp_sdk::types::with_article;
 use dmp_sdk::{Diagnostic, Kind, Marks, Span, Type, Value};
 
-use super::{Evaluation, LONGEST_TEXT, Outcome, loops, too_large, truth, unknown_not_null};
+use super::{Evaluation, LONGEST_TEXT, Outcome, composed, loops, too_large, truth, unknown_text};
 use crate::Diagnostics;
 use crate::ast::{Expr, Template, TemplateFor, TemplateIf, TemplatePart};
 
@@ -131,8 +131,8 @@ impl Rendering {
 
     fn finish(self) -> Value {
         let value = match self.is_known {
-            true => Value::from(self.text),
-            false => unknown_not_null(Type::String),
+            true => Value::from(composed(self.text)),
+            false => unknown_text(&self.text),
         };
         value.marked(&self.marks)
     }

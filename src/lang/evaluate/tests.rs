@@ -239,7 +239,7 @@ fn texts_are_made_of_parts() {
         ),
         (
             "<<-EOT\n  %{ for x in var.l ~}\n  - ${x}\n  %{ endfor ~}\n  EOT\n",
-            "\"- a\\n- b\\n\"",
+            "\"  - a\\n  - b\\n\"",
         ),
         ("<<EOT\r\na\r\nEOT\r\n", "\"a\\n\""),
     ]);

@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use dmp_sdk::{Kind, Marks, Members, Number, Strictness, Type, Value, convert};
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::sets::without_repetitions;
 use super::{
-    Fault, Function, Gives, Parameter, Takes, any, items_of, members_of, nullable, number,
-    parameter, text, text_of, texts, whole_of,
+    Fault, Function, Gives, Parameter, Takes, any, items_of, many, members_of, named, nullable,
+    number, parameter, text, text_of, texts, whole_of,
 };
-use crate::evaluate::MOST_ELEMENTS;
 use crate::evaluate::equality::equal;
+use crate::evaluate::{MOST_ELEMENTS, unknown_not_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("alltrue", &[BOOLS], Gives::Bool, |a| {
@@ -23,7 +24,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     }),
     Function::new(
         "chunklist",
-        &[any("list"), number("size")],
+        &[many("list"), number("size")],
         Gives::Any,
         chunklist,
     )
@@ -31,39 +32,40 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("coalesce", &[nullable("value")], Gives::Any, coalesce)
         .variadic(nullable("value"))
         .own(),
-    Function::new("coalescelist", &[any("list")], Gives::Any, coalescelist)
-        .variadic(any("list"))
+    Function::new("coalescelist", &[many("list")], Gives::Any, coalescelist)
+        .variadic(many("list"))
         .shallow(),
     Function::new("compact", &[texts("list")], Gives::Texts, compact),
-    Function::new("concat", &[any("list")], Gives::Any, concat)
-        .variadic(any("list"))
+    Function::new("concat", &[many("list")], Gives::Any, concat)
+        .variadic(many("list"))
         .shallow(),
     Function::new(
         "contains",
-        &[any("list"), nullable("value")],
+        &[many("list"), any("value")],
         Gives::Bool,
         contains,
+    )
+    .partly(),
+    Function::new(
+        "distinct",
+        &[many("list")],
+        Gives::Like(list_type),
+        distinct,
     ),
-    Function::new("distinct", &[any("list")], Gives::Any, distinct),
     Function::new(
         "element",
-        &[any("list"), number("index")],
+        &[many("list"), number("index")],
         Gives::Any,
         element,
     )
     .shallow(),
-    Function::new("flatten", &[any("list")], Gives::Any, flatten).own(),
-    Function::new(
-        "index",
-        &[any("list"), nullable("value")],
-        Gives::Number,
-        index,
-    ),
-    Function::new("keys", &[any("map")], Gives::Texts, keys).shallow(),
+    Function::new("flatten", &[many("list")], Gives::Any, flatten).own(),
+    Function::new("index", &[many("list"), any("value")], Gives::Number, index).partly(),
+    Function::new("keys", &[named("map")], Gives::Texts, keys).shallow(),
     Function::new("length", &[any("value")], Gives::Number, length).shallow(),
     Function::new(
         "lookup",
-        &[any("map"), text("key"), nullable("default")],
+        &[named("map"), text("key"), nullable("default")],
         Gives::Any,
         lookup,
     )
@@ -71,29 +73,37 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .shallow(),
     Function::new(
         "matchkeys",
-        &[any("values"), any("keys"), any("searched")],
+        &[many("values"), many("keys"), many("searched")],
         Gives::Any,
         matchkeys,
     ),
     Function::new("merge", &[], Gives::Any, merge)
-        .variadic(nullable("map"))
+        .variadic(Parameter {
+            null: true,
+            ..named("map")
+        })
         .shallow(),
-    Function::new("one", &[any("list")], Gives::Any, one).shallow(),
-    Function::new("range", &[number("limit")], Gives::Any, range).variadic(number("limit")),
-    Function::new("reverse", &[any("list")], Gives::Any, reverse).shallow(),
+    Function::new("one", &[many("list")], Gives::Any, one).shallow(),
+    Function::new("range", &[number("limit")], Gives::Numbers, range).variadic(number("limit")),
+    Function::new("reverse", &[many("list")], Gives::Any, reverse).shallow(),
     Function::new(
         "slice",
-        &[any("list"), number("start"), number("end")],
+        &[many("list"), number("start"), number("end")],
         Gives::Any,
         slice,
     )
     .shallow(),
-    Function::new("sort", &[texts("list")], Gives::Texts, sort),
-    Function::new("transpose", &[any("map")], Gives::Any, transpose),
-    Function::new("values", &[any("map")], Gives::Any, values).shallow(),
+    Function::new("sort", &[texts("list")], Gives::Texts, sort).partly(),
+    Function::new(
+        "transpose",
+        &[named("map")],
+        Gives::Like(|_| Type::map(Type::list(Type::String))),
+        transpose,
+    ),
+    Function::new("values", &[named("map")], Gives::Any, values).shallow(),
     Function::new(
         "zipmap",
-        &[texts("keys"), any("values")],
+        &[texts("keys"), many("values")],
         Gives::Any,
         zipmap,
     )
@@ -114,8 +124,33 @@ fn alike(model: &Value, items: Vec<Value>) -> Value {
     }
 }
 
+/// The elements of a list or tuple, converted to the type that all can have.
+pub(super) fn alike_of(arguments: &[Value], index: usize) -> Result<Vec<Value>, Fault> {
+    let given = &arguments[index];
+    items_of(arguments, index)?;
+    let types = given.children().map(Value::type_of);
+    let Some(ty) = Type::unify(types) else {
+        return Err(Fault::of(index, "the elements have no type in common"));
+    };
+    let list = convert(given, &Type::list(ty), Strictness::Lenient)
+        .map_err(|error| Fault::of(index, error.to_string()))?;
+    Ok(list.as_items().unwrap_or_default().to_vec())
+}
+
+/// The elements of a list or tuple; those of a set have no order that could be asked for.
+fn ordered_of(arguments: &[Value], index: usize) -> Result<&[Value], Fault> {
+    match arguments.get(index).map(Value::kind) {
+        Some(Kind::Set(_)) => Err(Fault::of(
+            index,
+            "a list is required; the elements of a set have no order",
+        )
+        .help("make a list of it with `tolist(…)`")),
+        _ => items_of(arguments, index),
+    }
+}
+
 fn chunklist(arguments: &[Value]) -> Result<Value, Fault> {
-    let items = items_of(arguments, 0)?;
+    let items = alike_of(arguments, 0)?;
     let size = usize::try_from(whole_of(arguments, 1)?)
         .map_err(|_| Fault::of(1, "the size can't be negative"))?;
     let size = if size == 0 { items.len().max(1) } else { size };
@@ -159,7 +194,7 @@ fn coalesce(arguments: &[Value]) -> Result<Value, Fault> {
 
 fn coalescelist(arguments: &[Value]) -> Result<Value, Fault> {
     for index in 0..arguments.len() {
-        if !items_of(arguments, index)?.is_empty() {
+        if !ordered_of(arguments, index)?.is_empty() {
             return Ok(arguments[index].clone());
         }
     }
@@ -177,8 +212,8 @@ fn concat(arguments: &[Value]) -> Result<Value, Fault> {
     let mut all = Vec::new();
     let mut is_list = true;
     for (index, argument) in arguments.iter().enumerate() {
-        all.extend_from_slice(items_of(arguments, index)?);
-        is_list &= matches!(argument.kind(), Kind::List(_) | Kind::Set(_));
+        all.extend_from_slice(ordered_of(arguments, index)?);
+        is_list &= matches!(argument.kind(), Kind::List(_));
     }
     if !is_list {
         return Ok(Value::tuple(all));
@@ -189,20 +224,38 @@ fn concat(arguments: &[Value]) -> Result<Value, Fault> {
 }
 
 fn contains(arguments: &[Value]) -> Result<Value, Fault> {
-    let found = items_of(arguments, 0)?
-        .iter()
-        .any(|item| equal(item, &arguments[1]) == Some(true));
-    Ok(found.into())
+    let mut is_known = true;
+    for item in items_of(arguments, 0)? {
+        match equal(item, &arguments[1]) {
+            Some(true) => return Ok(true.into()),
+            Some(false) => {}
+            None => is_known = false,
+        }
+    }
+    Ok(match is_known {
+        true => false.into(),
+        false => unknown_not_null(Type::Bool),
+    })
+}
+
+/// The list type of what a list, set or tuple holds.
+fn list_type(arguments: &[Value]) -> Type {
+    let element = match arguments.first().map(Value::type_of) {
+        Some(Type::List(element) | Type::Set(element)) => *element,
+        Some(Type::Tuple(items)) => Type::unify(items).unwrap_or(Type::Any),
+        _ => Type::Any,
+    };
+    Type::list(element)
 }
 
 fn distinct(arguments: &[Value]) -> Result<Value, Fault> {
-    let (kept, _) = without_repetitions(items_of(arguments, 0)?);
-    Ok(alike(&arguments[0], kept))
+    let (kept, _) = without_repetitions(&alike_of(arguments, 0)?);
+    Ok(Value::list(kept))
 }
 
 /// The index wraps around, and counts from the end where it is negative.
 fn element(arguments: &[Value]) -> Result<Value, Fault> {
-    let items = items_of(arguments, 0)?;
+    let items = ordered_of(arguments, 0)?;
     if items.is_empty() {
         return Err(Fault::of(0, "the list is empty"));
     }
@@ -257,27 +310,30 @@ fn flatten(arguments: &[Value]) -> Result<Value, Fault> {
 }
 
 fn index(arguments: &[Value]) -> Result<Value, Fault> {
-    let found = items_of(arguments, 0)?
-        .iter()
-        .position(|item| equal(item, &arguments[1]) == Some(true));
-    match found {
-        Some(at) => Ok((at as i64).into()),
-        None => Err(Fault::of(1, "the value is not in the list")),
+    for (at, item) in ordered_of(arguments, 0)?.iter().enumerate() {
+        match equal(item, &arguments[1]) {
+            Some(true) => return Ok((at as i64).into()),
+            Some(false) => {}
+            None => return Ok(unknown_not_null(Type::Number)),
+        }
     }
+    Err(Fault::of(1, "the value is not in the list"))
 }
 
 fn keys(arguments: &[Value]) -> Result<Value, Fault> {
     let names = members_of(arguments, 0)?.keys();
-    Ok(Value::list(
-        names.map(|name| Value::from(Arc::clone(name))).collect(),
-    ))
+    let names = names.map(|name| Value::from(Arc::clone(name))).collect();
+    Ok(match arguments[0].kind() {
+        Kind::Map(_) => Value::list(names),
+        _ => Value::tuple(names),
+    })
 }
 
 fn length(arguments: &[Value]) -> Result<Value, Fault> {
     let count = match arguments[0].kind() {
-        Kind::String(text) => text.chars().count(),
+        Kind::String(text) => text.graphemes(true).count(),
         Kind::Set(items) if !items.iter().all(Value::is_wholly_known) => {
-            return Ok(crate::evaluate::unknown_not_null(Type::Number));
+            return Ok(unknown_not_null(Type::Number));
         }
         Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => items.len(),
         Kind::Map(members) | Kind::Object(members) => members.len(),
@@ -294,9 +350,16 @@ fn length(arguments: &[Value]) -> Result<Value, Fault> {
 fn lookup(arguments: &[Value]) -> Result<Value, Fault> {
     let members = members_of(arguments, 0)?;
     let key = text_of(arguments, 1);
-    match (members.get(key), arguments.get(2)) {
+    let default = match (arguments[0].type_of(), arguments.get(2)) {
+        (Type::Map(element), Some(default)) => Some(
+            convert(default, &element, Strictness::Lenient)
+                .map_err(|error| Fault::of(2, error.to_string()))?,
+        ),
+        (_, default) => default.cloned(),
+    };
+    match (members.get(key), default) {
         (Some(member), _) => Ok(member.clone()),
-        (None, Some(default)) => Ok(default.clone()),
+        (None, Some(default)) => Ok(default),
         (None, None) => {
             Err(Fault::of(1, "there is no such key").help("give a default as third argument"))
         }
@@ -305,10 +368,23 @@ fn lookup(arguments: &[Value]) -> Result<Value, Fault> {
 
 /// Those of the values whose keys are among the searched ones.
 fn matchkeys(arguments: &[Value]) -> Result<Value, Fault> {
-    let (values, keys, searched) = (
-        items_of(arguments, 0)?,
-        items_of(arguments, 1)?,
-        items_of(arguments, 2)?,
+    let types = arguments[1..].iter().map(Value::type_of);
+    let Some(ty) = Type::unify(types.map(|ty| match ty {
+        Type::Set(element) => Type::List(element),
+        Type::Tuple(items) => Type::list(Type::unify(items).unwrap_or(Type::Any)),
+        other => other,
+    })) else {
+        return Err(Fault::of(2, "the keys have no type in common"));
+    };
+    let of_type = |index: usize| {
+        convert(&arguments[index], &ty, Strictness::Lenient)
+            .map_err(|error| Fault::of(index, error.to_string()))
+    };
+    let (keys, searched) = (of_type(1)?, of_type(2)?);
+    let values = alike_of(arguments, 0)?;
+    let (keys, searched) = (
+        keys.as_items().unwrap_or_default(),
+        searched.as_items().unwrap_or_default(),
     );
     if values.len() != keys.len() {
         return Err(Fault::of(1, "there must be as many keys as values"));
@@ -326,27 +402,32 @@ fn matchkeys(arguments: &[Value]) -> Result<Value, Fault> {
     Ok(Value::list(found.collect()))
 }
 
+/// A map if all are maps of one type, else an object.
 fn merge(arguments: &[Value]) -> Result<Value, Fault> {
     let mut merged = Members::new();
-    let mut is_map = !arguments.is_empty();
+    let mut types = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
         if argument.is_null() {
             continue;
         }
-        is_map &= matches!(argument.kind(), Kind::Map(_));
+        types.push(argument.type_of());
         let members = members_of(arguments, index)?;
-        merged.extend(
-            members
-                .iter()
-                .map(|(name, value)| (Arc::clone(name), value.clone())),
-        );
+        let copied = members
+            .iter()
+            .map(|(name, value)| (Arc::clone(name), value.clone()));
+        merged.extend(copied);
     }
-    if !is_map {
-        return Ok(Value::object(merged));
-    }
-    let merged = Value::object(merged);
-    convert(&merged, &Type::map(Type::Any), Strictness::Lenient)
-        .map_err(|error| Fault::new(error.to_string()))
+    types.retain(|ty| *ty != Type::map(Type::Any));
+    let is_map = match types.split_first() {
+        Some((first, rest)) => matches!(first, Type::Map(_)) && rest.iter().all(|ty| ty == first),
+        None => arguments
+            .iter()
+            .any(|argument| matches!(argument.kind(), Kind::Map(_))),
+    };
+    Ok(match is_map {
+        true => Value::map(merged),
+        false => Value::object(merged),
+    })
 }
 
 fn one(arguments: &[Value]) -> Result<Value, Fault> {
@@ -396,7 +477,7 @@ fn reverse(arguments: &[Value]) -> Result<Value, Fault> {
 }
 
 fn slice(arguments: &[Value]) -> Result<Value, Fault> {
-    let items = items_of(arguments, 0)?;
+    let items = ordered_of(arguments, 0)?;
     let place = |index: usize| {
         let at = usize::try_from(whole_of(arguments, index)?).ok();
         at.filter(|at| *at <= items.len())
@@ -409,10 +490,14 @@ fn slice(arguments: &[Value]) -> Result<Value, Fault> {
     Ok(alike(&arguments[0], items[start..end].to_vec()))
 }
 
+/// With something unknown in it, nothing is known but how many there are.
 fn sort(arguments: &[Value]) -> Result<Value, Fault> {
     let mut items = items_of(arguments, 0)?.to_vec();
     if items.iter().any(Value::is_null) {
         return Err(Fault::of(0, "null can't be sorted"));
+    }
+    if !items.iter().all(Value::is_known) {
+        items.fill(unknown_not_null(Type::String));
     }
     items.sort_by(Value::canonical_order);
     Ok(Value::list(items))
@@ -426,6 +511,9 @@ fn transpose(arguments: &[Value]) -> Result<Value, Fault> {
     let mut turned: std::collections::BTreeMap<Arc<str>, Vec<Value>> =
         std::collections::BTreeMap::new();
     for (name, texts) in given.as_members().into_iter().flatten() {
+        if texts.is_null() {
+            return Err(Fault::of(0, "a list in it is null"));
+        }
         for text in texts.as_items().unwrap_or_default() {
             let text = text
                 .as_str()
@@ -459,7 +547,7 @@ fn zipmap(arguments: &[Value]) -> Result<Value, Fault> {
         let all = marks.union(&arguments[1].deep_marks());
         return Ok(Value::unknown(Type::Any).marked(&all));
     }
-    let (keys, values) = (items_of(arguments, 0)?, items_of(arguments, 1)?);
+    let (keys, values) = (items_of(arguments, 0)?, ordered_of(arguments, 1)?);
     if keys.len() != values.len() {
         let why = format!("there are {} keys and {} values", keys.len(), values.len());
         return Err(Fault::new(why));

@@ -5,7 +5,7 @@ use dmp_sdk::{Kind, Marks, Span, Type, Value};
 use super::{Function, Gives, nullable};
 use crate::Diagnostics;
 use crate::ast::Call;
-use crate::evaluate::{Evaluation, Outcome};
+use crate::evaluate::{Evaluation, Outcome, unknown_not_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::lazy("can", can),
@@ -14,7 +14,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     })
     .own(),
     Function::new("issensitive", &[nullable("value")], Gives::Bool, |a| {
-        Ok(a[0].marks().is_sensitive().into())
+        let is_sensitive = a[0].marks().is_sensitive();
+        Ok(match is_sensitive || a[0].is_known() {
+            true => is_sensitive.into(),
+            // What it is made of may still bring a mark.
+            false => unknown_not_null(Type::Bool),
+        })
     })
     .own(),
     Function::new("nonsensitive", &[nullable("value")], Gives::Any, |a| {
@@ -52,9 +57,7 @@ fn attempt(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Outcome {
             Ok(value) => {
                 // What is not known yet may come to have no value: then the next one counts, of whatever type.
                 let value = match value.kind() {
-                    Kind::Unknown(_) if call.arguments.len() > 1 => {
-                        Value::unknown(Type::Any).with_marks(value.marks().clone())
-                    }
+                    Kind::Unknown(_) => Value::unknown(Type::Any).with_marks(value.marks().clone()),
                     _ => value,
                 };
                 return Ok(value.marked(&marks));
@@ -86,9 +89,7 @@ fn can(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Outcome {
     };
     let (outcome, seen) = watched(evaluation, |evaluation| evaluation.value(expr));
     let result = match &outcome {
-        Ok(value) if !value.is_wholly_known() => {
-            crate::evaluate::unknown_not_null(dmp_sdk::Type::Bool)
-        }
+        Ok(value) if !value.is_wholly_known() => unknown_not_null(Type::Bool),
         Ok(_) => Value::from(true),
         Err(_) => Value::from(false),
     };

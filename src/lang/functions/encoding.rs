@@ -1,16 +1,22 @@
 //! JSON, base64 and URL encoding.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dmp_sdk::{Kind, Value};
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 
 use super::{Fault, Function, Gives, nullable, text, text_of};
 use crate::evaluate::LONGEST_TEXT;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("base64decode", &[text("text")], Gives::Text, base64decode),
+    Function::new("base64gunzip", &[text("text")], Gives::Text, base64gunzip),
+    Function::new("base64gzip", &[text("text")], Gives::Text, base64gzip),
     Function::new("base64encode", &[text("text")], Gives::Text, |a| {
         Ok(STANDARD.encode(text_of(a, 0)).into())
     }),
@@ -18,16 +24,72 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("jsonencode", &[nullable("value")], Gives::Text, |a| {
         json(&a[0]).map(Value::from).map_err(Fault::new)
     }),
+    Function::new("urldecode", &[text("text")], Gives::Text, urldecode),
     Function::new("urlencode", &[text("text")], Gives::Text, urlencode),
 ];
 
+/// The bytes that a text in base64 stands for; line breaks in it mean nothing.
+pub(super) fn from_base64(given: &str) -> Result<Vec<u8>, Fault> {
+    let plain: String = given
+        .chars()
+        .filter(|c| !matches!(c, '\n' | '\r'))
+        .collect();
+    STANDARD
+        .decode(plain)
+        .map_err(|_| Fault::of(0, "the text is not base64"))
+}
+
+fn as_text(bytes: Vec<u8>) -> Result<Value, Fault> {
+    String::from_utf8(bytes)
+        .map(Value::from)
+        .map_err(|_| Fault::of(0, "what is encoded is not UTF-8 text"))
+}
+
 fn base64decode(arguments: &[Value]) -> Result<Value, Fault> {
-    let bytes = STANDARD
-        .decode(text_of(arguments, 0))
-        .map_err(|_| Fault::of(0, "the text is not base64"))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Fault::of(0, "what is encoded is not UTF-8 text"))?;
-    Ok(text.into())
+    as_text(from_base64(text_of(arguments, 0))?)
+}
+
+fn base64gzip(arguments: &[Value]) -> Result<Value, Fault> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    let packed = packer
+        .write_all(text_of(arguments, 0).as_bytes())
+        .and_then(|()| packer.finish());
+    match packed {
+        Ok(bytes) => Ok(STANDARD.encode(bytes).into()),
+        Err(error) => Err(Fault::new(error.to_string())),
+    }
+}
+
+fn base64gunzip(arguments: &[Value]) -> Result<Value, Fault> {
+    let packed = from_base64(text_of(arguments, 0))?;
+    let mut bytes = Vec::new();
+    let most = LONGEST_TEXT as u64 + 1;
+    MultiGzDecoder::new(packed.as_slice())
+        .take(most)
+        .read_to_end(&mut bytes)
+        .map_err(|_| Fault::of(0, "what is encoded is not packed by gzip"))?;
+    super::bounded(bytes.len())?;
+    as_text(bytes)
+}
+
+fn urldecode(arguments: &[Value]) -> Result<Value, Fault> {
+    let wrong = || Fault::of(0, "two hexadecimal digits must follow a `%`");
+    let mut bytes = Vec::new();
+    let mut given = text_of(arguments, 0).bytes();
+    while let Some(byte) = given.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [
+                    given.next().ok_or_else(wrong)?,
+                    given.next().ok_or_else(wrong)?,
+                ];
+                hex::decode(digits).map_err(|_| wrong())?[0]
+            }
+            other => other,
+        });
+    }
+    as_text(bytes)
 }
 
 fn urlencode(arguments: &[Value]) -> Result<Value, Fault> {

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use dmp_sdk::{Kind, Span, Type, Value};
+use dmp_sdk::{Span, Type, Value};
+use sha2::{Digest, Sha256, Sha512};
 
-use super::{Failure, Fault, Function, Gives, any, hash, text, text_of};
+use super::{Failure, Fault, Function, Gives, text, text_of};
 use crate::evaluate::Evaluation;
-use crate::parse::parse_template;
 use crate::scope::FileError;
 
 pub(super) const FUNCTIONS: &[Function] = &[
+    Function::inside("abspath", &[text("path")], Gives::Text, abspath),
     Function::new("basename", &[text("path")], Gives::Text, |a| {
         Ok(basename(text_of(a, 0)).into())
     }),
@@ -19,16 +20,43 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(dirname(text_of(a, 0)).into())
     }),
     Function::inside("file", &[text("path")], Gives::Text, file),
-    Function::inside("filebase64", &[text("path")], Gives::Text, filebase64),
-    Function::inside("fileexists", &[text("path")], Gives::Bool, fileexists),
-    Function::inside("filesha256", &[text("path")], Gives::Text, filesha256),
+    Function::inside("filebase64", &[text("path")], Gives::Text, |e, a, _| {
+        of_bytes(e, a, |bytes| STANDARD.encode(bytes))
+    }),
     Function::inside(
-        "templatefile",
-        &[text("path"), any("variables")],
+        "filebase64sha256",
+        &[text("path")],
         Gives::Text,
-        templatefile,
-    )
-    .own(),
+        |e, a, _| of_bytes(e, a, |bytes| STANDARD.encode(Sha256::digest(bytes))),
+    ),
+    Function::inside(
+        "filebase64sha512",
+        &[text("path")],
+        Gives::Text,
+        |e, a, _| of_bytes(e, a, |bytes| STANDARD.encode(Sha512::digest(bytes))),
+    ),
+    Function::inside("fileexists", &[text("path")], Gives::Bool, fileexists),
+    Function::inside("filemd5", &[text("path")], Gives::Text, |e, a, _| {
+        of_bytes(e, a, |bytes| hex::encode(md5::compute(bytes).0))
+    }),
+    Function::inside(
+        "fileset",
+        &[text("path"), text("pattern")],
+        Gives::Any,
+        fileset,
+    ),
+    Function::inside("filesha1", &[text("path")], Gives::Text, |e, a, _| {
+        of_bytes(e, a, |bytes| {
+            hex::encode(<sha1::Sha1 as sha1::Digest>::digest(bytes))
+        })
+    }),
+    Function::inside("filesha256", &[text("path")], Gives::Text, |e, a, _| {
+        of_bytes(e, a, |bytes| hex::encode(Sha256::digest(bytes)))
+    }),
+    Function::inside("filesha512", &[text("path")], Gives::Text, |e, a, _| {
+        of_bytes(e, a, |bytes| hex::encode(Sha512::digest(bytes)))
+    }),
+    Function::inside("pathexpand", &[text("path")], Gives::Text, pathexpand),
 ];
 
 fn basename(path: &str) -> String {
@@ -41,13 +69,91 @@ fn basename(path: &str) -> String {
 }
 
 fn dirname(path: &str) -> String {
-    let Some((folder, _)) = path.rsplit_once('/') else {
-        return ".".into();
+    match path.rsplit_once('/') {
+        Some(("", _)) => "/".into(),
+        Some((folder, _)) => clean(folder),
+        None => ".".into(),
+    }
+}
+
+/// The shortest path that means the same: without `.`, and without `..` after a folder.
+pub(super) fn clean(path: &str) -> String {
+    let is_absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match (part, parts.last()) {
+            ("" | ".", _) => {}
+            ("..", None) if is_absolute => {}
+            ("..", Some(last)) if *last != ".." => {
+                parts.pop();
+            }
+            (part, _) => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    match (is_absolute, joined.as_str()) {
+        (true, _) => format!("/{joined}"),
+        (false, "") => ".".into(),
+        (false, _) => joined,
+    }
+}
+
+fn of_files(found: Result<String, FileError>, path: &str) -> Result<Value, Failure> {
+    match found {
+        Ok(path) => Ok(path.into()),
+        Err(error) => Err(Fault::of(0, format!("`{path}`: {error}")).into()),
+    }
+}
+
+fn abspath(evaluation: &mut Evaluation, arguments: &[Value], _: &Span) -> Result<Value, Failure> {
+    let path = text_of(arguments, 0);
+    let found = match path.starts_with('/') {
+        true => Ok(clean(path)),
+        false => {
+            let folder = evaluation.scope.files().current_folder();
+            folder.map(|folder| clean(&format!("{folder}/{path}")))
+        }
     };
-    match folder.trim_end_matches('/') {
-        "" if path.starts_with('/') => "/".into(),
-        "" => ".".into(),
-        folder => folder.strip_prefix("./").unwrap_or(folder).to_owned(),
+    of_files(found, path)
+}
+
+/// `~` at the beginning is the home of who runs dmp.
+fn pathexpand(
+    evaluation: &mut Evaluation,
+    arguments: &[Value],
+    _: &Span,
+) -> Result<Value, Failure> {
+    let path = text_of(arguments, 0);
+    let found = match path.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            let home = evaluation.scope.files().home();
+            home.map(|home| clean(&format!("{home}/{rest}")))
+        }
+        Some(_) => Err(FileError::Refused(
+            "the homes of others are not known".into(),
+        )),
+        None => Ok(path.to_owned()),
+    };
+    of_files(found, path)
+}
+
+/// The files below a folder whose names fit a pattern.
+fn fileset(evaluation: &mut Evaluation, arguments: &[Value], _: &Span) -> Result<Value, Failure> {
+    let (folder, pattern) = (text_of(arguments, 0), text_of(arguments, 1));
+    let pattern = clean(pattern);
+    let wrong = || Fault::of(1, format!("`{pattern}` is not a pattern of file names"));
+    if pattern.starts_with("..") {
+        return Err(wrong().into());
+    }
+    let wanted = super::glob::compiled(pattern.trim_start_matches('/')).ok_or_else(wrong)?;
+    match evaluation.scope.files().below(folder) {
+        Ok(names) => {
+            let fitting = names.into_iter().filter(|name| wanted.is_match(name));
+            Ok(Value::set(fitting.map(Value::from).collect()))
+        }
+        Err(FileError::NotFound | FileError::NotAFile) => Ok(Value::set(Vec::new())),
+        Err(FileError::Later) => Ok(crate::evaluate::unknown_not_null(Type::set(Type::String))),
+        Err(error) => Err(Fault::of(0, format!("`{folder}` can't be read: {error}")).into()),
     }
 }
 
@@ -60,7 +166,7 @@ fn read(evaluation: &Evaluation, path: &str) -> Result<Option<Arc<[u8]>>, Fault>
     }
 }
 
-fn read_text(evaluation: &Evaluation, path: &str) -> Result<Option<String>, Fault> {
+pub(super) fn read_text(evaluation: &Evaluation, path: &str) -> Result<Option<String>, Fault> {
     let Some(bytes) = read(evaluation, path)? else {
         return Ok(None);
     };
@@ -71,7 +177,7 @@ fn read_text(evaluation: &Evaluation, path: &str) -> Result<Option<String>, Faul
     Ok(Some(text))
 }
 
-fn later() -> Value {
+pub(super) fn later() -> Value {
     crate::evaluate::unknown_not_null(Type::String)
 }
 
@@ -80,22 +186,13 @@ fn file(evaluation: &mut Evaluation, arguments: &[Value], _span: &Span) -> Resul
     Ok(text.map_or_else(later, Value::from))
 }
 
-fn filebase64(
+fn of_bytes(
     evaluation: &mut Evaluation,
     arguments: &[Value],
-    _span: &Span,
+    make: fn(&[u8]) -> String,
 ) -> Result<Value, Failure> {
     let bytes = read(evaluation, text_of(arguments, 0))?;
-    Ok(bytes.map_or_else(later, |bytes| STANDARD.encode(bytes).into()))
-}
-
-fn filesha256(
-    evaluation: &mut Evaluation,
-    arguments: &[Value],
-    _span: &Span,
-) -> Result<Value, Failure> {
-    let bytes = read(evaluation, text_of(arguments, 0))?;
-    Ok(bytes.map_or_else(later, |bytes| hash::sha256_of(&bytes).into()))
+    Ok(bytes.map_or_else(later, |bytes| make(&bytes).into()))
 }
 
 fn fileexists(
@@ -109,33 +206,4 @@ fn fileexists(
         Err(FileError::Later) => Ok(crate::evaluate::unknown_not_null(Type::Bool)),
         Err(error) => Err(Fault::of(0, format!("`{path}` can't be looked for: {error}")).into()),
     }
-}
-
-/// The variables keep their marks and unknowns inside the template.
-fn templatefile(
-    evaluation: &mut Evaluation,
-    arguments: &[Value],
-    span: &Span,
-) -> Result<Value, Failure> {
-    let (path, variables) = (&arguments[0], &arguments[1]);
-    if evaluation.in_template_file {
-        return Err(Fault::new("a template file can't render another").into());
-    }
-    let marks = path.deep_marks().union(variables.marks());
-    if !path.is_known() || !variables.is_known() {
-        let marks = marks.union(&variables.deep_marks());
-        return Ok(crate::evaluate::unknown_not_null(dmp_sdk::Type::String).marked(&marks));
-    }
-    let Some(path) = path.as_str() else {
-        return Err(Fault::of(0, "the path is null").into());
-    };
-    if !matches!(variables.kind(), Kind::Map(_) | Kind::Object(_)) {
-        return Err(Fault::of(1, "an object of the template's variables is required").into());
-    }
-    let Some(text) = read_text(evaluation, path)? else {
-        return Ok(later().marked(&marks.union(&variables.deep_marks())));
-    };
-    let template = parse_template(&text, path)?;
-    let rendered = evaluation.template_file(&template, variables, span)?;
-    Ok(rendered.marked(&marks))
 }

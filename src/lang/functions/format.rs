@@ -1,14 +1,16 @@
 //! `format` and `formatlist`: verbs as in Terraform.
 
-use dmp_sdk::{Kind, Number, Strictness, Type, Value, convert};
+use dmp_sdk::{Digits, Kind, Number, Strictness, Type, Value, convert};
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Fault, Function, Gives, bounded, nullable, text, text_of};
-use crate::evaluate::MOST_ELEMENTS;
+use crate::evaluate::{MOST_ELEMENTS, unknown_not_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("format", &[text("format")], Gives::Text, format).variadic(nullable("value")),
     Function::new("formatlist", &[text("format")], Gives::Texts, formatlist)
-        .variadic(nullable("value")),
+        .variadic(nullable("value"))
+        .own(),
 ];
 
 fn format(arguments: &[Value]) -> Result<Value, Fault> {
@@ -19,6 +21,12 @@ fn format(arguments: &[Value]) -> Result<Value, Fault> {
 /// Lists are gone through together, what is no list is the same each time.
 fn formatlist(arguments: &[Value]) -> Result<Value, Fault> {
     let mut length: Option<usize> = None;
+    if arguments.first().is_some_and(Value::is_null) {
+        return Err(Fault::of(0, "the format is null"));
+    }
+    if !arguments.first().is_some_and(Value::is_known) || arguments.iter().any(is_open) {
+        return Ok(unknown_not_null(Type::list(Type::String)));
+    }
     for (index, argument) in arguments.iter().enumerate().skip(1) {
         let Some(items) = argument.as_items() else {
             continue;
@@ -42,12 +50,29 @@ fn formatlist(arguments: &[Value]) -> Result<Value, Fault> {
             .skip(1)
             .map(|argument| argument.as_items().map_or(argument, |items| &items[at]))
             .collect();
+        if !values.iter().all(|value| value.is_wholly_known()) {
+            texts.push(unknown_not_null(Type::String));
+            continue;
+        }
         let text = formatted(text_of(arguments, 0), &values)?;
         size += text.len();
         bounded(size)?;
         texts.push(Value::from(text));
     }
     Ok(Value::list(texts))
+}
+
+/// Whether it may turn out to be a list of any length.
+fn is_open(argument: &Value) -> bool {
+    match argument.kind() {
+        Kind::Unknown(unknown) => {
+            matches!(
+                unknown.ty,
+                Type::Any | Type::List(_) | Type::Set(_) | Type::Tuple(_)
+            )
+        }
+        _ => false,
+    }
 }
 
 /// What stands between `%` and the letter.
@@ -68,39 +93,33 @@ fn formatted(format: &str, values: &[&Value]) -> Result<String, Fault> {
     let mut result = String::new();
     let mut rest = format;
     let mut next = 0;
-    let mut used_by_place = false;
+    let mut used = 0;
     while let Some(at) = rest.find('%') {
         result.push_str(&rest[..at]);
-        let (verb, after) = verb(&rest[at + 1..])?;
-        rest = after;
-        if verb.letter == '%' {
+        if let Some(after) = rest[at..].strip_prefix("%%") {
             result.push('%');
+            rest = after;
             continue;
         }
-        if let Some(place) = verb.argument {
-            used_by_place = true;
-            next = place.saturating_sub(1);
-        }
-        let Some(value) = values.get(next) else {
-            let why = format!(
-                "`%{}` has no argument: there are {}",
-                verb.letter,
-                values.len()
-            );
+        let (verb, after) = verb(&rest[at + 1..])?;
+        rest = after;
+        let at = verb.argument.map_or(next, |place| place - 1);
+        let Some(value) = values.get(at) else {
+            let count = values.len();
+            let why = format!("`%{}` has no argument: there are {count}", verb.letter);
             return Err(Fault::of(0, why));
         };
-        next += 1;
+        next = at + 1;
+        used = used.max(next);
         let text = verb.apply(value).map_err(|why| Fault::of(next, why))?;
-        result.push_str(&verb.pad(&text));
+        result.push_str(&text);
         bounded(result.len())?;
     }
     result.push_str(rest);
-    if next < values.len() && !used_by_place {
-        let why = format!(
-            "there are {} arguments, and the format uses {next}",
-            values.len()
-        );
-        return Err(Fault::of(next + 1, why));
+    if used < values.len() {
+        let count = values.len();
+        let why = format!("there are {count} arguments, and the format uses {used}");
+        return Err(Fault::of(used + 1, why));
     }
     Ok(result)
 }
@@ -110,10 +129,8 @@ fn verb(text: &str) -> Result<(Verb, &str), Fault> {
     let mut rest = text;
     loop {
         let Some(c) = rest.chars().next() else {
-            return Err(Fault::of(
-                0,
-                "the format ends after a `%`; write `%%` for a percent sign",
-            ));
+            let why = "the format ends after a `%`; write `%%` for a percent sign";
+            return Err(Fault::of(0, why));
         };
         match c {
             '+' => verb.plus = true,
@@ -169,115 +186,156 @@ fn digits(text: &str) -> Result<(Option<usize>, &str), Fault> {
 
 impl Verb {
     fn apply(&self, value: &Value) -> Result<String, String> {
-        match self.letter {
-            'v' if self.sharp => super::encoding::json(value),
-            'v' => default_form(value),
-            's' => self.cut(plain(value, &Type::String)?.as_str().unwrap_or_default()),
+        Ok(match self.letter {
+            'v' => self.padded(&self.default_form(value)?),
+            's' => self.padded(self.cut(text_form(value)?.as_str().unwrap_or_default())),
             'q' => {
-                let text = plain(value, &Type::String)?;
-                super::encoding::json(&text)
+                let text = text_form(value)?;
+                let cut = self.cut(text.as_str().unwrap_or_default());
+                self.padded(&super::encoding::json(&cut.into())?)
             }
-            't' => Ok(plain(value, &Type::Bool)?
-                .as_bool()
-                .unwrap_or_default()
-                .to_string()),
-            'd' => Ok(self.signed(&truncated(&number(value)?).to_string())),
-            'b' | 'o' | 'x' | 'X' => self.in_base(&number(value)?),
-            'f' | 'F' => Ok(self.signed(&fixed(&number(value)?, self.precision.unwrap_or(6)))),
-            'e' | 'E' | 'g' | 'G' => Ok(self.signed(&self.scientific(&number(value)?))),
-            letter => Err(format!("there is no verb `%{letter}`")),
-        }
-    }
-
-    fn cut(&self, text: &str) -> Result<String, String> {
-        Ok(match self.precision {
-            Some(most) => text.chars().take(most).collect(),
-            None => text.to_owned(),
+            't' => {
+                let truth = plain(value, &Type::Bool)?;
+                truth.as_bool().unwrap_or_default().to_string()
+            }
+            'd' | 'b' | 'o' | 'x' | 'X' => self.whole(&number(value)?)?,
+            'f' | 'e' | 'E' | 'g' | 'G' => self.decimal(&number(value)?),
+            letter => return Err(format!("there is no verb `%{letter}`")),
         })
     }
 
-    fn signed(&self, text: &str) -> String {
-        match (text.starts_with('-'), self.plus, self.space) {
-            (false, true, _) => format!("+{text}"),
-            (false, _, true) => format!(" {text}"),
-            _ => text.to_owned(),
+    fn default_form(&self, value: &Value) -> Result<String, String> {
+        match value.kind() {
+            Kind::String(text) if !self.sharp => Ok(text.to_string()),
+            Kind::Number(number) if !self.sharp => {
+                let digits = Digits::shortest(number);
+                let sign = if digits.is_negative() { "-" } else { "" };
+                Ok(format!("{sign}{}", shorter(&digits, None, 'e')))
+            }
+            _ => super::encoding::json(value),
         }
     }
 
-    fn in_base(&self, number: &Number) -> Result<String, String> {
-        let Some(whole) = truncated(number).to_i64() else {
-            return Err("the number is too large for this verb".into());
-        };
-        let size = whole.unsigned_abs();
-        let digits = match self.letter {
-            'b' => format!("{size:b}"),
-            'o' => format!("{size:o}"),
-            'x' => format!("{size:x}"),
-            _ => format!("{size:X}"),
-        };
-        let prefix = match (self.sharp, self.letter) {
-            (true, 'x') => "0x",
-            (true, 'X') => "0X",
-            (true, 'o') => "0",
-            _ => "",
-        };
-        let sign = if whole < 0 { "-" } else { "" };
-        Ok(self.signed(&format!("{sign}{prefix}{digits}")))
+    fn cut<'t>(&self, text: &'t str) -> &'t str {
+        let most = self.precision.filter(|most| *most > 0);
+        let end = most.and_then(|most| text.grapheme_indices(true).nth(most));
+        end.map_or(text, |(end, _)| &text[..end])
     }
 
-    fn scientific(&self, number: &Number) -> String {
-        let float = number.to_f64();
-        let is_capital = self.letter.is_ascii_uppercase();
-        let text = match self.letter.to_ascii_lowercase() {
-            'e' => exponent_form(float, self.precision.unwrap_or(6)),
+    /// To the width, measured in what a reader takes for characters.
+    fn padded(&self, text: &str) -> String {
+        let missing = self.width.saturating_sub(text.graphemes(true).count());
+        let fill = if self.zero { "0" } else { " " }.repeat(missing);
+        match self.minus {
+            true => format!("{text}{fill}"),
+            false => format!("{fill}{text}"),
+        }
+    }
+
+    fn sign(&self, is_negative: bool) -> &'static str {
+        match (is_negative, self.plus, self.space) {
+            (true, ..) => "-",
+            (false, true, _) => "+",
+            (false, false, true) => " ",
+            _ => "",
+        }
+    }
+
+    fn whole(&self, number: &Number) -> Result<String, String> {
+        let Some(whole) = number.to_integer() else {
+            return Err("a whole number is required".into());
+        };
+        let (radix, prefix) = match self.letter {
+            'b' => (2, "0b"),
+            'o' => (8, "0"),
+            'x' => (16, "0x"),
+            'X' => (16, "0X"),
+            _ => (10, ""),
+        };
+        let mut digits = whole.magnitude().to_str_radix(radix);
+        if self.letter == 'X' {
+            digits = digits.to_uppercase();
+        }
+        let zeros = match self.precision {
+            Some(0) if digits == "0" => return Ok(String::new()),
+            Some(least) => least.saturating_sub(digits.len()),
+            None => 0,
+        };
+        let prefix = if self.sharp { prefix } else { "" };
+        let sign = self.sign(number.is_negative());
+        let is_filled = self.zero && self.precision.is_none();
+        Ok(self.filled(
+            &format!("{sign}{prefix}"),
+            &format!("{}{digits}", "0".repeat(zeros)),
+            is_filled,
+        ))
+    }
+
+    fn decimal(&self, number: &Number) -> String {
+        let lower = self.letter.to_ascii_lowercase();
+        let exponent_letter = if self.letter == lower { 'e' } else { 'E' };
+        let mut digits = match (lower, self.precision) {
+            ('g', None) => Digits::shortest(number),
+            _ => Digits::exact(number),
+        };
+        let precision = self.precision.unwrap_or(6);
+        let text = match lower {
+            'f' => {
+                digits.round_places(precision);
+                digits.with_places(precision)
+            }
+            'e' => {
+                digits.round(precision + 1);
+                with_exponent(&digits, precision, exponent_letter)
+            }
             _ => {
-                let size = float.abs();
-                match self.precision {
-                    None if size == 0.0 || (1e-4..1e21).contains(&size) => number.to_string(),
-                    Some(digits)
-                        if size == 0.0
-                            || (1e-4..10f64
-                                .powi(i32::try_from(digits.max(1)).unwrap_or(i32::MAX)))
-                                .contains(&size) =>
-                    {
-                        let before = if size < 1.0 {
-                            1
-                        } else {
-                            size.log10().floor() as usize + 1
-                        };
-                        trimmed(&fixed(number, digits.max(1).saturating_sub(before)))
-                    }
-                    precision => shortest_exponent(float, precision),
+                if let Some(most) = self.precision {
+                    digits.round(most.max(1));
                 }
+                shorter(&digits, self.precision, exponent_letter)
             }
         };
-        if is_capital {
-            text.to_uppercase()
-        } else {
-            text
-        }
+        self.filled(self.sign(number.is_negative()), &text, self.zero)
     }
 
-    fn pad(&self, text: &str) -> String {
-        let missing = self.width.saturating_sub(text.chars().count());
-        if missing == 0 {
-            return text.to_owned();
+    /// To the width, zeros between the sign and the digits.
+    fn filled(&self, sign: &str, digits: &str, with_zeros: bool) -> String {
+        let missing = self.width.saturating_sub(sign.len() + digits.len());
+        match (self.minus, with_zeros) {
+            (true, _) => format!("{sign}{digits}{}", " ".repeat(missing)),
+            (false, true) => format!("{sign}{}{digits}", "0".repeat(missing)),
+            (false, false) => format!("{}{sign}{digits}", " ".repeat(missing)),
         }
-        let is_number = matches!(
-            self.letter,
-            'd' | 'b' | 'o' | 'x' | 'X' | 'f' | 'F' | 'e' | 'E' | 'g' | 'G'
-        );
-        if self.minus {
-            return format!("{text}{}", " ".repeat(missing));
-        }
-        if self.zero && is_number {
-            let sign_length = usize::from(text.starts_with(['+', '-', ' ']));
-            let (sign, digits) = text.split_at(sign_length);
-            return format!("{sign}{}{digits}", "0".repeat(missing));
-        }
-        let fill = if self.zero { "0" } else { " " };
-        format!("{}{text}", fill.repeat(missing))
     }
+}
+
+/// With an exponent where the number is large or small, without one else; `precision` is that of the significant digits.
+fn shorter(digits: &Digits, precision: Option<usize>, letter: char) -> String {
+    let precision = precision.map(|precision| precision.max(1));
+    let count = digits.count();
+    let whole_places = digits.exponent() + 1;
+    let limit = match precision {
+        None => 6,
+        Some(precision)
+            if precision > count && i64::try_from(count).is_ok_and(|c| c >= whole_places) =>
+        {
+            count
+        }
+        Some(precision) => precision,
+    };
+    let is_large = i64::try_from(limit).is_ok_and(|limit| digits.exponent() >= limit);
+    if count > 0 && (digits.exponent() < -4 || is_large) {
+        let shown = precision.map_or(count, |precision| precision.min(count));
+        return with_exponent(digits, shown.saturating_sub(1), letter);
+    }
+    digits.with_places(digits.places())
+}
+
+fn with_exponent(digits: &Digits, places: usize, letter: char) -> String {
+    let exponent = digits.exponent();
+    let sign = if exponent < 0 { '-' } else { '+' };
+    let size = exponent.unsigned_abs();
+    format!("{}{letter}{sign}{size:02}", digits.mantissa(places))
 }
 
 fn plain(value: &Value, ty: &Type) -> Result<Value, String> {
@@ -287,66 +345,13 @@ fn plain(value: &Value, ty: &Type) -> Result<Value, String> {
     convert(value, ty, Strictness::Lenient).map_err(|error| error.to_string())
 }
 
+fn text_form(value: &Value) -> Result<Value, String> {
+    plain(value, &Type::String)
+}
+
 fn number(value: &Value) -> Result<Number, String> {
     let converted = plain(value, &Type::Number)?;
     Ok(converted.as_number().cloned().unwrap_or_else(Number::zero))
-}
-
-fn default_form(value: &Value) -> Result<String, String> {
-    match value.kind() {
-        Kind::String(text) => Ok(text.to_string()),
-        _ => super::encoding::json(value),
-    }
-}
-
-/// The whole part.
-fn truncated(number: &Number) -> Number {
-    match *number < Number::zero() {
-        true => number.ceil(),
-        false => number.floor(),
-    }
-}
-
-/// Decimal places, rounded half to even.
-fn fixed(number: &Number, places: usize) -> String {
-    let places = i64::try_from(places).unwrap_or(i64::MAX);
-    let rounded = number
-        .as_decimal()
-        .with_scale_round(places, bigdecimal::RoundingMode::HalfEven);
-    rounded.to_plain_string()
-}
-
-fn trimmed(text: &str) -> String {
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    }
-}
-
-fn exponent_form(float: f64, precision: usize) -> String {
-    with_two_digits(&format!("{float:.precision$e}"))
-}
-
-fn shortest_exponent(float: f64, precision: Option<usize>) -> String {
-    match precision {
-        Some(digits) => {
-            let digits = digits.saturating_sub(1);
-            with_two_digits(&format!("{float:.digits$e}"))
-        }
-        None => with_two_digits(&format!("{float:e}")),
-    }
-}
-
-/// `1e5` as `1e+05`.
-fn with_two_digits(text: &str) -> String {
-    let Some((mantissa, exponent)) = text.split_once('e') else {
-        return text.to_owned();
-    };
-    let (sign, digits) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent),
-    };
-    format!("{mantissa}e{sign}{digits:0>2}")
 }
 
 const WIDEST: usize = 65_536;

@@ -17,17 +17,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("md5", &[text("text")], Gives::Text, md5),
     Function::new("sha1", &[text("text")], Gives::Text, sha1),
     Function::new("sha256", &[text("text")], Gives::Text, |a| {
-        Ok(sha256_of(bytes(a)).into())
+        Ok(hex::encode(Sha256::digest(bytes(a))).into())
     }),
     Function::new("sha512", &[text("text")], Gives::Text, |a| {
         Ok(hex::encode(Sha512::digest(bytes(a))).into())
     }),
 ];
-
-/// SHA-256 in hexadecimal.
-pub(super) fn sha256_of(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
 
 fn bytes(arguments: &[Value]) -> &[u8] {
     text_of(arguments, 0).as_bytes()

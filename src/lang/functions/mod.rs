@@ -4,29 +4,38 @@
 //! their result carries every mark; *shallow* ones move elements about without reading them, so elements keep their
 //! own marks and may be unknown; *own* ones see everything and answer for it.
 
+mod charset;
 mod collection;
 mod control;
 mod conversion;
+mod csv;
 mod encoding;
 mod file;
 mod format;
+mod glob;
 mod hash;
 mod network;
 mod number;
 mod pattern;
+mod provider;
+mod re2;
+mod reference;
+mod secrecy;
 mod sets;
+mod template;
 mod text;
+mod time;
 mod yaml;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use dmp_sdk::{Diagnostic, Kind, Marks, Span, Strictness, Type, Value, convert};
+use dmp_sdk::{Diagnostic, Kind, Marks, ProviderFunction, Span, Strictness, Type, Value, convert};
 
 use crate::Diagnostics;
 use crate::ast::{Call, Expr};
 use crate::evaluate::{
-    Evaluation, MOST_ELEMENTS, Outcome, null_value, too_large, unknown_not_null,
+    Evaluation, MOST_ELEMENTS, Outcome, composed_value, null_value, too_large, unknown_not_null,
 };
 
 /// The names of all functions, sorted.
@@ -35,6 +44,37 @@ pub fn function_names() -> Vec<&'static str> {
     let mut names: Vec<_> = table().keys().copied().collect();
     names.sort_unstable();
     names
+}
+
+/// A function as the reference shows it.
+#[derive(Clone, Debug)]
+pub struct FunctionPage {
+    /// Its name and its parameters.
+    pub signature: String,
+    /// What it is for, in one sentence.
+    pub says: &'static str,
+    /// An example.
+    pub example: &'static str,
+    /// The value of the example, as JSON.
+    pub gives: &'static str,
+}
+
+/// All functions in families, for the reference.
+#[must_use]
+pub fn function_pages() -> Vec<(&'static str, Vec<FunctionPage>)> {
+    let page = |entry: &reference::Entry| {
+        let function = find(entry.name)?;
+        Some(FunctionPage {
+            signature: function.signature(),
+            says: entry.says,
+            example: entry.example,
+            gives: entry.gives,
+        })
+    };
+    reference::FAMILIES
+        .iter()
+        .map(|(family, entries)| (*family, entries.iter().filter_map(page).collect()))
+        .collect()
 }
 
 /// A function of the language.
@@ -61,6 +101,10 @@ struct Parameter {
 #[derive(Clone, Copy)]
 enum Takes {
     Any,
+    /// A list, a set or a tuple.
+    Many,
+    /// A map or an object.
+    Named,
     Text,
     Number,
     Texts,
@@ -73,6 +117,8 @@ enum Takes {
 enum Looks {
     Deep,
     Shallow,
+    /// As deep, but what is unknown inside is its own matter.
+    Partly,
     Own,
 }
 
@@ -84,6 +130,9 @@ enum Gives {
     Number,
     Bool,
     Texts,
+    Numbers,
+    /// Of a type that follows from those of the arguments.
+    Like(fn(&[Value]) -> Type),
 }
 
 #[derive(Clone, Copy)]
@@ -205,6 +254,11 @@ impl Function {
         self
     }
 
+    const fn partly(mut self) -> Self {
+        self.looks = Looks::Partly;
+        self
+    }
+
     const fn own(mut self) -> Self {
         self.looks = Looks::Own;
         self
@@ -254,7 +308,13 @@ impl Function {
 }
 
 /// What is wrong with a call before anything is evaluated: its name, or the number of its arguments.
-pub(crate) fn check_call(call: &Call) -> Option<Diagnostic> {
+pub(crate) fn check_call(
+    call: &Call,
+    of_provider: impl Fn(&str, &str) -> Option<ProviderFunction>,
+) -> Option<Diagnostic> {
+    if let Some(name) = provider::name(call) {
+        return provider::check(call, of_provider(name.0, name.1).as_ref());
+    }
     let Some(function) = find(&call.name.text) else {
         return Some(unknown_function(call));
     };
@@ -267,6 +327,10 @@ pub(crate) fn check_call(call: &Call) -> Option<Diagnostic> {
 
 /// Calls a function.
 pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Outcome {
+    if let Some((provider, name)) = provider::name(call) {
+        let found = evaluation.scope.provider_function(provider, name);
+        return provider::call(evaluation, call, found.as_ref(), span);
+    }
     let Some(function) = find(&call.name.text) else {
         return Err(vec![unknown_function(call)]);
     };
@@ -288,7 +352,7 @@ pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Out
                 let all = arguments
                     .iter()
                     .fold(marks, |all, argument| all.union(&argument.deep_marks()));
-                return Ok(function.unknown_result().marked(&all));
+                return Ok(function.unknown_result(&arguments).marked(&all));
             }
         }
     }
@@ -358,17 +422,28 @@ fn run(
         Looks::Deep => {
             let marks = deep(marks);
             if !arguments.iter().all(Value::is_wholly_known) {
-                return Ok(function.unknown_result().marked(&marks));
+                return Ok(function.unknown_result(arguments).marked(&marks));
             }
-            if marks.is_empty() {
-                return invoke(evaluation, arguments);
+            let result = match marks.is_empty() {
+                true => invoke(evaluation, arguments)?,
+                false => {
+                    let plain: Vec<Value> = arguments.iter().map(Value::deep_unmarked).collect();
+                    invoke(evaluation, &plain)?
+                }
+            };
+            Ok(composed_value(result).marked(&marks))
+        }
+        Looks::Partly => {
+            let marks = deep(marks);
+            if !arguments.iter().all(Value::is_known) {
+                return Ok(function.unknown_result(arguments).marked(&marks));
             }
             let plain: Vec<Value> = arguments.iter().map(Value::deep_unmarked).collect();
             Ok(invoke(evaluation, &plain)?.marked(&marks))
         }
         Looks::Shallow => {
             if !arguments.iter().all(Value::is_known) {
-                return Ok(function.unknown_result().marked(&deep(marks)));
+                return Ok(function.unknown_result(arguments).marked(&deep(marks)));
             }
             let marks = arguments
                 .iter()
@@ -403,6 +478,15 @@ fn accept(
         );
         return Err(Box::new(failed.detail(detail)));
     }
+    if let Some(wanted) = parameter.takes.refuses(&argument.type_of()) {
+        let given = dmp_sdk::types::with_article(&argument.type_of());
+        let detail = format!(
+            "`{}` of `{}`: {wanted} is required, not {given}",
+            parameter.name, function.name
+        );
+        let failed = Diagnostic::error("wrong-type", "value has the wrong type").detail(detail);
+        return Err(Box::new(failed.at(span.clone())));
+    }
     convert(argument, &ty, Strictness::Lenient).map_err(|error| {
         let failed = Diagnostic::error("wrong-type", "value has the wrong type").detail(format!(
             "`{}` of `{}`: {error}",
@@ -427,8 +511,10 @@ fn expanded(value: &Value, expr: &Expr) -> Result<Option<Vec<Value>>, Diagnostic
 }
 
 impl Function {
-    fn unknown_result(&self) -> Value {
+    fn unknown_result(&self, arguments: &[Value]) -> Value {
         match self.gives {
+            Gives::Numbers => unknown_not_null(Type::list(Type::Number)),
+            Gives::Like(of) => unknown_not_null(of(arguments)),
             Gives::Any => Value::unknown(Type::Any),
             Gives::Text => unknown_not_null(Type::String),
             Gives::Number => unknown_not_null(Type::Number),
@@ -439,9 +525,21 @@ impl Function {
 }
 
 impl Takes {
+    /// What is taken, where a type is none of it.
+    fn refuses(self, ty: &Type) -> Option<&'static str> {
+        match (self, ty) {
+            (_, Type::Any) => None,
+            (Self::Many, Type::List(_) | Type::Set(_) | Type::Tuple(_)) => None,
+            (Self::Many, _) => Some("a list, set or tuple"),
+            (Self::Named, Type::Map(_) | Type::Object(_)) => None,
+            (Self::Named, _) => Some("a map or an object"),
+            _ => None,
+        }
+    }
+
     fn ty(self) -> Type {
         match self {
-            Self::Any => Type::Any,
+            Self::Any | Self::Many | Self::Named => Type::Any,
             Self::Text => Type::String,
             Self::Number => Type::Number,
             Self::Texts => Type::list(Type::String),
@@ -461,6 +559,14 @@ const fn parameter(name: &'static str, takes: Takes) -> Parameter {
 
 const fn any(name: &'static str) -> Parameter {
     parameter(name, Takes::Any)
+}
+
+const fn many(name: &'static str) -> Parameter {
+    parameter(name, Takes::Many)
+}
+
+const fn named(name: &'static str) -> Parameter {
+    parameter(name, Takes::Named)
 }
 
 const fn nullable(name: &'static str) -> Parameter {
@@ -533,9 +639,11 @@ fn table() -> &'static HashMap<&'static str, &'static Function> {
     static TABLE: OnceLock<HashMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
         let families = [
+            charset::FUNCTIONS,
             collection::FUNCTIONS,
             control::FUNCTIONS,
             conversion::FUNCTIONS,
+            csv::FUNCTIONS,
             encoding::FUNCTIONS,
             file::FUNCTIONS,
             format::FUNCTIONS,
@@ -543,8 +651,11 @@ fn table() -> &'static HashMap<&'static str, &'static Function> {
             network::FUNCTIONS,
             number::FUNCTIONS,
             pattern::FUNCTIONS,
+            secrecy::FUNCTIONS,
             sets::FUNCTIONS,
+            template::FUNCTIONS,
             text::FUNCTIONS,
+            time::FUNCTIONS,
             yaml::FUNCTIONS,
         ];
         families

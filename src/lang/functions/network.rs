@@ -1,12 +1,18 @@
 //! IP networks: `cidrhost` and its kin, for IPv4 and IPv6.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dmp_sdk::{Number, Value};
 
 use super::{Fault, Function, Gives, number, text, text_of, whole_of};
 
 pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new(
+        "cidrcontains",
+        &[text("prefix"), text("address")],
+        Gives::Bool,
+        cidrcontains,
+    ),
     Function::new(
         "cidrhost",
         &[text("prefix"), number("number")],
@@ -40,11 +46,11 @@ impl Network {
                 .help("write it like `10.0.0.0/16`")
         };
         let (address, length) = given.split_once('/').ok_or_else(wrong)?;
+        let are_digits = length.bytes().all(|byte| byte.is_ascii_digit());
         let length: u32 = length.parse().map_err(|_| wrong())?;
-        let (bits, width) = match address.parse().map_err(|_| wrong())? {
-            IpAddr::V4(address) => (u128::from(u32::from(address)), 32),
-            IpAddr::V6(address) => (u128::from(address), 128),
-        };
+        let (bits, width) = address_of(address)
+            .filter(|_| are_digits)
+            .ok_or_else(wrong)?;
         if length > width {
             return Err(wrong());
         }
@@ -98,6 +104,22 @@ impl Network {
     }
 }
 
+/// The bits of an address and how many there are. Numbers of IPv4 may begin with zeros.
+fn address_of(text: &str) -> Option<(u128, u32)> {
+    if text.contains(':') {
+        let address: Ipv6Addr = text.parse().ok()?;
+        return Some((address.into(), 128));
+    }
+    let parts: Vec<&str> = text.split('.').collect();
+    let mut bits: u128 = 0;
+    for part in &parts {
+        let is_number = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number: u8 = is_number.then(|| part.parse().ok()).flatten()?;
+        bits = bits << 8 | u128::from(number);
+    }
+    (parts.len() == 4).then_some((bits, 32))
+}
+
 fn low_bits(count: u32) -> u128 {
     match count {
         128.. => u128::MAX,
@@ -111,6 +133,30 @@ fn whole(arguments: &[Value], index: usize) -> Result<i128, Fault> {
         .map(Number::to_string)
         .and_then(|text| text.parse().ok());
     whole.ok_or_else(|| Fault::of(index, "a whole number is required"))
+}
+
+/// The second is an address, or a network that has to lie wholly in the first.
+fn cidrcontains(arguments: &[Value]) -> Result<Value, Fault> {
+    let network = Network::parse(text_of(arguments, 0))?;
+    let given = text_of(arguments, 1);
+    let inside = match address_of(given) {
+        Some((first, width)) => Network {
+            first,
+            length: width,
+            width,
+        },
+        None => Network::parse(given).map_err(|fault| Fault {
+            argument: Some(1),
+            ..fault
+        })?,
+    };
+    if network.width != inside.width {
+        let why = "one is of IPv4, the other of IPv6";
+        return Err(Fault::of(1, why));
+    }
+    let mask = !low_bits(network.host_bits());
+    let is_inside = inside.length >= network.length && inside.first & mask == network.first;
+    Ok(is_inside.into())
 }
 
 /// A negative number counts from the end.

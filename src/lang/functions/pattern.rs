@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dmp_sdk::{Members, Value};
 use regex::{Captures, Regex, RegexBuilder};
 
-use super::{Fault, Function, Gives, bounded, text, text_of};
+use super::{Fault, Function, Gives, bounded, re2, text, text_of};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("regex", &[text("pattern"), text("text")], Gives::Any, regex),
@@ -24,24 +24,21 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 fn compiled(pattern: &str, argument: usize) -> Result<Regex, Fault> {
-    let built = RegexBuilder::new(pattern)
+    let wrong = |why: &str| {
+        let why = format!("the pattern is not a regular expression: {why}");
+        Fault::of(argument, why)
+    };
+    let translated = re2::translated(pattern).map_err(wrong)?;
+    let built = RegexBuilder::new(&translated)
         .size_limit(LARGEST_PROGRAM)
         .build();
-    let pattern = built.map_err(|error| {
-        let why = match error {
-            regex::Error::CompiledTooBig(_) => "the pattern is too large".to_owned(),
-            error => error
-                .to_string()
-                .lines()
-                .last()
-                .unwrap_or_default()
-                .trim()
-                .to_owned(),
-        };
-        Fault::of(
-            argument,
-            format!("the pattern is not a regular expression: {why}"),
-        )
+    let pattern = built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => wrong("it is too large"),
+        error => {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default().trim();
+            wrong(last.trim_start_matches("error: "))
+        }
     })?;
     let named = pattern.capture_names().flatten().count();
     if named > 0 && named + 1 < pattern.captures_len() {

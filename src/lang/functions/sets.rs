@@ -4,26 +4,48 @@ use std::cmp::Ordering;
 
 use dmp_sdk::{Marks, Type, Value};
 
-use super::{Fault, Function, Gives, any, items_of};
+use super::collection::alike_of;
+use super::{Fault, Function, Gives, items_of, many};
 use crate::evaluate::MOST_ELEMENTS;
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("setintersection", &[any("set")], Gives::Any, |a| {
-        combined(a, |kept, other| kept.retain(|item| contains(other, item)))
-    })
-    .variadic(any("set")),
-    Function::new("setproduct", &[any("set")], Gives::Any, setproduct).variadic(any("set")),
+    Function::new(
+        "setintersection",
+        &[many("set")],
+        Gives::Like(set_type),
+        |a| combined(a, |kept, other| kept.retain(|item| contains(other, item))),
+    )
+    .variadic(many("set")),
+    Function::new(
+        "setproduct",
+        &[many("set"), many("other")],
+        Gives::Any,
+        setproduct,
+    )
+    .partly()
+    .variadic(many("set")),
     Function::new(
         "setsubtract",
-        &[any("set"), any("other")],
-        Gives::Any,
+        &[many("set"), many("other")],
+        Gives::Like(set_type),
         |a| combined(a, |kept, other| kept.retain(|item| !contains(other, item))),
     ),
-    Function::new("setunion", &[any("set")], Gives::Any, |a| {
+    Function::new("setunion", &[many("set")], Gives::Like(set_type), |a| {
         combined(a, |kept, other| kept.extend(other.iter().cloned()))
     })
-    .variadic(any("set")),
+    .partly()
+    .variadic(many("set")),
 ];
+
+/// The type of a set of all that is in the arguments.
+fn set_type(arguments: &[Value]) -> Type {
+    let elements = arguments.iter().map(|argument| match argument.type_of() {
+        Type::List(element) | Type::Set(element) => *element,
+        Type::Tuple(items) => Type::unify(items).unwrap_or(Type::Any),
+        _ => Type::Any,
+    });
+    Type::set(Type::unify(elements).unwrap_or(Type::Any))
+}
 
 fn contains(items: &[Value], wanted: &Value) -> bool {
     items
@@ -70,7 +92,7 @@ fn setproduct(arguments: &[Value]) -> Result<Value, Fault> {
     }
     let mut choices: Vec<Vec<Value>> = vec![Vec::new()];
     for index in 0..arguments.len() {
-        let items = items_of(arguments, index)?;
+        let items = alike_of(arguments, index)?;
         choices = choices
             .iter()
             .flat_map(|choice| {

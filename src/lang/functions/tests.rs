@@ -353,3 +353,45 @@ fn a_template_carries_the_marks_of_its_variables() {
     assert!(value.marks().is_sensitive());
     assert_eq!(value, Value::from("x = 1!"));
 }
+
+/// The files that examples read.
+struct ExampleFiles;
+
+impl Files for ExampleFiles {
+    fn read(&self, path: &str) -> Result<Arc<[u8]>, FileError> {
+        match path {
+            "hello.txt" => Ok(Arc::from(*b"hello\n")),
+            "hello.tftpl" => Ok(Arc::from(*b"Hello, ${name}!\n")),
+            "hello.tera" => Ok(Arc::from(*b"Hello, {{ name }}!\n")),
+            _ => Err(FileError::NotFound),
+        }
+    }
+
+    fn exists(&self, path: &str) -> Result<bool, FileError> {
+        Ok(path == "hello.txt")
+    }
+
+    fn below(&self, _: &str) -> Result<Vec<String>, FileError> {
+        Ok(vec!["hello.txt".into(), "sub/hello.tftpl".into()])
+    }
+}
+
+#[test]
+fn the_reference_has_every_function_with_an_example_that_is_true() {
+    let entries = || {
+        super::reference::FAMILIES
+            .iter()
+            .flat_map(|(_, entries)| *entries)
+    };
+    let mut named: Vec<&str> = entries().map(|entry| entry.name).collect();
+    named.sort_unstable();
+    assert_eq!(named, function_names());
+    let scope = Bindings::new().with_files(Box::new(ExampleFiles));
+    for entry in entries() {
+        let expr = parse_expression(entry.example, "example").expect(entry.example);
+        let value = evaluate(&expr, &scope).expect(entry.example);
+        let value = dmp_sdk::codec::to_json(&value.deep_unmarked()).expect(entry.example);
+        let wanted: serde_json::Value = serde_json::from_str(entry.gives).expect(entry.gives);
+        assert_eq!(value, wanted, "{}", entry.example);
+    }
+}

@@ -1,6 +1,7 @@
 //! Functions over texts.
 
 use dmp_sdk::Value;
+use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Fault, Function, Gives, bounded, number, text, text_of, texts, whole_of};
 
@@ -20,9 +21,15 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Gives::Text,
         indent,
     ),
-    Function::new("join", &[text("separator")], Gives::Text, join).variadic(texts("list")),
+    Function::new(
+        "join",
+        &[text("separator"), texts("list")],
+        Gives::Text,
+        join,
+    )
+    .variadic(texts("list")),
     Function::new("lower", &[text("text")], Gives::Text, |a| {
-        Ok(one(a).to_lowercase().into())
+        Ok(one(a).chars().map(lower).collect::<String>().into())
     }),
     Function::new(
         "split",
@@ -43,7 +50,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |a| Ok(one(a).contains(text_of(a, 1)).into()),
     ),
     Function::new("strrev", &[text("text")], Gives::Text, |a| {
-        Ok(one(a).chars().rev().collect::<String>().into())
+        Ok(one(a).graphemes(true).rev().collect::<String>().into())
     }),
     Function::new(
         "substr",
@@ -74,7 +81,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         trimsuffix,
     ),
     Function::new("upper", &[text("text")], Gives::Text, |a| {
-        Ok(one(a).to_uppercase().into())
+        Ok(one(a).chars().map(upper).collect::<String>().into())
     }),
 ];
 
@@ -129,7 +136,7 @@ fn split(arguments: &[Value]) -> Result<Value, Fault> {
 }
 
 fn substr(arguments: &[Value]) -> Result<Value, Fault> {
-    let given: Vec<char> = one(arguments).chars().collect();
+    let given: Vec<&str> = one(arguments).graphemes(true).collect();
     let (offset, length) = (whole_of(arguments, 1)?, whole_of(arguments, 2)?);
     let count = given.len();
     let start = match usize::try_from(offset) {
@@ -140,18 +147,56 @@ fn substr(arguments: &[Value]) -> Result<Value, Fault> {
         Ok(length) => start.saturating_add(length).min(count),
         Err(_) => count,
     };
-    Ok(given[start..end].iter().collect::<String>().into())
+    Ok(given[start..end].concat().into())
+}
+
+/// The small letter of one character; never more than one, as Terraform has it.
+fn lower(c: char) -> char {
+    let mut small = c.to_lowercase();
+    match (small.next(), small.next()) {
+        (Some(one), None) => one,
+        // The only one whose full form has two characters.
+        _ => 'i',
+    }
+}
+
+/// The capital letter of one character, if that is one character.
+fn upper(c: char) -> char {
+    let mut capital = c.to_uppercase();
+    match (capital.next(), capital.next()) {
+        (Some(one), None) => one,
+        _ => match c {
+            // Greek vowels with a small iota below have capitals with one beside.
+            '\u{1f80}'..='\u{1f87}' | '\u{1f90}'..='\u{1f97}' | '\u{1fa0}'..='\u{1fa7}' => {
+                char::from_u32(u32::from(c) + 8).unwrap_or(c)
+            }
+            '\u{1fb3}' | '\u{1fc3}' | '\u{1ff3}' => char::from_u32(u32::from(c) + 9).unwrap_or(c),
+            c => c,
+        },
+    }
+}
+
+/// The form of a letter that begins a word: of those that look like two, only the first half is a capital.
+fn initial(c: char) -> char {
+    match c {
+        '\u{1c4}'..='\u{1c6}' => '\u{1c5}',
+        '\u{1c7}'..='\u{1c9}' => '\u{1c8}',
+        '\u{1ca}'..='\u{1cc}' => '\u{1cb}',
+        '\u{1f1}'..='\u{1f3}' => '\u{1f2}',
+        '\u{10d0}'..='\u{10ff}' => c,
+        c => upper(c),
+    }
 }
 
 fn title(arguments: &[Value]) -> Result<Value, Fault> {
     let mut result = String::new();
     let mut inside_word = false;
     for c in one(arguments).chars() {
-        match inside_word {
-            true => result.push(c),
-            false => result.extend(c.to_uppercase()),
-        }
-        inside_word = c.is_alphanumeric() || c == '_' || c == '\'';
+        result.push(if inside_word { c } else { initial(c) });
+        inside_word = match c.is_ascii() {
+            true => c.is_ascii_alphanumeric() || c == '_',
+            false => !c.is_whitespace(),
+        };
     }
     Ok(result.into())
 }

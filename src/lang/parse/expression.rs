@@ -169,23 +169,27 @@ impl Parser<'_> {
         loop {
             let end = self.at;
             self.skip_space();
-            let is_name = self.rest().strip_prefix('.').is_some_and(|after| {
-                after
-                    .trim_start_matches([' ', '\t'])
-                    .starts_with(is_name_start)
-            });
-            if !is_name {
+            let Some(after) = self.rest().strip_prefix('.') else {
+                self.at = end;
+                break;
+            };
+            let first = after.trim_start_matches([' ', '\t']).chars().next();
+            let is_index = first.is_some_and(|c| c.is_ascii_digit());
+            if !is_index && !first.is_some_and(is_name_start) {
                 self.at = end;
                 break;
             }
             self.at += 1;
-            let name = self.expect_name("a name")?;
+            self.skip_space();
             let height = self.height;
-            each = self.node(
-                ExprKind::Attribute(Box::new(each), name),
-                item_start,
-                height,
-            )?;
+            let kind = match self.legacy_index() {
+                Some(key) => ExprKind::Index(Box::new(each), Box::new(key)),
+                None => {
+                    let name = self.expect_name("a name")?;
+                    ExprKind::Attribute(Box::new(each), name)
+                }
+            };
+            each = self.node(kind, item_start, height)?;
         }
         let tallest = tallest.max(self.height);
         self.node(

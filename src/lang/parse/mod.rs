@@ -51,6 +51,11 @@ pub fn parse_template(text: &str, name: &str) -> Result<Template, Diagnostics> {
     parser.finish(parsed)
 }
 
+/// Whether a text can be a name.
+pub(crate) fn is_name(text: &str) -> bool {
+    text.starts_with(cursor::is_name_start) && text.chars().all(cursor::is_name_part)
+}
+
 /// The name of a file as spans carry it.
 pub(crate) type FileName = Arc<str>;
 

@@ -13,7 +13,8 @@ impl Parser<'_> {
     pub(super) fn quoted(&mut self) -> Parsed<Expr> {
         let start = self.at;
         self.at += 1;
-        let pieces = self.pieces(&Until::Quote(start))?;
+        let mut pieces = self.pieces(&Until::Quote(start))?;
+        strip(&mut pieces);
         self.text_expression(pieces, start)
     }
 
@@ -30,6 +31,7 @@ impl Parser<'_> {
             return Err(self.unexpected("the end of the line"));
         }
         let mut pieces = self.pieces(&Until::Marker(marker))?;
+        strip(&mut pieces);
         if is_flush {
             remove_indentation(&mut pieces);
         }
@@ -38,7 +40,8 @@ impl Parser<'_> {
 
     /// A whole file as a template.
     pub(super) fn file_template(&mut self) -> Parsed<Template> {
-        let pieces = self.pieces(&Until::End)?;
+        let mut pieces = self.pieces(&Until::End)?;
+        strip(&mut pieces);
         self.template(pieces)
     }
 
@@ -47,14 +50,15 @@ impl Parser<'_> {
         let template = self.template(pieces)?;
         let kind = match template.parts.as_slice() {
             [] => ExprKind::Literal(Value::from("")),
-            [TemplatePart::Text(text)] => ExprKind::Literal(Value::from(text.clone())),
+            [TemplatePart::Text(text)] => {
+                ExprKind::Literal(Value::from(crate::evaluate::composed(text.to_string())))
+            }
             _ => ExprKind::Template(template),
         };
         self.node(kind, start, tallest)
     }
 
-    fn template(&mut self, mut pieces: Vec<Piece>) -> Parsed<Template> {
-        strip(&mut pieces);
+    fn template(&mut self, pieces: Vec<Piece>) -> Parsed<Template> {
         let mut folding = Folding {
             pieces: pieces.into_iter().peekable(),
         };
@@ -326,42 +330,32 @@ fn flush(text: &mut String, span: Span, pieces: &mut Vec<Piece>) {
     });
 }
 
-/// Takes from every line the white space that all of them begin with. Blank lines do not count.
+/// Takes from every line the white space that all of them begin with. Blank lines do not count and stay as they are.
 fn remove_indentation(pieces: &mut [Piece]) {
-    let mut smallest: Option<usize> = None;
+    let mut smallest = usize::MAX;
+    let mut beginnings = Vec::new();
     let mut at_line_start = true;
-    for piece in &*pieces {
+    for (index, piece) in pieces.iter().enumerate() {
         let PieceKind::Text(text) = &piece.kind else {
             if at_line_start {
-                smallest = Some(0);
+                smallest = 0;
             }
             at_line_start = false;
             continue;
         };
-        let is_blank = text.ends_with('\n') && text.trim().is_empty();
+        let indentation = text.chars().take_while(|c| c.is_whitespace()).count();
+        let is_blank = text.ends_with('\n') && indentation == text.chars().count();
         if at_line_start && !is_blank {
-            let indentation = text.chars().take_while(|c| c.is_whitespace()).count();
-            smallest = Some(smallest.map_or(indentation, |smallest| smallest.min(indentation)));
+            smallest = smallest.min(indentation);
+            beginnings.push(index);
         }
         at_line_start = text.ends_with('\n');
     }
-    let Some(smallest) = smallest.filter(|smallest| *smallest > 0) else {
-        return;
-    };
-    let mut at_line_start = true;
-    for piece in pieces {
-        let PieceKind::Text(text) = &mut piece.kind else {
-            at_line_start = false;
-            continue;
-        };
-        let ends_line = text.ends_with('\n');
-        if at_line_start {
-            let is_space = |c: &char| c.is_whitespace() && *c != '\n';
-            let taken = text.chars().take(smallest).take_while(is_space);
-            let length: usize = taken.map(char::len_utf8).sum();
+    for index in beginnings {
+        if let PieceKind::Text(text) = &mut pieces[index].kind {
+            let length: usize = text.chars().take(smallest).map(char::len_utf8).sum();
             text.drain(..length);
         }
-        at_line_start = ends_line;
     }
 }
 

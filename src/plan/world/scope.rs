@@ -1,10 +1,12 @@
 //! How references are answered at one place of the configuration.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dmp_lang::reference::{PathKind, Reference, ResourceKey, Target};
-use dmp_lang::{Files, NoFiles, Scope, unknown_reference};
-use dmp_sdk::{Diagnostic, Key, ModulePath, Value};
+use dmp_lang::{Chance, Files, Scope, unknown_reference};
+use dmp_sdk::{Diagnostic, Key, ModulePath, ProviderFunction, Value};
+use time::OffsetDateTime;
 
 use super::expand::Instances;
 use super::{Expansion, World};
@@ -95,14 +97,12 @@ impl Scope for At<'_> {
                 given(index.map(Value::from))
             }
             Target::SelfObject => given(self.place.this.clone()),
-            Target::Path(PathKind::Module) => given(
-                world
-                    .module(module)
-                    .map(|module| Arc::clone(&module.directory).into()),
-            ),
-            Target::Path(PathKind::Root) => {
-                Ok(world.surroundings.directory.display().to_string().into())
+            Target::Path(PathKind::Module) => {
+                given(world.module(module).map(|module| {
+                    from_stack(&module.directory, &world.surroundings.directory).into()
+                }))
             }
+            Target::Path(PathKind::Root) => Ok(".".into()),
             Target::Path(PathKind::Cwd) => Ok(world.surroundings.cwd.display().to_string().into()),
             Target::Stack(name) if name.as_ref() == "name" => {
                 Ok(world.surroundings.name.as_str().into())
@@ -112,9 +112,31 @@ impl Scope for At<'_> {
     }
 
     fn files(&self) -> &dyn Files {
-        match self.world.files_of(&self.place.module) {
-            Some(files) => files,
-            None => &NoFiles,
-        }
+        &self.world.files
+    }
+
+    fn provider_function(&self, provider: &str, name: &str) -> Option<ProviderFunction> {
+        self.world.registry.function(provider, name)
+    }
+
+    fn planned_at(&self) -> Option<OffsetDateTime> {
+        self.world.surroundings.planned_at
+    }
+
+    fn chance(&self) -> Option<Chance> {
+        let chance = self.world.chance.clone()?;
+        let key = self.place.each.as_ref().and_then(|(key, _)| key.as_str());
+        let place = format!("{:?} {key:?} {:?}", self.place.module, self.place.index);
+        Some(Chance { place, ..chance })
+    }
+}
+
+/// A module's folder, counted from the stack's.
+fn from_stack(directory: &str, stack: &Path) -> String {
+    let folder = Path::new(directory);
+    let inside = folder.strip_prefix(stack).unwrap_or(folder);
+    match inside.as_os_str().is_empty() {
+        true => ".".into(),
+        false => inside.display().to_string(),
     }
 }

@@ -14,6 +14,8 @@ made() {
     note "$1: $(du -sh "$out" | cut -f1) in $(since "$start") s"
 }
 
+ORACLE=$LAB_HOME/../tests/language/oracle.go
+
 # newer FILE RECIPE NAME...: FILE is there, and not older than its recipe or any of these folders of $BIN.
 newer() {
     local file=$1 recipe=$LAB_HOME/$2 name
@@ -130,4 +132,21 @@ make_tools() {
     cp "$LAB_HOME/tools/web/main.go" .
     requires
     compile "$1/web" '' .
+}
+
+# OpenTofu's language as a program. Its packages are internal, so that the main module lies below its name; its go.mod replaces modules.
+oracle_name() { echo "oracle-$OPENTOFU_VERSION-$(sha256sum <"$ORACLE" | cut -c1-8)"; }
+build_oracle() {
+    need go
+    export GOFLAGS="${GOFLAGS:-} -mod=mod"
+    made "$(oracle_name)" go_oracle
+}
+go_oracle() {
+    local module=github.com/opentofu/opentofu published replaced
+    cp "$ORACLE" main.go
+    requires "$module@v$OPENTOFU_VERSION"
+    published=$(go mod download -json "$module@v$OPENTOFU_VERSION" | python3 -c 'import json, sys; print(json.load(sys.stdin)["GoMod"])')
+    go mod edit -module "$module/oracle" -go "$(awk '$1 == "go" { print $2 }' "$published")"
+    sed -nE 's#^replace (\S+) (\S+) => (\S+) (\S+)$#\1@\2=\3@\4#p' "$published" | while read -r replaced; do go mod edit -replace "$replaced"; done
+    compile "$1/oracle" '' .
 }

@@ -6,7 +6,7 @@ build() {
     (($#)) || set -- machine binaries packages images
     for part; do
         case $part in
-            machine | binaries | packages | images) ;;
+            machine | binaries | packages | images | oracle) ;;
             *) die "there is nothing called $part to build" ;;
         esac
     done

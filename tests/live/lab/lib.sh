@@ -28,6 +28,7 @@ CNI_VERSION=1.9.1
 COREDNS_VERSION=1.14.3
 FLANNEL_VERSION=0.28.4
 FLANNEL_CNI_VERSION=0.9.1                          # the last CNI plugins which had flannel's
+OPENTOFU_VERSION=1.12.6                            # whose language ours is compared with
 
 KUBERNETES_MINOR=${KUBERNETES_VERSION%.*}          # 1.36
 APT_URL=http://$GATEWAY:$APT_PORT

@@ -2,6 +2,7 @@
 //! own, and short ways to use it. Without root's rights and without a network; nothing of it outlives its value.
 
 mod canary;
+pub mod language;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};

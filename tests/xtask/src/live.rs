@@ -31,6 +31,9 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
         )));
     }
     let lab = Lab::new(shell)?;
+    if arguments.name == "language" {
+        return language(shell, &lab, arguments).await;
+    }
     let _owner = lab.lock(&format!("`cargo xtask live {}`", arguments.name))?;
     let start = Instant::now();
     // Machines alone need no cluster's binaries, which take long to build.
@@ -48,19 +51,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
         &["build", "--package", "dmp-e2e", "--bin", "dmp-e2e"],
     )
     .await?;
-    // Run without cargo, whose lock on the build folder another build may hold.
-    let tests = executable(
-        shell,
-        &[
-            "test",
-            "--package",
-            "dmp-live",
-            "--test",
-            &arguments.name,
-            "--no-run",
-        ],
-    )
-    .await?;
+    let tests = tests(shell, &arguments.name).await?;
     say(format_args!(
         "prepared in {:.1} s",
         start.elapsed().as_secs_f64()
@@ -82,6 +73,37 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
         start.elapsed().as_secs_f64()
     ));
     Ok(())
+}
+
+/// The suite that needs no machines, but OpenTofu.
+async fn language(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result<(), Failure> {
+    shell.run(lab.command(&["build", "oracle"])).await?;
+    let oracle = shell.read(lab.command(&["oracle"])).await?;
+    let binary = build_dmp(shell).await?;
+    let tests = tests(shell, &arguments.name).await?;
+    let start = Instant::now();
+    let mut command = shell.command(&tests);
+    command
+        .current_dir(shell.root().join("tests/live"))
+        .args(["--ignored", "--show-output"])
+        .args(&arguments.filters)
+        .env("DMP_LIVE_ORACLE", oracle.trim_end())
+        .env("DMP_LIVE_BINARY", binary);
+    shell.run(command).await?;
+    print(format_args!(
+        "live language: passed in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// Builds a suite. It is run without cargo, whose lock on the build folder another build may hold.
+async fn tests(shell: &Shell, name: &str) -> Result<std::path::PathBuf, Failure> {
+    executable(
+        shell,
+        &["test", "--package", "dmp-live", "--test", name, "--no-run"],
+    )
+    .await
 }
 
 async fn suite(

@@ -3,6 +3,7 @@
 //! For `cargo xtask docs`, which writes below `docs/reference/` what is printed here, and tells when a page is stale.
 
 mod command_line;
+mod functions;
 mod provider;
 
 use std::fmt::Write;
@@ -18,6 +19,7 @@ pub(crate) fn run(context: &Context, page: &Docs) -> Exit {
         Docs::Index => index(context),
         Docs::Cli => command_line::page(),
         Docs::ExitCodes => exit_codes(),
+        Docs::Functions => functions::page(context),
         Docs::Provider { name } => match context.registry.provider(name) {
             Some(known) => provider::page(known.as_ref()),
             None => return unknown(context, name),
@@ -42,7 +44,8 @@ fn unknown(context: &Context, name: &str) -> Exit {
 
 fn index(context: &Context) -> String {
     let mut text = "# Reference\n\nMade from the program itself; `cargo xtask docs` writes these pages anew.\n\n\
-                    - [Command line](cli.md)\n- [Exit codes](exit-codes.md)\n\n\
+                    - [Command line](cli.md)\n- [Exit codes](exit-codes.md)\n- [Functions](functions.md)\n\
+                    - [Differences from Terraform's language](differences.md)\n\n\
                     | provider | resource types | data sources |\n| --- | --- | --- |\n"
         .to_owned();
     for known in context.registry.providers() {

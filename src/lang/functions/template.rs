@@ -1,0 +1,149 @@
+//! Templates: files and texts, in the language's own form and in Tera's.
+
+use dmp_sdk::{Kind, Marks, Span, Type, Value};
+use tera::{Context, Tera};
+
+use super::file::{later, read_text};
+use super::{Failure, Fault, Function, Gives, any, text};
+use crate::evaluate::Evaluation;
+use crate::parse::{is_name, parse_template};
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::inside(
+        "templatefile",
+        &[text("path"), any("variables")],
+        Gives::Any,
+        templatefile,
+    )
+    .own(),
+    Function::inside(
+        "templatestring",
+        &[text("template"), any("variables")],
+        Gives::Any,
+        templatestring,
+    )
+    .own(),
+    Function::inside(
+        "templatetera",
+        &[text("path"), any("variables")],
+        Gives::Text,
+        templatetera,
+    )
+    .own(),
+];
+
+/// The text of a template and what else its result depends on.
+struct Given<'v> {
+    first: &'v str,
+    variables: &'v Value,
+    marks: Marks,
+}
+
+/// What a template is given; the result where that is not known yet.
+fn given(arguments: &[Value], later: Value) -> Result<Result<Given<'_>, Value>, Fault> {
+    let (first, variables) = (&arguments[0], &arguments[1]);
+    let marks = first.deep_marks().union(variables.marks());
+    if !first.is_known() || !variables.is_known() {
+        return Ok(Err(later.marked(&marks.union(&variables.deep_marks()))));
+    }
+    let Some(first) = first.as_str() else {
+        return Err(Fault::of(0, "it is null"));
+    };
+    if !matches!(variables.kind(), Kind::Map(_) | Kind::Object(_)) {
+        return Err(Fault::of(
+            1,
+            "an object of the template's variables is required",
+        ));
+    }
+    let names = variables
+        .as_members()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name);
+    if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
+        return Err(Fault::of(1, format!("`{name}` can't be a variable's name")));
+    }
+    Ok(Ok(Given {
+        first,
+        variables,
+        marks,
+    }))
+}
+
+/// The variables keep their marks and unknowns inside the template.
+fn templatefile(
+    evaluation: &mut Evaluation,
+    arguments: &[Value],
+    span: &Span,
+) -> Result<Value, Failure> {
+    let given = match given(arguments, Value::unknown(Type::Any))? {
+        Ok(given) => given,
+        Err(later) => return Ok(later),
+    };
+    let Some(text) = read_text(evaluation, given.first)? else {
+        return Ok(later().marked(&given.marks.union(&given.variables.deep_marks())));
+    };
+    let template = parse_template(&text, given.first)?;
+    let rendered = evaluation.template_file(&template, given.variables, span)?;
+    Ok(rendered.marked(&given.marks))
+}
+
+fn templatestring(
+    evaluation: &mut Evaluation,
+    arguments: &[Value],
+    span: &Span,
+) -> Result<Value, Failure> {
+    let given = match given(arguments, Value::unknown(Type::Any))? {
+        Ok(given) => given,
+        Err(later) => return Ok(later),
+    };
+    let template = parse_template(given.first, "<template>").map_err(|failed| {
+        let why = failed.first().map(|failed| failed.detail.clone());
+        Fault::of(0, why.unwrap_or_default())
+    })?;
+    let rendered = evaluation.template_file(&template, given.variables, span)?;
+    Ok(rendered.marked(&given.marks))
+}
+
+/// Tera sees plain values: what is unknown in them makes the whole text unknown, a mark in them marks all of it.
+fn templatetera(
+    evaluation: &mut Evaluation,
+    arguments: &[Value],
+    _: &Span,
+) -> Result<Value, Failure> {
+    let given = match given(arguments, later())? {
+        Ok(given) => given,
+        Err(later) => return Ok(later),
+    };
+    let marks = given.marks.union(&given.variables.deep_marks());
+    let text = read_text(evaluation, given.first)?;
+    let (Some(text), true) = (text, given.variables.is_wholly_known()) else {
+        return Ok(later().marked(&marks));
+    };
+    let failed = |error: tera::Error| {
+        let mut why = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            why = inner.to_string();
+            cause = inner.source();
+        }
+        // Its words may quote a variable.
+        let why = match marks.is_sensitive() || marks.is_ephemeral() {
+            true => format!(
+                "`{}` has no result with these variables, some of them secret",
+                given.first
+            ),
+            false => format!("`{}`: {}", given.first, why.trim_end()),
+        };
+        Fault::of(0, why)
+    };
+    let variables = dmp_sdk::codec::to_json(given.variables).unwrap_or_default();
+    let context = Context::from_serialize(&variables).map_err(failed)?;
+    let mut tera = Tera::default();
+    // Files of hosts are no pages: what they hold is written as it is.
+    tera.autoescape_on(Vec::<&str>::new());
+    tera.add_raw_template(given.first, &text).map_err(failed)?;
+    let rendered = tera.render(given.first, &context).map_err(failed)?;
+    super::bounded(rendered.len())?;
+    Ok(Value::from(rendered).marked(&marks))
+}

@@ -1,0 +1,53 @@
+//! The language against OpenTofu itself: `cargo xtask live language`.
+//!
+//! `DMP_LIVE_RECORD=1` records what OpenTofu answers, for the end-to-end test that needs no OpenTofu.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are for the person who runs it"
+)]
+
+use std::env;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use dmp_testkit::language;
+
+fn program(name: &str) -> PathBuf {
+    env::var_os(name)
+        .expect("started by `cargo xtask live language`")
+        .into()
+}
+
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn every_difference_from_opentofu_is_on_purpose() {
+    let expressions = language::expressions();
+    let start = Instant::now();
+    let tofu = language::ask_oracle(&program("DMP_LIVE_ORACLE"), &expressions);
+    let dmp = language::ask_dmp(&program("DMP_LIVE_BINARY"), &expressions);
+    let refused = tofu.iter().filter(|answer| answer.is_none()).count();
+    println!(
+        "{} expressions, {refused} of them errors in OpenTofu, in {:.1} s",
+        expressions.len(),
+        start.elapsed().as_secs_f64()
+    );
+    for (name, count) in language::differences(&expressions) {
+        println!("differs on purpose: {name}, shown by {count}");
+    }
+    if env::var_os("DMP_LIVE_RECORD").is_some() {
+        language::record(&tofu);
+    }
+    let faults = language::faults(&expressions, &tofu, &dmp);
+    assert!(
+        faults.is_empty(),
+        "{} of {} differ:\n{}",
+        faults.len(),
+        expressions.len(),
+        faults.join("\n")
+    );
+    assert!(
+        language::recorded() == tofu,
+        "the recorded answers are not OpenTofu's: DMP_LIVE_RECORD=1 records them anew"
+    );
+}
