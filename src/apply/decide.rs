@@ -280,7 +280,7 @@ impl Walker<'_, '_> {
             address,
             config: &decoded.value,
             lifecycle: &lifecycle,
-            record,
+            record: record.map(AsRef::as_ref),
             finding: finding.as_ref(),
             earlier: &earlier,
             triggered: None,
@@ -410,7 +410,7 @@ impl Walker<'_, '_> {
         };
         let mut task = self.task(planned, &resource, &provider, Verb::Leave);
         task.action = Action::LostWithHost;
-        task.instance = record.clone();
+        task.instance = record.as_ref().clone();
         task.prior = Some(conform(resource.schema(), &record.attributes));
         task.is_dead = dmp_plan::ending::died(self.plan, planned);
         task.has_successor = planned.planned.is_some();
@@ -463,7 +463,7 @@ impl Walker<'_, '_> {
         if task.action != Action::Forget {
             task.action = Action::Delete;
         }
-        task.instance = record.clone();
+        task.instance = record.as_ref().clone();
         task.prior = planned
             .prior
             .clone()

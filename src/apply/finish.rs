@@ -346,7 +346,7 @@ impl Walker<'_, '_> {
         };
         let mut now = match &planned.planned {
             Some(_) => self.instance(planned, resource.as_ref()),
-            None => recorded.clone(),
+            None => recorded.as_ref().clone(),
         };
         if let Some(value) = &planned.planned {
             // Schemas tell lists from tuples, a record does not: what only looks different is left alone.
@@ -360,7 +360,7 @@ impl Walker<'_, '_> {
         if planned.half_made.is_some() {
             now.status = recorded.status.clone();
         }
-        if now != recorded {
+        if now != *recorded {
             self.run.commit(vec![Record::InstancePut(Box::new(now))])?;
         }
         Ok(())

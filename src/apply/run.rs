@@ -84,7 +84,8 @@ impl Run<'_> {
     /// The record that keeps the object of an address beside a new one that is recorded there, until it is deleted.
     pub(crate) fn deposed_by(&self, new: &Instance, deposes: bool) -> Option<Record> {
         let old = self.store.snapshot().instances.get(&new.address)?;
-        (deposes && old.id != new.id).then(|| Record::InstanceDeposed(Box::new(old.clone())))
+        (deposes && old.id != new.id)
+            .then(|| Record::InstanceDeposed(Box::new(old.as_ref().clone())))
     }
 
     /// Commits records.

@@ -179,7 +179,7 @@ pub(crate) async fn plan(
     // From then on every run knows it, also the one after a kill.
     let newly: Vec<Record> = newly
         .map(|instance| {
-            let mut instance = instance.clone();
+            let mut instance = instance.as_ref().clone();
             instance.status = Status::Lost;
             Record::InstancePut(Box::new(instance))
         })
@@ -188,7 +188,7 @@ pub(crate) async fn plan(
     let part = Part::of(&world, look.selection.clone(), look.is_destroy);
     let mut passed_over = dmp_plan::ending::all_lost(&snapshot, &lost);
     let is_passed_over =
-        |instance: &&Instance| look.trusts_record || !part.has_recorded(&world, instance);
+        |instance: &&Arc<Instance>| look.trusts_record || !part.has_recorded(&world, instance);
     let others = snapshot.instances.values().filter(is_passed_over);
     passed_over.extend(others.map(|instance| instance.address.clone()));
     let recorded =

@@ -1,6 +1,7 @@
 //! What a refresh says of everything that is recorded: the first half of a rebuild.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dmp_sdk::{Address, Layer, Machine, Presence};
 use dmp_state::Snapshot;
@@ -122,7 +123,7 @@ pub fn classify(
             })
         })
     };
-    let condition = |(address, instance): (&Address, &dmp_state::Instance)| {
+    let condition = |(address, instance): (&Address, &Arc<dmp_state::Instance>)| {
         let state = if lost.contains(address) {
             State::Lost { by_word: true }
         } else if let (true, Some(host)) = (

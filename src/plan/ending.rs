@@ -1,6 +1,7 @@
 //! What ends: instances that the configuration no longer has, and those that are lost with their host.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dmp_lang::config::Endpoint;
 use dmp_sdk::{Action, Address, Diagnostic, HoldsData, ModulePath, Quantifier, Reason};
@@ -56,7 +57,7 @@ pub fn lost_with(snapshot: &Snapshot, gone: &Instance) -> Vec<Address> {
     }
     let mut lost = Vec::new();
     loop {
-        let more: Vec<&Instance> = snapshot
+        let more: Vec<&Arc<Instance>> = snapshot
             .instances
             .values()
             .filter(|record| record.address != gone.address && !lost.contains(&record.address))
@@ -150,7 +151,7 @@ pub fn end(
         .values()
         .filter(|record| part.has_recorded(world, record))
         .map(|record| {
-            let mut planned = of_record(record, Action::Delete, Reason::Deposed);
+            let mut planned = of_record(&Arc::new(record.clone()), Action::Delete, Reason::Deposed);
             planned.lost_with = lost_host(record, plan);
             planned
         })
@@ -233,7 +234,7 @@ fn forgotten_by_removed_blocks(world: &World) -> Vec<Endpoint> {
         .collect()
 }
 
-fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
+fn of_record(record: &Arc<Instance>, action: Action, reason: Reason) -> Planned {
     let uses: BTreeSet<Address> = record
         .dependencies
         .iter()
@@ -261,7 +262,7 @@ fn of_record(record: &Instance, action: Action, reason: Reason) -> Planned {
         group: None,
         import: None,
         moved_from: None,
-        record: Some(record.clone()),
+        record: Some(Arc::clone(record)),
         half_made: None,
         dry_run: None,
         prevent_destroy: record.prevent_destroy,
@@ -302,7 +303,7 @@ fn lose_with_hosts(plan: &mut Plan) {
 /// What is no part of the plan, and lives on something that the plan ends, is lost with it all the same.
 fn lose_what_is_left_out(plan: &mut Plan, snapshot: &Snapshot) {
     loop {
-        let lost: Vec<(&Instance, Address)> = snapshot
+        let lost: Vec<(&Arc<Instance>, Address)> = snapshot
             .instances
             .values()
             .filter(|record| !plan.instances.contains_key(&record.address))

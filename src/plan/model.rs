@@ -1,6 +1,7 @@
 //! What a plan is made of.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dmp_sdk::{Action, Address, Diagnostic, Effect, HoldsData, Layer, Reason, Value};
 use dmp_state::{Hosting, Instance};
@@ -96,7 +97,7 @@ pub struct Planned {
     /// The address that it had until now.
     pub moved_from: Option<Address>,
     /// What the state holds of it.
-    pub record: Option<Instance>,
+    pub record: Option<Arc<Instance>>,
     /// Why the object is not whole.
     pub half_made: Option<String>,
     /// What a dry run told: the apply plans with it again.

@@ -1,6 +1,7 @@
 //! `moved` blocks: recorded objects get other addresses before anything is read or expanded. Nothing outside changes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dmp_lang::Configuration;
 use dmp_lang::config::{Endpoint, Module, Moved};
@@ -115,10 +116,10 @@ fn carry_out(configuration: &Configuration, before: &Snapshot, found: &mut Moves
     let mut instances = std::collections::BTreeMap::new();
     for instance in before.instances.values() {
         let now = renamed(instance);
-        if now != *instance {
+        if now != **instance {
             records.push(Record::InstancePut(Box::new(now.clone())));
         }
-        instances.insert(now.address.clone(), now);
+        instances.insert(now.address.clone(), Arc::new(now));
     }
     for (name, recorded) in &before.providers {
         let now = provider(configuration, name);

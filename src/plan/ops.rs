@@ -386,7 +386,7 @@ impl Builder<'_> {
                 .as_ref()
                 .and_then(|host| self.end_of(host));
             self.edges.extend(end.map(|before| (before, op)));
-            let needs = |record: &Option<dmp_state::Instance>, on: &Address| {
+            let needs = |record: &Option<std::sync::Arc<dmp_state::Instance>>, on: &Address| {
                 let dependencies = record.iter().flat_map(|record| &record.dependencies);
                 dependencies
                     .map(|dependency| &dependency.address)

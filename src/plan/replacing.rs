@@ -5,6 +5,7 @@
 //! refused: they would have to move, and nothing moves them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use dmp_sdk::{Action, Address, Diagnostic};
 use dmp_state::Snapshot;
@@ -62,7 +63,7 @@ fn used_by(planned: &Planned) -> BTreeSet<Address> {
 }
 
 fn hosted_on<'a>(snapshot: &'a Snapshot, host: &Address) -> Vec<&'a Address> {
-    let lives_there = |instance: &&dmp_state::Instance| {
+    let lives_there = |instance: &&Arc<dmp_state::Instance>| {
         let mut hosts = instance.hosted_on.iter().flat_map(|hosting| &hosting.hosts);
         hosts.any(|address| address == host)
     };

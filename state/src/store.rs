@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use dmp_sdk::Address;
 use dmp_sdk::codec::CodecError;
@@ -39,7 +40,7 @@ pub struct Snapshot {
     /// Its hash.
     pub hash: Hash,
     /// What dmp owns.
-    pub instances: BTreeMap<Address, Instance>,
+    pub instances: BTreeMap<Address, Arc<Instance>>,
     /// Objects that were replaced and are not deleted yet, by their instances' ids.
     pub deposed: BTreeMap<String, Instance>,
     /// What was begun and not settled.
@@ -299,7 +300,8 @@ impl Snapshot {
                 self.intents.remove(&intent);
             }
             Record::InstancePut(instance) => {
-                self.instances.insert(instance.address.clone(), *instance);
+                self.instances
+                    .insert(instance.address.clone(), Arc::from(instance));
             }
             Record::InstanceRemoved { address, .. } => {
                 self.instances.remove(&address);

@@ -1,6 +1,7 @@
 //! `dmp plan`: what would be done.
 
 use std::collections::BTreeSet;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,13 +62,13 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         ..Look::default()
     };
     let planning = runs::plan(&stack, store.snapshot(), &services, &look).await;
+    // The process ends soon: a large plan need not be taken apart before.
+    let planning = ManuallyDrop::new(planning);
     let plan = &planning.plan;
-    let json = dmp_report::plan_json(plan);
-    let shown = dmp_report::render_plan(plan, context.style);
     if arguments.json {
-        print(&format!("{json}\n"));
+        print(&format!("{}\n", dmp_report::plan_json(plan)));
     } else {
-        print(&shown);
+        print(&dmp_report::render_plan(plan, context.style));
     }
     let exit = fail(context, &stack.sources, &plan.diagnostics);
     if arguments.counts {
@@ -84,6 +85,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     }
     if let Some(path) = &arguments.out {
         let plain = dmp_report::render_plan(plan, dmp_report::Style::Plain);
+        let json = dmp_report::plan_json(plan);
         if let Err(diagnostic) =
             plan_file::write(path, &stack, &store, plan, &arguments.part, plain, json)
         {

@@ -77,7 +77,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Refresh
                     continue;
                 }
                 print(&format!("  ~ {address}   `{}`\n", changed.join("`, `")));
-                let mut instance = instance.clone();
+                let mut instance = instance.as_ref().clone();
                 instance.attributes = found;
                 records.push(Record::InstancePut(Box::new(instance)));
             }

@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &Show) -> Exit
     }
     let snapshot = store.snapshot();
     if arguments.json {
-        let instance = |instance: &dmp_state::Instance| {
+        let instance = |instance: &std::sync::Arc<dmp_state::Instance>| {
             json!({
                 "address": instance.address, "layer": instance.layer, "status": instance.status,
                 "values": to_display_json(&instance.attributes),

@@ -214,7 +214,7 @@ pub struct ResourceBlock {
     /// The layer, where it is not the type's own.
     pub layer: Option<Layer>,
     /// How changes are made.
-    pub lifecycle: Lifecycle,
+    pub lifecycle: Arc<Lifecycle>,
     /// The `timeouts` block.
     pub timeouts: Option<Body>,
     /// The arguments of the type itself: no meta-argument is left in it.

@@ -37,7 +37,7 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
         depends_on,
         provider,
         layer,
-        lifecycle,
+        lifecycle: lifecycle.into(),
         timeouts,
         body: fields.rest(),
         span,

@@ -409,7 +409,7 @@ impl Planner {
             address,
             config: &decoded.value,
             lifecycle: &lifecycle,
-            record: record.as_ref().filter(|_| !is_lost),
+            record: record.as_deref().filter(|_| !is_lost),
             finding: finding.as_ref(),
             earlier,
             triggered,

@@ -1,6 +1,7 @@
 //! Records as they lie on disk, and back: values encoded, secrets sealed for their owner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dmp_sdk::codec::{CodecError, decode, encode};
 use dmp_sdk::{Address, HoldsData, Layer, Machine, Marks, Value, Verb};
@@ -445,7 +446,7 @@ pub(super) fn snapshot(
         let instance = instance_back(from_text(Table::Instances, key, text)?, keys)?;
         snapshot
             .instances
-            .insert(instance.address.clone(), instance);
+            .insert(instance.address.clone(), Arc::new(instance));
     }
     for (key, text) in table(Table::Deposed) {
         let instance = instance_back(from_text(Table::Deposed, key, text)?, keys)?;

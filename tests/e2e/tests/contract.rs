@@ -209,7 +209,7 @@ fn record(sandbox: &Sandbox, address: &str, rewrite: impl FnOnce(&mut dmp_state:
     let mut store =
         dmp_state::Store::open(Box::new(local.expect("opens")), outside).expect("opens");
     let address = address.parse().expect("an address");
-    let mut instance = store.snapshot().instances[&address].clone();
+    let mut instance = store.snapshot().instances[&address].as_ref().clone();
     rewrite(&mut instance);
     let put = dmp_state::Record::InstancePut(Box::new(instance));
     store

@@ -2,6 +2,7 @@
 
 mod build;
 mod cluster;
+mod engine;
 mod table;
 
 use crate::process::{Failure, Shell};
@@ -17,6 +18,8 @@ pub(crate) struct Arguments {
 enum Bench {
     /// Builds everything from nothing, in a folder of its own.
     Build(build::Arguments),
+    /// Plans and applies large stacks that touch nothing outside.
+    Engine(engine::Arguments),
     /// Raises clusters on bare machines.
     Cluster(cluster::Arguments),
 }
@@ -25,6 +28,7 @@ enum Bench {
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.name {
         Bench::Build(arguments) => build::run(shell, arguments).await,
+        Bench::Engine(arguments) => engine::run(shell, arguments).await,
         Bench::Cluster(arguments) => cluster::run(shell, arguments).await,
     }
 }
