@@ -2,6 +2,7 @@
 //! own, and short ways to use it. Without root's rights and without a network; nothing of it outlives its value.
 
 mod canary;
+mod terminal;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use dmp_transport::{Options, Ssh};
 use tempfile::TempDir;
 
 pub use canary::Canary;
+pub use terminal::{Ended, Terminal};
 
 /// A running server. Ends with the value, together with everything that hangs on it.
 pub struct Sshd {
