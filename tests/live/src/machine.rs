@@ -162,6 +162,23 @@ impl Machine {
         self.path("UPPER").join(path.trim_start_matches('/'))
     }
 
+    /// Returns the number, on this host, of its SSH server, which a boot changes.
+    ///
+    /// # Panics
+    ///
+    /// If it has none, or this host can't tell.
+    #[must_use]
+    pub fn ssh_server(&self) -> u32 {
+        let processes = fs::read_to_string(self.path("FREEZER").join("cgroup.procs"));
+        let is_server = |process: &u32| {
+            let words = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            words.starts_with("sshd: /usr/sbin/sshd -D")
+        };
+        let processes = processes.expect("the machine is on");
+        let mut processes = processes.lines().filter_map(|line| line.parse().ok());
+        processes.find(is_server).expect("it has an SSH server")
+    }
+
     /// Gives it power again, and returns when it has booted.
     pub fn start(&self) {
         self.lab.run(["up", &self.name]);

@@ -5,6 +5,8 @@
     reason = "the figures are for the person who runs it"
 )]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dmp_live::Lab;
 use dmp_testkit::{Ended, Terminal};
 
@@ -16,6 +18,8 @@ mod contract;
 mod manifests;
 #[path = "cluster/points.rs"]
 mod points;
+#[path = "cluster/secrets.rs"]
+mod secrets;
 
 #[test]
 #[ignore = "needs a lab: cargo xtask live cluster"]
@@ -470,23 +474,40 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
 }
 
 impl Stack {
-    /// The cluster's keys and its kubeconfig are on the control plane, sealed in the state, and nowhere else here.
-    fn keys_are_nowhere(&self, said: &[&dmp_live::Outcome]) {
+    /// What is secret of a cluster: a line of each private key, as it stands in its file, and of the kubeconfig's key also
+    /// as the kubeconfig has it.
+    fn keys(&self) -> Vec<dmp_testkit::Canary> {
         let file = |path: &str| self.machines[0].ssh(&format!("sudo cat /etc/kubernetes/{path}"));
-        let mut secrets: Vec<String> = ["pki/ca.key", "pki/front-proxy-ca.key", "pki/sa.key"]
-            .map(file)
-            .iter()
-            // One line of a key is enough to know it by.
-            .filter_map(|pem| pem.lines().nth(2).map(ToOwned::to_owned))
-            .collect();
         let kubeconfig = file("admin.conf");
         let client_key = kubeconfig
             .lines()
-            .find_map(|line| line.trim().strip_prefix("client-key-data: "));
-        secrets.push(client_key.expect("a key")[100..200].to_owned());
-        assert_eq!(secrets.len(), 4);
-        for secret in secrets {
-            let canary = dmp_testkit::Canary::new(&secret);
+            .find_map(|line| line.trim().strip_prefix("client-key-data: "))
+            .expect("a key");
+        let client_pem = STANDARD.decode(client_key).expect("base64");
+        let pems = [
+            "pki/ca.key",
+            "pki/front-proxy-ca.key",
+            "pki/etcd/ca.key",
+            "pki/sa.key",
+        ]
+        .map(file)
+        .into_iter()
+        .chain([String::from_utf8_lossy(&client_pem).into_owned()]);
+        // One line of a key is enough to know it by.
+        let mut secrets: Vec<String> = pems
+            .filter_map(|pem| pem.lines().nth(2).map(ToOwned::to_owned))
+            .collect();
+        secrets.push(client_key[100..200].to_owned());
+        assert_eq!(secrets.len(), 6);
+        let canaries = secrets
+            .iter()
+            .map(|secret| dmp_testkit::Canary::new(secret));
+        canaries.collect()
+    }
+
+    /// The cluster's keys and its kubeconfig are on the control plane, sealed in the state, and nowhere else here.
+    fn keys_are_nowhere(&self, said: &[&dmp_live::Outcome]) {
+        for canary in self.keys() {
             let found = canary.found_below(self.dmp.home());
             assert!(found.is_empty(), "{found:?}");
             for outcome in said {

@@ -122,6 +122,8 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/live/tests/hosts/rebooted.rs"::rebooted_after_each_step_while_dmp_is_gone_the_next_run_goes_on;
     "secrets": "A secret is nowhere but where it belongs, in no form.",
         "tests/e2e/tests/secrets.rs"::a_secret_is_nowhere_but_where_it_belongs;
+    "secrets": "The same for a Kubernetes Secret, the kubeconfig and the keys of a real cluster, there and on its machines.",
+        "tests/live/tests/cluster/secrets.rs"::a_secret_of_a_cluster_is_nowhere_but_where_it_belongs;
     "secrets": "An ephemeral value is in no plan, and asked for again.",
         "tests/e2e/tests/contract.rs"::an_ephemeral_value_is_in_no_plan_and_asked_for_again;
 ];
