@@ -80,6 +80,8 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/e2e/tests/contract.rs"::a_handle_goes_after_all_that_is_on_it;
     "leaving": "What is lost with its host leaves where it was a member: dead, by way of the survivors, and told of a successor.",
         "tests/e2e/tests/rebuild.rs"::a_lost_worker_leaves_the_group_and_comes_back_with_all_that_was_on_it;
+    "leaving": "A name is free before another member takes it, also where that one is another instance.",
+        "tests/e2e/tests/rebuild.rs"::a_name_is_free_before_another_member_takes_it;
     "leaving": "A worker's machine is lost and comes back as a node of a real cluster, at the same address or at another.",
         "tests/live/tests/cluster.rs"::a_lost_worker_comes_back;
     "leaving": "What is taken away leaves while it lives.",
