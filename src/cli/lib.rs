@@ -28,6 +28,8 @@ use std::sync::Arc;
 use clap::Parser;
 
 use dmp_report::Style;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 pub use dmp_plan::Registry;
 pub use exit::Exit;
@@ -126,9 +128,14 @@ fn start_logging() {
         return;
     };
     let filter = tracing_subscriber::EnvFilter::new(filter);
+    let is_harmless = |metadata: &tracing::Metadata<'_>| !QUOTING.contains(&metadata.target());
     // A second subscriber in one process is no reason to stop.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+    let _ = tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+        .with(filter)
+        .with(tracing_subscriber::filter::filter_fn(is_harmless))
         .try_init();
 }
+
+/// Parts of libraries that log what a server has answered, and with it what it was sent. They are never listened to.
+const QUOTING: &[&str] = &["kube_client::client"];

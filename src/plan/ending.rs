@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmp_lang::config::Endpoint;
-use dmp_sdk::{Action, Address, Diagnostic, HoldsData, ModulePath, Quantifier, Reason};
+use dmp_sdk::{
+    Action, Address, Attribute, Diagnostic, HoldsData, Machine, ModulePath, Quantifier, Reason,
+};
 use dmp_state::{Instance, Snapshot};
 
 use crate::ask::Finding;
@@ -157,6 +159,7 @@ pub fn end(
         })
         .collect();
     say_who_leaves(plan, world);
+    say_who_succeeds(plan, world);
     refuse_what_is_guarded(plan, findings);
 }
 
@@ -192,6 +195,55 @@ fn say_who_leaves(plan: &mut Plan, world: &World) {
     for address in addresses {
         if let Some(planned) = plan.instances.get_mut(&address) {
             planned.leaves = true;
+        }
+    }
+}
+
+/// A name in a group is free when who had it has left: whoever else is to have it, on another machine, comes after that.
+fn say_who_succeeds(plan: &mut Plan, world: &World) {
+    let leaving = |planned: &&Planned| {
+        let resource = world.registry.resource(&planned.address.resource_type);
+        let goes = planned.leaves || planned.action.deletes();
+        goes && resource.is_some_and(|resource| resource.leaves())
+    };
+    let comes = |planned: &Planned| planned.action == Action::Create || planned.action.replaces();
+    let takes_the_name = |old: &Planned, new: &Planned| {
+        let (Some(schema), Some(had), Some(has)) = (
+            world.schema_of(&old.address),
+            &old.prior,
+            new.planned.as_ref(),
+        ) else {
+            return false;
+        };
+        let is_name =
+            |attribute: &Attribute| attribute.unique && attribute.ty != Machine::value_type();
+        let mut names = schema
+            .attributes
+            .iter()
+            .filter(|(_, attribute)| is_name(attribute))
+            .map(|(name, _)| (had.get(name), has.get(name)))
+            .peekable();
+        // A name that is not known yet may be this one.
+        names.peek().is_some() && names.all(|(had, has)| !has.is_wholly_known() || had == has)
+    };
+    let successors: Vec<(Address, BTreeSet<Address>)> = plan
+        .instances
+        .values()
+        .filter(leaving)
+        .map(|old| {
+            let others = plan.instances.values().filter(|new| {
+                new.address != old.address
+                    && new.address.resource_type == old.address.resource_type
+                    && comes(new)
+                    && takes_the_name(old, new)
+            });
+            let addresses = others.map(|new| new.address.clone()).collect();
+            (old.address.clone(), addresses)
+        })
+        .collect();
+    for (address, successors) in successors {
+        if let Some(planned) = plan.instances.get_mut(&address) {
+            planned.succeeded_by = successors;
         }
     }
 }
@@ -259,6 +311,7 @@ fn of_record(record: &Arc<Instance>, action: Action, reason: Reason) -> Planned 
         lost_with: None,
         is_lost: false,
         leaves: false,
+        succeeded_by: BTreeSet::new(),
         group: None,
         import: None,
         moved_from: None,

@@ -90,6 +90,8 @@ pub struct Planned {
     pub is_lost: bool,
     /// Whether it is taken out of what knows it elsewhere before its host ends, or after it is dead.
     pub leaves: bool,
+    /// The instances that take its name where it is known elsewhere: they are begun when it has left and ended.
+    pub succeeded_by: BTreeSet<Address>,
     /// The group that it is changed in.
     pub group: Option<Group>,
     /// The id of the object that is there already and becomes dmp's.

@@ -297,6 +297,7 @@ impl Builder<'_> {
             }
         }
         self.connect_leaves();
+        self.connect_successors();
         for planned in plan.instances.values() {
             let block = (planned.address.module.clone(), block_key(&planned.address));
             if let (Some(join), Some(op)) = (joins.get(&block), self.applies.get(&planned.address))
@@ -328,6 +329,19 @@ impl Builder<'_> {
             let own = || self.deletes.get(address).or(self.applies.get(address));
             let end = host.map_or_else(|| own().copied(), |host| self.end_of(host));
             self.edges.extend(end.map(|end| (*leave, end)));
+        }
+    }
+
+    /// Who takes a name in a group comes when the one who had it has left, and has ended if it is there to be ended.
+    fn connect_successors(&mut self) {
+        for planned in self.plan.instances.values() {
+            let ends = [&self.leaves, &self.deletes];
+            let ends = ends.into_iter().filter_map(|ops| ops.get(&planned.address));
+            for end in ends {
+                let begins = planned.succeeded_by.iter();
+                let begins = begins.filter_map(|address| self.applies.get(address));
+                self.wishes.extend(begins.map(|begin| (*end, *begin)));
+            }
         }
     }
 

@@ -57,6 +57,8 @@ struct Left {
 
 #[derive(Serialize)]
 struct Rebuilt {
+    /// No longer in the configuration; the others are counted in `lost`.
+    dropped: usize,
     lost: usize,
     back: usize,
     missing: Vec<String>,
@@ -178,11 +180,13 @@ impl Sink for HtmlReport {
                 missing,
                 milliseconds,
                 estimate,
+                dropped,
                 ..
             } => {
                 page.rebuilt = Some(Rebuilt {
-                    lost: lost.len(),
+                    lost: lost.len() - dropped.len(),
                     back: back.len(),
+                    dropped: dropped.len(),
                     missing: missing.iter().map(ToString::to_string).collect(),
                     took: seconds(milliseconds),
                     estimate: seconds(estimate),

@@ -71,13 +71,22 @@ pub(crate) fn ended(ended: &Ended<'_>, style: Style) -> Vec<String> {
         return vec!["Nothing was lost.".into()];
     }
     let mut lines = vec![style.bold("Rebuilt:")];
-    lines.push(format!(
-        "  {} of {} that were lost are back, in {} (by the times recorded: {})",
-        ended.back.len(),
-        ended.lost.len(),
+    let took = format!(
+        "in {} (by the times recorded: {})",
         seconds(ended.milliseconds),
         seconds(ended.estimate),
-    ));
+    );
+    let (all, dropped) = (ended.lost.len(), ended.dropped.len());
+    lines.push(match dropped == all {
+        true => format!(
+            "  none of the {all} that were lost is in the configuration any more; done {took}"
+        ),
+        false => format!(
+            "  {} of {} that were lost are back, {took}",
+            ended.back.len(),
+            all - dropped
+        ),
+    });
     for address in ended.missing {
         lines.push(format!("  {} {address}   not back", style.bad("✗")));
     }
@@ -149,5 +158,26 @@ mod tests {
             "{lines:?}"
         );
         assert!(lines[2].contains("host_file.a   not back"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_is_no_longer_wanted_is_not_counted_as_missing() {
+        let lost = [address("host.a"), address("host_file.a")];
+        let said = |back: &[Address], dropped: &[Address]| {
+            let ended = Ended {
+                lost: &lost,
+                back,
+                missing: &[],
+                dropped,
+                milliseconds: 61_000,
+                estimate: 48_200,
+            };
+            super::ended(&ended, Style::Plain).join("\n")
+        };
+        let some = said(&lost[..1], &lost[1..]);
+        assert!(some.contains("1 of 1 that were lost are back"), "{some}");
+        assert!(some.contains("no longer in the configuration: host_file.a"));
+        let all = said(&[], &lost);
+        assert!(all.contains("none of the 2 that were lost"), "{all}");
     }
 }

@@ -157,3 +157,56 @@ async fn host_command_keeps_the_contract() {
     };
     keeps_the_contract("host_command_keeps_the_contract", tried).await;
 }
+
+/// A machine is there before dmp and after it, and no stranger makes it another: what is under trial is the handle, with
+/// a key of one kind and then with another one.
+async fn host_keeps_it(test: &str, name: &str, keys: impl Fn(&Sshd) -> [String; 2]) {
+    let Some(sshd) = Sshd::start() else { return };
+    let ssh: Ssh = dmp_testkit::ssh();
+    let [key, other] = keys(&sshd);
+    let config = Value::object_of([
+        ("address", "127.0.0.1".into()),
+        ("port", i64::from(sshd.port).into()),
+        ("user", dmp_testkit::user().into()),
+        (name, key.into()),
+        ("sudo", false.into()),
+    ]);
+    let make = || {
+        let provider = Arc::new(OnMachines);
+        Case::new(resource("host"), provider, config.clone(), |_| {})
+            .on(Arc::new(ssh.clone()) as Arc<dyn Machines>)
+            .changing(config.with(name, other.as_str().into()))
+            .never_deleted()
+            .never_altered()
+    };
+    let report = check(make).await;
+    report.judge(test).unwrap_or_else(|why| panic!("{why}"));
+}
+
+/// Another key with which one may log in.
+fn another_key(sshd: &Sshd) -> PathBuf {
+    let other = sshd.path("other_key");
+    dmp_testkit::keygen(&other, "");
+    let read = |path: PathBuf| std::fs::read_to_string(path).expect("is there");
+    let both = read(sshd.path("authorized")) + &read(sshd.path("other_key.pub"));
+    std::fs::write(sshd.path("authorized"), both).expect("writable");
+    other
+}
+
+#[tokio::test]
+async fn host_keeps_the_contract() {
+    let keys = |sshd: &Sshd| {
+        let paths = [sshd.path("user_key"), another_key(sshd)];
+        paths.map(|path| path.display().to_string())
+    };
+    host_keeps_it("host_keeps_the_contract", "key_file", keys).await;
+}
+
+#[tokio::test]
+async fn host_keeps_the_contract_with_a_secret() {
+    let keys = |sshd: &Sshd| {
+        let paths = [sshd.path("user_key"), another_key(sshd)];
+        paths.map(|path| std::fs::read_to_string(path).expect("is there"))
+    };
+    host_keeps_it("host_keeps_the_contract_with_a_secret", "private_key", keys).await;
+}

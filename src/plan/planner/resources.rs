@@ -561,6 +561,7 @@ impl Planner {
             lost_with: None,
             is_lost: false,
             leaves: false,
+            succeeded_by: BTreeSet::new(),
             group: None,
             import: None,
             moved_from: None,

@@ -264,3 +264,45 @@ fn what_is_made_anew_is_not_lost_again_where_a_second_round_follows() {
         .run(&["plan", "--detailed-exitcode"])
         .expect_success();
 }
+
+/// The same group, its members kept apart from the names of their machines.
+const NAMED: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "plane" { name = "plane" }
+resource "test_thing" "worker" {
+  for_each = toset(["w1", "w2"])
+  name     = each.key
+}
+resource "test_member" "node" {
+  for_each = toset(["NODE"])
+  name     = "w"
+  group    = test_thing.plane.id
+  on       = test_thing.worker[each.key].id
+}
+"#;
+
+#[test]
+fn a_name_is_free_before_another_member_takes_it() {
+    for is_lost in [false, true] {
+        let sandbox = Sandbox::stack(&NAMED.replace("NODE", "w1")).applied();
+        if is_lost {
+            lose_w1(&sandbox);
+        }
+        sandbox.write("main.hcl", &NAMED.replace("NODE", "w2"));
+        let slow = |state: &mut dmp_sdk::testing::State| {
+            state.calls.clear();
+            state.faults.latency = 100;
+        };
+        sandbox.cloud().change(slow).expect("writes");
+        sandbox.run(&["rebuild", "--yes"]).expect_success();
+        let calls = changes(&sandbox);
+        let at = |word: &str| calls.iter().position(|call| call.starts_with(word));
+        let (left, joined) = (at("leave w"), at("join w"));
+        assert!(left.is_some() && left < joined, "{calls:?}");
+        if !is_lost {
+            assert!(at("reset w") < joined, "{calls:?}");
+        }
+        let on = sandbox.look().members["w"].on.clone();
+        assert_eq!(sandbox.look().things[&on].name, "w2");
+    }
+}

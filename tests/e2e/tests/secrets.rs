@@ -105,7 +105,7 @@ impl Site {
             ("DMP_VAR_password", PASSWORD),
             ("DMP_VAR_token", TOKEN),
             ("RUST_BACKTRACE", "full"),
-            ("RUST_LOG", "trace"),
+            ("DMP_LOG", "trace"),
         ];
         environment.extend(more);
         let ran = self.sandbox.run_with(arguments, &environment);

@@ -35,9 +35,16 @@ machine_ssh() {
 }
 
 machines_up() {
-    local memory=2048 name failed=0 pids=()
-    if [[ ${1-} == --memory ]]; then memory=$2; shift 2; fi
-    (($#)) || die "usage: lab up [--memory MIB] NAME..."
+    local memory=2048 first=11 name failed=0 pids=()
+    while [[ ${1-} == --* ]]; do
+        case $1 in
+            --memory) memory=$2 ;;
+            --from) first=$2 ;;
+            *) die "usage: lab up [--memory MIB] [--from NUMBER] NAME..." ;;
+        esac
+        shift 2
+    done
+    (($#)) || die "usage: lab up [--memory MIB] [--from NUMBER] NAME..."
     for name; do [[ $name =~ ^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$ ]] || die "$name is no name for a machine"; done
     [[ $(hierarchies) == */memory* ]] || die "this host has no cgroup v1 hierarchies (see the README)"
     [[ -d $IMAGE/root ]] || die "there is no image of a machine (lab build machine)"
@@ -46,7 +53,7 @@ machines_up() {
     flock 9                                            # addresses are handed out by one at a time
     network_up
     raise_inotify
-    for name; do machine_exists "$name" || create "$name" "$memory"; done
+    for name; do machine_exists "$name" || create "$name" "$memory" "$first"; done
     exec 9>&-
     for name; do is_on "$name" || switch_on "$name"; done
     for name; do wait_ready "$name" & pids+=($!); done
@@ -62,7 +69,7 @@ raise_inotify() {
 
 create() {
     local name=$1 memory=$2 at=$MACHINES/$1 number upper
-    for ((number = 11; number < 250; number++)); do
+    for ((number = $3; number < 250; number++)); do
         grep -qsx "ADDRESS=$NET.$number" "$MACHINES"/*/machine || break
     done
     upper=$at/upper
@@ -168,5 +175,6 @@ machine_show() {
     local at=$MACHINES/${1:?usage: lab show NAME}
     machine_must_exist "$1"
     cat "$at/machine"
-    printf '%s\n' "USER=$SSH_USER" "KEY=$at/key" "KNOWN_HOSTS=$at/known_hosts" "UPPER=$at/upper" "FOLDER=$at" "INIT=$(init_process "$1" || true)"
+    printf '%s\n' "USER=$SSH_USER" "KEY=$at/key" "KNOWN_HOSTS=$at/known_hosts" "UPPER=$at/upper" "FOLDER=$at" "INIT=$(init_process "$1" || true)" \
+        "FREEZER=$(hierarchies | grep '/freezer$')/$CGROUP/$1"
 }

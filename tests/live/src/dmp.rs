@@ -76,9 +76,22 @@ impl Dmp {
     ///
     /// If it cannot be started.
     pub fn run(&self, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outcome {
+        self.run_with(words, &[])
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    pub fn run_with(
+        &self,
+        words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+        environment: &[(&str, &str)],
+    ) -> Outcome {
         let start = Instant::now();
         let mut command = self.command();
-        command.args(words);
+        command.args(words).envs(environment.iter().copied());
         let output = command.output().expect("dmp starts");
         Outcome {
             command: format!("{command:?}"),

@@ -13,7 +13,7 @@ mod variables;
 
 pub use dmp::{Dmp, Outcome};
 pub use lab::Lab;
-pub use machine::Machine;
+pub use machine::{Machine, Plug};
 pub use proxy::{Asked, Fault, Proxy, Verb};
 pub use snapshot::{Entry, Snapshot};
 pub use variables::Variables;

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Lab, Snapshot, Variables};
 
@@ -133,6 +137,48 @@ impl Machine {
         self.lab.run(["kill", &self.name]);
     }
 
+    /// Returns a hand at its plug, with which the power is cut at once. The machine must be on.
+    ///
+    /// # Panics
+    ///
+    /// If it is off, or this host can't freeze it.
+    #[must_use]
+    pub fn plug(&self) -> Plug {
+        let init = self.init();
+        let freezer = self.path("FREEZER");
+        let processes = fs::read_to_string(freezer.join("cgroup.procs")).unwrap_or_default();
+        assert!(
+            processes.lines().any(|process| process == init),
+            "{} can be frozen",
+            self.name
+        );
+        Plug(freezer)
+    }
+
+    /// Returns where a file of the machine, other than those of its image, lies on this host: what is written there is
+    /// seen at once and without a login.
+    #[must_use]
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.path("UPPER").join(path.trim_start_matches('/'))
+    }
+
+    /// Returns the number, on this host, of its SSH server, which a boot changes.
+    ///
+    /// # Panics
+    ///
+    /// If it has none, or this host can't tell.
+    #[must_use]
+    pub fn ssh_server(&self) -> u32 {
+        let processes = fs::read_to_string(self.path("FREEZER").join("cgroup.procs"));
+        let is_server = |process: &u32| {
+            let words = fs::read_to_string(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            words.starts_with("sshd: /usr/sbin/sshd -D")
+        };
+        let processes = processes.expect("the machine is on");
+        let mut processes = processes.lines().filter_map(|line| line.parse().ok());
+        processes.find(is_server).expect("it has an SSH server")
+    }
+
     /// Gives it power again, and returns when it has booted.
     pub fn start(&self) {
         self.lab.run(["up", &self.name]);
@@ -148,6 +194,15 @@ impl Machine {
         self.lab.run(["down", &self.name]);
         self.lab
             .run(["up", "--memory", &self.values["MEMORY"], &self.name]);
+        self.values = Self::existing_values(&self.lab, &self.name);
+    }
+
+    /// Deletes it and makes it again by the same name at another address: the first free one from this number on.
+    pub fn replace_elsewhere(&mut self, from: u8) {
+        self.lab.run(["down", &self.name]);
+        let (memory, from) = (&self.values["MEMORY"], from.to_string());
+        self.lab
+            .run(["up", "--memory", memory, "--from", &from, &self.name]);
         self.values = Self::existing_values(&self.lab, &self.name);
     }
 
@@ -178,6 +233,44 @@ impl Machine {
         let init = values["INIT"].clone();
         assert!(!init.is_empty(), "{} is on", self.name);
         init
+    }
+}
+
+/// The plug of a machine that is on: the folder of its processes.
+#[derive(Debug, Clone)]
+pub struct Plug(PathBuf);
+
+impl Plug {
+    /// Cuts the power: every process dies at once, and none sees another die before. [`Machine::kill`] then waits until
+    /// nothing is left.
+    ///
+    /// # Panics
+    ///
+    /// If the machine is off, or does not freeze.
+    pub fn pull(&self) {
+        let state = self.0.join("freezer.state");
+        let until = Instant::now() + Duration::from_secs(10);
+        fs::write(&state, "FROZEN").expect("the machine is on");
+        while fs::read_to_string(&state).expect("it is on").trim() != "FROZEN" {
+            assert!(Instant::now() < until, "it does not freeze");
+        }
+        kill_below(&self.0);
+        // It is gone by now, or dies in this moment.
+        let _ = fs::write(&state, "THAWED");
+    }
+}
+
+fn kill_below(group: &Path) {
+    let processes = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    for process in processes.lines() {
+        if let Some(process) = process.parse().ok().and_then(Pid::from_raw) {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+    for entry in fs::read_dir(group).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            kill_below(&entry.path());
+        }
     }
 }
 

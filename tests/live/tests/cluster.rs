@@ -5,7 +5,10 @@
     reason = "the figures are for the person who runs it"
 )]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dmp_live::Lab;
+use dmp_testkit::{Ended, Terminal};
 
 #[path = "cluster/begin_again.rs"]
 mod begin_again;
@@ -15,6 +18,8 @@ mod contract;
 mod manifests;
 #[path = "cluster/points.rs"]
 mod points;
+#[path = "cluster/secrets.rs"]
+mod secrets;
 
 #[test]
 #[ignore = "needs a lab: cargo xtask live cluster"]
@@ -469,23 +474,40 @@ fn from_bare_machines_to_an_answering_pod_and_back() {
 }
 
 impl Stack {
-    /// The cluster's keys and its kubeconfig are on the control plane, sealed in the state, and nowhere else here.
-    fn keys_are_nowhere(&self, said: &[&dmp_live::Outcome]) {
+    /// What is secret of a cluster: a line of each private key, as it stands in its file, and of the kubeconfig's key also
+    /// as the kubeconfig has it.
+    fn keys(&self) -> Vec<dmp_testkit::Canary> {
         let file = |path: &str| self.machines[0].ssh(&format!("sudo cat /etc/kubernetes/{path}"));
-        let mut secrets: Vec<String> = ["pki/ca.key", "pki/front-proxy-ca.key", "pki/sa.key"]
-            .map(file)
-            .iter()
-            // One line of a key is enough to know it by.
-            .filter_map(|pem| pem.lines().nth(2).map(ToOwned::to_owned))
-            .collect();
         let kubeconfig = file("admin.conf");
         let client_key = kubeconfig
             .lines()
-            .find_map(|line| line.trim().strip_prefix("client-key-data: "));
-        secrets.push(client_key.expect("a key")[100..200].to_owned());
-        assert_eq!(secrets.len(), 4);
-        for secret in secrets {
-            let canary = dmp_testkit::Canary::new(&secret);
+            .find_map(|line| line.trim().strip_prefix("client-key-data: "))
+            .expect("a key");
+        let client_pem = STANDARD.decode(client_key).expect("base64");
+        let pems = [
+            "pki/ca.key",
+            "pki/front-proxy-ca.key",
+            "pki/etcd/ca.key",
+            "pki/sa.key",
+        ]
+        .map(file)
+        .into_iter()
+        .chain([String::from_utf8_lossy(&client_pem).into_owned()]);
+        // One line of a key is enough to know it by.
+        let mut secrets: Vec<String> = pems
+            .filter_map(|pem| pem.lines().nth(2).map(ToOwned::to_owned))
+            .collect();
+        secrets.push(client_key[100..200].to_owned());
+        assert_eq!(secrets.len(), 6);
+        let canaries = secrets
+            .iter()
+            .map(|secret| dmp_testkit::Canary::new(secret));
+        canaries.collect()
+    }
+
+    /// The cluster's keys and its kubeconfig are on the control plane, sealed in the state, and nowhere else here.
+    fn keys_are_nowhere(&self, said: &[&dmp_live::Outcome]) {
+        for canary in self.keys() {
             let found = canary.found_below(self.dmp.home());
             assert!(found.is_empty(), "{found:?}");
             for outcome in said {
@@ -498,7 +520,8 @@ impl Stack {
     }
 }
 
-/// The machine of a worker is gone for good; a bare one takes its place, with another host key, at the same address.
+/// The machine of a worker is gone for good; a bare one takes its place, with another host key, at the same address or at
+/// another one.
 #[test]
 #[ignore = "needs a lab: cargo xtask live cluster"]
 fn a_lost_worker_comes_back() {
@@ -557,28 +580,101 @@ fn a_lost_worker_comes_back() {
         rebuilt.time.as_secs_f64(),
         timeline(&rebuilt.stdout)
     );
-    let report = rebuilt
-        .stderr
-        .lines()
-        .find(|line| line.contains("that were lost are back"))
-        .expect("a report");
+    let report = report_of(&rebuilt.stderr);
     println!("{report}");
     let counts: Vec<&str> = report.split_whitespace().collect();
     assert_eq!(counts[0], counts[2], "all of them: {report}");
     stack.keys_are_nowhere(&[&rebuilt]);
-    assert_ne!(stack.kubectl(node), uid, "it is another node");
-    stack.kubectl("wait --for=condition=Ready node/w1 --timeout=60s");
-    stack.kubectl("wait --for=condition=Available deployment/web --timeout=60s");
-    let pods = stack.kubectl("get pods -l app=web -o jsonpath={.items[*].spec.nodeName}");
-    assert!(pods.contains("w1"), "its pods run again: {pods}");
-    stack.web_answers();
-    stack.plan_is_empty();
-    let verified = stack.dmp.run(["state", "verify"]).success();
-    assert!(
-        verified.stdout.contains("0 open intents"),
-        "{}",
-        verified.stdout
-    );
+    let second = stack.kubectl(node);
+    assert_ne!(second, uid, "it is another node");
+    stack.worker_is_back();
+
+    stack.a_worker_is_asked_for_on_a_terminal(&host);
+    let third = stack.kubectl(node);
+    assert_ne!(third, second, "it is another node");
+    stack.worker_is_back();
+
+    stack.a_worker_comes_back_elsewhere(&host);
+    assert_ne!(stack.kubectl(node), third, "it is another node");
+    stack.worker_is_back();
+}
+
+fn report_of(stderr: &str) -> &str {
+    let is_report = |line: &&str| line.contains("that were lost are back");
+    stderr.lines().find(is_report).expect("a report").trim()
+}
+
+impl Stack {
+    /// The worker is a node at its machine's address, its pods run there, and nothing is left to do.
+    fn worker_is_back(&self) {
+        let nodes = self.kubectl("get nodes -o name");
+        assert_eq!(nodes.lines().count(), 2, "{nodes}");
+        self.kubectl("wait --for=condition=Ready node/w1 --timeout=60s");
+        let address = self.kubectl(
+            r#"get node w1 -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}'"#,
+        );
+        assert_eq!(address, self.machines[1].address());
+        self.kubectl("wait --for=condition=Available deployment/web --timeout=60s");
+        let pods = self.kubectl("get pods -l app=web -o jsonpath={.items[*].spec.nodeName}");
+        assert!(pods.contains("w1"), "its pods run again: {pods}");
+        self.web_answers();
+        self.plan_is_empty();
+        let verified = self.dmp.run(["state", "verify"]).success();
+        assert!(
+            verified.stdout.contains("0 open intents"),
+            "{}",
+            verified.stdout
+        );
+    }
+
+    /// Somebody is there to say that the silent machine is lost; a bare one takes its place while the question stands.
+    fn a_worker_is_asked_for_on_a_terminal(&mut self, host: &str) {
+        self.machines[1].kill();
+        let mut command = self.dmp.command();
+        command.arg("rebuild");
+        let mut terminal = Terminal::run(&command).expect("there is `script`");
+        terminal.wait_for("Is it lost for good?");
+        let asked = terminal.output();
+        assert!(
+            asked.contains(&format!("{host} does not answer")),
+            "{asked}"
+        );
+        self.machines[1].replace();
+        self.let_in(&self.machines[1]);
+        terminal.press("yes\r");
+        terminal.wait_for_times("Only `yes` is taken for a yes:", 2);
+        let plan = terminal.output();
+        assert!(plan.contains("will be pinned"), "{plan}");
+        terminal.press("yes\r");
+        let Ended {
+            code,
+            output,
+            screen,
+        } = terminal.end();
+        assert_eq!(code, Some(0), "{output}");
+        println!("on a terminal: {}", report_of(&screen.join("\n")));
+    }
+
+    /// The worker's machine is made anew at another address, which the description is told by its variable.
+    fn a_worker_comes_back_elsewhere(&mut self, host: &str) {
+        self.machines[1].kill();
+        self.machines[1].replace_elsewhere(100);
+        self.let_in(&self.machines[1]);
+        let key = self.dmp.folder().join("key");
+        self.dmp.write("site.auto.hcl", self.values(&key));
+        let rebuilt = self
+            .dmp
+            .run(["rebuild", "--yes", "--lost", host, "--timeline"])
+            .success();
+        println!("at another address: {:.1} s", rebuilt.time.as_secs_f64());
+        // The example names its machines by their addresses: what was lost goes, and its successor is new.
+        let dropped = "none of the 14 that were lost is in the configuration any more";
+        assert!(rebuilt.stderr.contains(dropped), "{}", rebuilt.stderr);
+        self.keys_are_nowhere(&[&rebuilt]);
+        let listed = self.dmp.run(["state", "list"]).success();
+        let old = host.split('"').nth(1).expect("an address");
+        assert!(!listed.stdout.contains(old), "{}", listed.stdout);
+    }
 }
 
 fn timeline(text: &str) -> &str {

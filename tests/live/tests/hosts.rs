@@ -11,6 +11,8 @@ mod alone;
 mod contract;
 #[path = "hosts/killed.rs"]
 mod killed;
+#[path = "hosts/rebooted.rs"]
+mod rebooted;
 
 use dmp_live::Lab;
 

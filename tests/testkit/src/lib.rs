@@ -3,6 +3,7 @@
 
 mod canary;
 pub mod language;
+mod terminal;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use dmp_transport::{Options, Ssh};
 use tempfile::TempDir;
 
 pub use canary::Canary;
+pub use terminal::{Ended, Terminal};
 
 /// A running server. Ends with the value, together with everything that hangs on it.
 pub struct Sshd {
@@ -120,26 +122,7 @@ impl Sshd {
     /// If the server is not traced.
     pub fn arguments(&self) -> Vec<u8> {
         let text = std::fs::read_to_string(self.path("trace")).expect("it is traced");
-        let mut bytes = Vec::new();
-        let mut rest = text.as_str();
-        // Strings come as \x68\x69 each.
-        while let Some(at) = rest.find(['\\', '\n']) {
-            if rest[at..].starts_with('\n') {
-                bytes.push(b'\n');
-                rest = &rest[at + 1..];
-                continue;
-            }
-            let digits = rest.get(at + 2..at + 4).unwrap_or_default();
-            match u8::from_str_radix(digits, 16) {
-                Ok(byte) => bytes.push(byte),
-                Err(_) => bytes.push(b' '),
-            }
-            rest = rest.get(at + 4..).unwrap_or_default();
-            if rest.starts_with('"') {
-                bytes.push(b' ');
-            }
-        }
-        bytes
+        traced_arguments(&text)
     }
 
     fn wait(&mut self) {
@@ -215,6 +198,30 @@ impl Sshd {
             std::fs::read_to_string(self.path("run").join(format!("{batch}@claim"))).ok()?;
         claim.split(' ').next()?.parse().ok()
     }
+}
+
+/// The arguments in a trace of `strace -xx -e trace=execve`, as bytes.
+pub fn traced_arguments(trace: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = trace;
+    // Strings come as \x68\x69 each.
+    while let Some(at) = rest.find(['\\', '\n']) {
+        if rest[at..].starts_with('\n') {
+            bytes.push(b'\n');
+            rest = &rest[at + 1..];
+            continue;
+        }
+        let digits = rest.get(at + 2..at + 4).unwrap_or_default();
+        match u8::from_str_radix(digits, 16) {
+            Ok(byte) => bytes.push(byte),
+            Err(_) => bytes.push(b' '),
+        }
+        rest = rest.get(at + 4..).unwrap_or_default();
+        if rest.starts_with('"') {
+            bytes.push(b' ');
+        }
+    }
+    bytes
 }
 
 impl Drop for Sshd {

@@ -50,7 +50,7 @@ pub(crate) fn page(index: &str) -> String {
     let missing = resource_types(index)
         .into_iter()
         .filter(|name| !tried.contains(name));
-    let _ = writeln!(page, "\nNot tried by the suite: {}.\n", code(missing));
+    let _ = writeln!(page, "\nNot tried by the suite: {}. {WHY}\n", code(missing));
     page.push_str(ELSEWHERE);
     for promise in BY_THE_ENGINE {
         let _ = writeln!(
@@ -75,6 +75,9 @@ fn resource_types(index: &str) -> Vec<&str> {
         .flat_map(|cell| cell.split('`').skip(1).step_by(2))
         .collect()
 }
+
+const WHY: &str = "It runs a work as one batch on one machine, and theirs goes over several; `tests/live/tests/cluster` tries \
+them with the whole program, killed and cut off at named points.";
 
 const INTRODUCTION: &str = "<!-- made from the tables beside the suite: cargo xtask docs -->
 # The clauses of the contract

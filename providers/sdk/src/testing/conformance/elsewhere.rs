@@ -80,6 +80,10 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/e2e/tests/contract.rs"::a_handle_goes_after_all_that_is_on_it;
     "leaving": "What is lost with its host leaves where it was a member: dead, by way of the survivors, and told of a successor.",
         "tests/e2e/tests/rebuild.rs"::a_lost_worker_leaves_the_group_and_comes_back_with_all_that_was_on_it;
+    "leaving": "A name is free before another member takes it, also where that one is another instance.",
+        "tests/e2e/tests/rebuild.rs"::a_name_is_free_before_another_member_takes_it;
+    "leaving": "A worker's machine is lost and comes back as a node of a real cluster, at the same address or at another.",
+        "tests/live/tests/cluster.rs"::a_lost_worker_comes_back;
     "leaving": "What is taken away leaves while it lives.",
         "tests/e2e/tests/rebuild.rs"::a_worker_that_is_taken_away_leaves_while_it_lives;
     "leaving": "Nobody leaves a group that ends itself.",
@@ -114,8 +118,14 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/e2e/tests/matrix.rs"::thirty_instances_killed_at_each_place_end_as_if_nothing_had_happened;
     "batches": "On a real machine, killed at each place and each step of packages, services, settings and modules, the next run does nothing twice.",
         "tests/live/tests/hosts/killed.rs"::killed_at_each_place_and_step_the_next_run_goes_on_and_does_nothing_twice;
+    "batches": "A machine may be rebooted before a batch and at each of its steps: the run goes on or says so, and an apply goes on.",
+        "tests/live/tests/hosts/rebooted.rs"::rebooted_before_a_batch_or_at_each_of_its_steps_the_work_comes_to_its_end;
+    "batches": "The same after each step and between a batch's end and its record, while dmp is gone.",
+        "tests/live/tests/hosts/rebooted.rs"::rebooted_after_each_step_while_dmp_is_gone_the_next_run_goes_on;
     "secrets": "A secret is nowhere but where it belongs, in no form.",
         "tests/e2e/tests/secrets.rs"::a_secret_is_nowhere_but_where_it_belongs;
+    "secrets": "The same for a Kubernetes Secret, the kubeconfig and the keys of a real cluster, there and on its machines.",
+        "tests/live/tests/cluster/secrets.rs"::a_secret_of_a_cluster_is_nowhere_but_where_it_belongs;
     "secrets": "An ephemeral value is in no plan, and asked for again.",
         "tests/e2e/tests/contract.rs"::an_ephemeral_value_is_in_no_plan_and_asked_for_again;
     "marks": "A chosen name carries the mark, and is found by it after a kill anywhere.",

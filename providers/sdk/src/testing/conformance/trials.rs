@@ -84,6 +84,38 @@ pub const TRIALS: &[Trial] = &[
         ],
     },
     Trial {
+        resource_type: "host",
+        file: HOST,
+        test: "host_keeps_the_contract",
+        // A machine is there before dmp and after it: nothing is done to it, and nobody makes it another one.
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "a_delete_cut_off_anywhere_is_finished",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_deleted_is_absent",
+            "what_a_stranger_altered_is_seen_and_mended",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
+        resource_type: "host",
+        file: HOST,
+        test: "host_keeps_the_contract_with_a_secret",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "a_delete_cut_off_anywhere_is_finished",
+            "nothing_is_written_after_a_wish_to_stop",
+            "a_wait_ends_soon_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_deleted_is_absent",
+            "what_a_stranger_altered_is_seen_and_mended",
+        ],
+    },
+    Trial {
         resource_type: "host_file",
         file: HOST,
         test: "host_file_keeps_the_contract",
