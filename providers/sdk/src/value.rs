@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::marks::Marks;
-use crate::number::Number;
+use crate::number::{Digits, Number};
 use crate::types::Type;
 
 /// A value with its marks. Equality and order ignore the marks.
@@ -423,7 +423,12 @@ impl Value {
             Kind::Null => return text.push('~'),
             Kind::Unknown(_) => return text.push('?'),
             Kind::Bool(truth) => return text.push(if *truth { 'T' } else { 'F' }),
-            Kind::Number(number) => return text.push_str(&number.to_string()),
+            Kind::Number(number) => {
+                let mut digits = Digits::exact(number);
+                digits.round(10);
+                text.push_str(if digits.is_negative() { "-" } else { "" });
+                return text.push_str(&digits.general_form(Some(10), 'e'));
+            }
             Kind::String(string) => return text.push_str(&format!("{string:?}")),
             Kind::List(_) | Kind::Set(_) => ('[', ']'),
             Kind::Map(_) => ('{', '}'),

@@ -194,7 +194,10 @@ fn coalesce(arguments: &[Value]) -> Result<Value, Fault> {
 
 fn coalescelist(arguments: &[Value]) -> Result<Value, Fault> {
     for index in 0..arguments.len() {
-        if !ordered_of(arguments, index)?.is_empty() {
+        ordered_of(arguments, index)?;
+    }
+    for index in 0..arguments.len() {
+        if !items_of(arguments, index)?.is_empty() {
             return Ok(arguments[index].clone());
         }
     }
@@ -215,7 +218,8 @@ fn concat(arguments: &[Value]) -> Result<Value, Fault> {
         all.extend_from_slice(ordered_of(arguments, index)?);
         is_list &= matches!(argument.kind(), Kind::List(_));
     }
-    if !is_list {
+    // Lists whose elements have no type in common make a tuple.
+    if !is_list || Type::unify(all.iter().map(Value::type_of)).is_none() {
         return Ok(Value::tuple(all));
     }
     let list = Value::tuple(all);

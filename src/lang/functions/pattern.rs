@@ -64,7 +64,7 @@ fn regexall(arguments: &[Value]) -> Result<Value, Fault> {
     let found = pattern
         .captures_iter(text_of(arguments, 1))
         .map(|captures| captured(&pattern, &captures));
-    Ok(Value::list(found.collect()))
+    super::listed(found)
 }
 
 /// The whole match, or a tuple of the groups, or an object of the named ones.

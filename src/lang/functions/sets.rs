@@ -87,6 +87,12 @@ fn setproduct(arguments: &[Value]) -> Result<Value, Fault> {
         count = count.saturating_mul(items_of(arguments, index)?.len());
         is_set |= matches!(arguments[index].kind(), dmp_sdk::Kind::Set(_));
     }
+    if count == 0 {
+        return Ok(match is_set {
+            true => Value::set(Vec::new()),
+            false => Value::list(Vec::new()),
+        });
+    }
     if count > MOST_ELEMENTS {
         return Err(Fault::new("the product has more than a million elements"));
     }

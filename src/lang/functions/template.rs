@@ -5,7 +5,7 @@ use tera::{Context, Tera};
 
 use super::file::{later, read_text};
 use super::{Failure, Fault, Function, Gives, any, text};
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, LONGEST_TEXT};
 use crate::parse::{is_name, parse_template};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -143,7 +143,30 @@ fn templatetera(
     // Files of hosts are no pages: what they hold is written as it is.
     tera.autoescape_on(Vec::<&str>::new());
     tera.add_raw_template(given.first, &text).map_err(failed)?;
-    let rendered = tera.render(given.first, &context).map_err(failed)?;
-    super::bounded(rendered.len())?;
+    let mut rendered = Bounded(Vec::new());
+    let outcome = tera.render_to(given.first, &context, &mut rendered);
+    if rendered.0.len() >= LONGEST_TEXT {
+        super::bounded(LONGEST_TEXT + 1)?;
+    }
+    outcome.map_err(failed)?;
+    let rendered =
+        String::from_utf8(rendered.0).map_err(|_| Fault::new("the result is no text"))?;
     Ok(Value::from(rendered).marked(&marks))
+}
+
+/// What was rendered so far; it ends the rendering of a text that is longer than one may be.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        let room = LONGEST_TEXT.saturating_sub(self.0.len());
+        let taken = more.len().min(room);
+        self.0.extend_from_slice(&more[..taken]);
+        // Nothing taken is an error to who writes.
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

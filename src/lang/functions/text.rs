@@ -128,11 +128,10 @@ fn join(arguments: &[Value]) -> Result<Value, Fault> {
 
 fn split(arguments: &[Value]) -> Result<Value, Fault> {
     let (separator, given) = (text_of(arguments, 0), text_of(arguments, 1));
-    let parts: Vec<Value> = match separator {
-        "" => given.chars().map(|c| Value::from(c.to_string())).collect(),
-        separator => given.split(separator).map(Value::from).collect(),
-    };
-    Ok(Value::list(parts))
+    match separator {
+        "" => super::listed(given.chars().map(|c| Value::from(c.to_string()))),
+        separator => super::listed(given.split(separator).map(Value::from)),
+    }
 }
 
 fn substr(arguments: &[Value]) -> Result<Value, Fault> {
@@ -144,6 +143,8 @@ fn substr(arguments: &[Value]) -> Result<Value, Fault> {
         Err(_) => count.saturating_sub(usize::try_from(offset.unsigned_abs()).unwrap_or(count)),
     };
     let end = match usize::try_from(length) {
+        // As in Terraform: no length, counted from the end, is all that is left.
+        Ok(0) if offset < 0 => count,
         Ok(length) => start.saturating_add(length).min(count),
         Err(_) => count,
     };

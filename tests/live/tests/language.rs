@@ -51,3 +51,45 @@ fn every_difference_from_opentofu_is_on_purpose() {
         "the recorded answers are not OpenTofu's: DMP_LIVE_RECORD=1 records them anew"
     );
 }
+
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn functions_of_a_provider_need_no_configuration() {
+    let manifests = "{ apiVersion: v1, kind: Namespace }\\n---\\n{ apiVersion: v1, kind: Pod }";
+    let expression =
+        format!("provider::kubernetes::manifest_decode_multi(\"{manifests}\")[*].kind");
+    let expressions = [
+        expression.as_str(),
+        "provider::kubernetes::manifest_decode(\"a: 1\")",
+        "provider::kubernetes::manifest_decode(null)",
+        "provider::kubernetes::manifest_decode()",
+        "provider::kubernetes::nope(\"a\")",
+        "provider::nope::nope(\"a\")",
+        "provider::kubernetes::manifest_decode(timestamp())",
+        "issensitive(provider::kubernetes::manifest_encode(sensitive({apiVersion = \"v1\", kind = \"Pod\"})))",
+    ];
+    let expressions = expressions.map(|text| language::Expression {
+        text: text.to_owned(),
+        difference: None,
+    });
+    let answers = language::ask_dmp(&program("DMP_LIVE_BINARY"), &expressions);
+    let values: Vec<String> = answers
+        .iter()
+        .map(|answer| {
+            answer
+                .as_ref()
+                .map_or("error".into(), |answer| answer["value"].to_string())
+        })
+        .collect();
+    let wanted = [
+        "[\"Namespace\",\"Pod\"]",
+        "error",
+        "error",
+        "error",
+        "error",
+        "error",
+        "\"(known after apply)\"",
+        "true",
+    ];
+    assert_eq!(values, wanted);
+}
