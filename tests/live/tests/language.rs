@@ -9,6 +9,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use dmp_testkit::language;
@@ -50,6 +51,33 @@ fn every_difference_from_opentofu_is_on_purpose() {
         language::recorded() == tofu,
         "the recorded answers are not OpenTofu's: DMP_LIVE_RECORD=1 records them anew"
     );
+}
+
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn every_function_of_opentofu_is_in_the_reference() {
+    // OpenTofu has these two only to refuse them.
+    const REFUSED: [&str; 2] = ["list", "map"];
+    let listed = Command::new(program("DMP_LIVE_ORACLE"))
+        .arg("--functions")
+        .output()
+        .expect("it starts");
+    let listed = String::from_utf8(listed.stdout).expect("it is text");
+    let page = Command::new(program("DMP_LIVE_BINARY"))
+        .args(["docs", "functions"])
+        .output()
+        .expect("it starts");
+    let page = String::from_utf8(page.stdout).expect("it is text");
+    let names: Vec<&str> = listed
+        .lines()
+        .filter(|name| !REFUSED.contains(name))
+        .collect();
+    println!("{} functions", names.len());
+    let missing: Vec<&&str> = names
+        .iter()
+        .filter(|name| !page.contains(&format!("| `{name}(")))
+        .collect();
+    assert!(names.len() > 110 && missing.is_empty(), "{missing:?}");
 }
 
 #[test]
