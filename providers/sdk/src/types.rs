@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::number::Number;
-use crate::value::{Kind, Members, Value};
+use crate::value::{Kind, Members, Unknown, Value};
 
 /// The type of a value, or what a variable or an attribute accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -293,6 +293,20 @@ fn convert_kind(value: &Value, ty: &Type, strictness: Strictness) -> Result<Valu
             .parse::<Number>()
             .map(Value::from)
             .map_err(|_| ConvertError::new("a number is required".into())),
+        // What is unknown in a set may turn out to be another of its elements: its order and length are not known.
+        (Kind::Set(items), Type::List(element)) if value.has_open_length() => {
+            let types = items.iter().map(Value::type_of);
+            let element = match element.as_ref() {
+                Type::Any => Type::unify(types).unwrap_or(Type::Any),
+                element => element.clone(),
+            };
+            Ok(Kind::Unknown(Unknown {
+                ty: Type::list(element),
+                not_null: true,
+                prefix: None,
+            })
+            .into())
+        }
         (Kind::List(items) | Kind::Set(items) | Kind::Tuple(items), Type::List(element)) => {
             Ok(Value::list(convert_items(items, element, strictness)?))
         }

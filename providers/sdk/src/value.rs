@@ -285,6 +285,15 @@ impl Value {
         self.is_known() && self.children().all(Self::is_wholly_known)
     }
 
+    /// Whether it is a set of which it is not known how many elements it has: unknown ones may turn out to be equal to others.
+    #[must_use]
+    pub fn has_open_length(&self) -> bool {
+        match &self.kind {
+            Kind::Set(items) => items.len() > 1 && !items.iter().all(Self::is_wholly_known),
+            _ => false,
+        }
+    }
+
     /// The text, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
