@@ -197,3 +197,13 @@ output "own" { value = "${file("own.txt")} ${file("${path.module}/own.txt")} ${f
     let from_above = [["--chdir", "stack"].as_slice(), words.as_slice()].concat();
     assert_eq!(given(&from_above, sandbox.path()), wanted);
 }
+
+#[test]
+fn an_output_is_printed_with_every_character_it_has() {
+    let sandbox = Sandbox::stack(r#"output "text" { value = "a\u001b[1mb\u007f" }"#);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let raw = sandbox.run(&["output", "--raw", "text"]).expect_success();
+    assert_eq!(raw.out, "a\u{1b}[1mb\u{7f}");
+    let json = sandbox.run(&["output", "--json", "text"]).expect_success();
+    assert_eq!(json.out, "\"a\\u001b[1mb\u{7f}\"\n");
+}
