@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::number::Number;
-use crate::value::{Kind, Members, Value};
+use crate::value::{Kind, Members, Unknown, Value};
 
 /// The type of a value, or what a variable or an attribute accepts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,12 +92,30 @@ impl Type {
 
     /// The one type that all can be converted to, or `None`. Without any it is `Any`.
     pub fn unify(types: impl IntoIterator<Item = Type>) -> Option<Self> {
-        let mut unified = Self::Any;
+        let mut distinct: Vec<Self> = Vec::new();
         for ty in types {
-            unified = unify_two(unified, ty)?;
+            if distinct.len() > MOST_TYPES || !distinct.contains(&ty) {
+                distinct.push(ty);
+            }
         }
-        Some(unified)
+        if let Some(unified) = unify_in_order(distinct.iter()) {
+            return Some(unified);
+        }
+        // A bool and a number have nothing in common until a string is among them.
+        let count = distinct.len().min(MOST_TYPES);
+        (1..count).find_map(|first| {
+            let others = distinct.iter().enumerate().filter(|(at, _)| *at != first);
+            let others = others.map(|(_, ty)| ty);
+            unify_in_order(std::iter::once(&distinct[first]).chain(others))
+        })
     }
+}
+
+/// Types that are tried in more than one order.
+const MOST_TYPES: usize = 16;
+
+fn unify_in_order<'t>(mut types: impl Iterator<Item = &'t Type>) -> Option<Type> {
+    types.try_fold(Type::Any, |unified, ty| unify_two(unified, ty.clone()))
 }
 
 fn unify_two(one: Type, two: Type) -> Option<Type> {
@@ -275,6 +293,20 @@ fn convert_kind(value: &Value, ty: &Type, strictness: Strictness) -> Result<Valu
             .parse::<Number>()
             .map(Value::from)
             .map_err(|_| ConvertError::new("a number is required".into())),
+        // What is unknown in a set may turn out to be another of its elements: its order and length are not known.
+        (Kind::Set(items), Type::List(element)) if value.has_open_length() => {
+            let types = items.iter().map(Value::type_of);
+            let element = match element.as_ref() {
+                Type::Any => Type::unify(types).unwrap_or(Type::Any),
+                element => element.clone(),
+            };
+            Ok(Kind::Unknown(Unknown {
+                ty: Type::list(element),
+                not_null: true,
+                prefix: None,
+            })
+            .into())
+        }
         (Kind::List(items) | Kind::Set(items) | Kind::Tuple(items), Type::List(element)) => {
             Ok(Value::list(convert_items(items, element, strictness)?))
         }

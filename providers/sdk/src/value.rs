@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::marks::Marks;
-use crate::number::Number;
+use crate::number::{Digits, Number};
 use crate::types::Type;
 
 /// A value with its marks. Equality and order ignore the marks.
@@ -285,6 +285,15 @@ impl Value {
         self.is_known() && self.children().all(Self::is_wholly_known)
     }
 
+    /// Whether it is a set of which it is not known how many elements it has: unknown ones may turn out to be equal to others.
+    #[must_use]
+    pub fn has_open_length(&self) -> bool {
+        match &self.kind {
+            Kind::Set(items) => items.len() > 1 && !items.iter().all(Self::is_wholly_known),
+            _ => false,
+        }
+    }
+
     /// The text, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
@@ -423,7 +432,12 @@ impl Value {
             Kind::Null => return text.push('~'),
             Kind::Unknown(_) => return text.push('?'),
             Kind::Bool(truth) => return text.push(if *truth { 'T' } else { 'F' }),
-            Kind::Number(number) => return text.push_str(&number.to_string()),
+            Kind::Number(number) => {
+                let mut digits = Digits::exact(number);
+                digits.round(10);
+                text.push_str(if digits.is_negative() { "-" } else { "" });
+                return text.push_str(&digits.general_form(Some(10), 'e'));
+            }
             Kind::String(string) => return text.push_str(&format!("{string:?}")),
             Kind::List(_) | Kind::Set(_) => ('[', ']'),
             Kind::Map(_) => ('{', '}'),

@@ -7,7 +7,7 @@ use dmp_sdk::codec::{to_display_json, to_json};
 use dmp_sdk::{Diagnostic, Marks};
 use serde_json::{Value as Json, json};
 
-use super::{fail, print};
+use super::{fail, print, print_raw};
 use crate::arguments::Output;
 use crate::stack::open_state;
 use crate::{Context, Exit};
@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &Output) -> Ex
                     json!({ "sensitive": is_sensitive, "value": to_display_json(&output.value) }),
                 )
             };
-            print(&format!(
+            print_raw(&format!(
                 "{}\n",
                 Json::Object(outputs.iter().map(entry).collect())
             ));
@@ -50,11 +50,11 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &Output) -> Ex
     // Who asks for one by name wants to see it.
     let value = output.value.map_marks(&Marks::without_sensitive);
     if arguments.json {
-        print(&format!("{}\n", to_json(&value).unwrap_or_default()));
+        print_raw(&format!("{}\n", to_json(&value).unwrap_or_default()));
     } else if arguments.raw {
         match (value.as_str(), to_json(&value)) {
-            (Some(text), _) => print(text),
-            (None, Some(json)) => print(&json.to_string()),
+            (Some(text), _) => print_raw(text),
+            (None, Some(json)) => print_raw(&json.to_string()),
             (None, None) => {}
         }
     } else {

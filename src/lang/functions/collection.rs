@@ -85,7 +85,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
         .shallow(),
     Function::new("one", &[many("list")], Gives::Any, one).shallow(),
     Function::new("range", &[number("limit")], Gives::Numbers, range).variadic(number("limit")),
-    Function::new("reverse", &[many("list")], Gives::Any, reverse).shallow(),
+    Function::new(
+        "reverse",
+        &[many("list")],
+        Gives::Like(reversed_type),
+        reverse,
+    )
+    .shallow(),
     Function::new(
         "slice",
         &[many("list"), number("start"), number("end")],
@@ -150,6 +156,9 @@ fn ordered_of(arguments: &[Value], index: usize) -> Result<&[Value], Fault> {
 }
 
 fn chunklist(arguments: &[Value]) -> Result<Value, Fault> {
+    if arguments[0].has_open_length() {
+        return Ok(unknown_not_null(Type::list(list_type(arguments))));
+    }
     let items = alike_of(arguments, 0)?;
     let size = usize::try_from(whole_of(arguments, 1)?)
         .map_err(|_| Fault::of(1, "the size can't be negative"))?;
@@ -194,7 +203,10 @@ fn coalesce(arguments: &[Value]) -> Result<Value, Fault> {
 
 fn coalescelist(arguments: &[Value]) -> Result<Value, Fault> {
     for index in 0..arguments.len() {
-        if !ordered_of(arguments, index)?.is_empty() {
+        ordered_of(arguments, index)?;
+    }
+    for index in 0..arguments.len() {
+        if !items_of(arguments, index)?.is_empty() {
             return Ok(arguments[index].clone());
         }
     }
@@ -215,7 +227,8 @@ fn concat(arguments: &[Value]) -> Result<Value, Fault> {
         all.extend_from_slice(ordered_of(arguments, index)?);
         is_list &= matches!(argument.kind(), Kind::List(_));
     }
-    if !is_list {
+    // Lists whose elements have no type in common make a tuple.
+    if !is_list || Type::unify(all.iter().map(Value::type_of)).is_none() {
         return Ok(Value::tuple(all));
     }
     let list = Value::tuple(all);
@@ -239,7 +252,7 @@ fn contains(arguments: &[Value]) -> Result<Value, Fault> {
 }
 
 /// The list type of what a list, set or tuple holds.
-fn list_type(arguments: &[Value]) -> Type {
+pub(super) fn list_type(arguments: &[Value]) -> Type {
     let element = match arguments.first().map(Value::type_of) {
         Some(Type::List(element) | Type::Set(element)) => *element,
         Some(Type::Tuple(items)) => Type::unify(items).unwrap_or(Type::Any),
@@ -280,6 +293,7 @@ fn flatten(arguments: &[Value]) -> Result<Value, Fault> {
         match value.kind() {
             Kind::List(items) | Kind::Tuple(items) | Kind::Set(items) => {
                 marks = marks.union(value.marks());
+                is_known &= !value.has_open_length();
                 waiting.extend(items.iter().rev());
                 if waiting.len() > MOST_ELEMENTS {
                     return Err(Fault::new(
@@ -431,6 +445,12 @@ fn merge(arguments: &[Value]) -> Result<Value, Fault> {
 }
 
 fn one(arguments: &[Value]) -> Result<Value, Fault> {
+    if arguments[0].has_open_length() {
+        return Ok(match list_type(arguments) {
+            Type::List(element) => Value::unknown(*element),
+            _ => Value::unknown(Type::Any),
+        });
+    }
     match items_of(arguments, 0)? {
         [] => Ok(Value::null()),
         [only] => Ok(only.clone()),
@@ -469,6 +489,14 @@ fn range(arguments: &[Value]) -> Result<Value, Fault> {
             .map_err(|error| Fault::new(error.to_string()))?;
     }
     Ok(Value::list(items))
+}
+
+fn reversed_type(arguments: &[Value]) -> Type {
+    match arguments.first().map(Value::type_of) {
+        Some(Type::Tuple(items)) => Type::Tuple(items.into_iter().rev().collect()),
+        Some(Type::Any) | None => Type::Any,
+        Some(_) => list_type(arguments),
+    }
 }
 
 fn reverse(arguments: &[Value]) -> Result<Value, Fault> {

@@ -11,7 +11,7 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use super::{Fault, Function, Gives, nullable, text, text_of};
-use crate::evaluate::LONGEST_TEXT;
+use crate::evaluate::{LONGEST_TEXT, MOST_ELEMENTS};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("base64decode", &[text("text")], Gives::Text, base64decode),
@@ -177,23 +177,29 @@ fn jsondecode(arguments: &[Value]) -> Result<Value, Fault> {
             );
             Fault::of(0, why)
         })?;
-    from_json(&parsed).map_err(|why| Fault::of(0, why))
+    from_json(&parsed, &mut { MOST_ELEMENTS }).map_err(|why| Fault::of(0, why))
 }
 
-fn from_json(parsed: &serde_json::Value) -> Result<Value, String> {
+/// The value of parsed JSON; `left` counts down the values that it may have.
+fn from_json(parsed: &serde_json::Value, left: &mut usize) -> Result<Value, String> {
+    *left = left
+        .checked_sub(1)
+        .ok_or("there are more than a million values in it")?;
     Ok(match parsed {
         serde_json::Value::Null => Value::null(),
         serde_json::Value::Bool(truth) => (*truth).into(),
         serde_json::Value::Number(number) => number_of(&number.to_string())?,
         serde_json::Value::String(text) => text.as_str().into(),
         serde_json::Value::Array(items) => {
-            Value::tuple(items.iter().map(from_json).collect::<Result<_, _>>()?)
+            let values = items.iter().map(|item| from_json(item, left));
+            Value::tuple(values.collect::<Result<_, _>>()?)
         }
         serde_json::Value::Object(members) => {
-            let member = |(name, value): (&String, &serde_json::Value)| {
-                Ok((Arc::from(name.as_str()), from_json(value)?))
-            };
-            Value::object(members.iter().map(member).collect::<Result<_, String>>()?)
+            let mut found = dmp_sdk::Members::new();
+            for (name, value) in members {
+                found.insert(Arc::from(name.as_str()), from_json(value, left)?);
+            }
+            Value::object(found)
         }
     })
 }

@@ -1,6 +1,6 @@
 //! `format` and `formatlist`: verbs as in Terraform.
 
-use dmp_sdk::{Digits, Kind, Number, Strictness, Type, Value, convert};
+use dmp_sdk::{Digits, Kind, Marks, Number, Strictness, Type, Value, convert};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::{Fault, Function, Gives, bounded, nullable, text, text_of};
@@ -18,8 +18,15 @@ fn format(arguments: &[Value]) -> Result<Value, Fault> {
     formatted(text_of(arguments, 0), &values).map(Value::from)
 }
 
-/// Lists are gone through together, what is no list is the same each time.
+/// Lists are gone through together, what is no list is the same each time. Every mark of an argument marks the result.
 fn formatlist(arguments: &[Value]) -> Result<Value, Fault> {
+    let marks = arguments.iter().fold(Marks::none(), |all, argument| {
+        all.union(&argument.deep_marks())
+    });
+    Ok(formatted_list(arguments)?.marked(&marks))
+}
+
+fn formatted_list(arguments: &[Value]) -> Result<Value, Fault> {
     let mut length: Option<usize> = None;
     if arguments.first().is_some_and(Value::is_null) {
         return Err(Fault::of(0, "the format is null"));
@@ -210,7 +217,7 @@ impl Verb {
             Kind::Number(number) if !self.sharp => {
                 let digits = Digits::shortest(number);
                 let sign = if digits.is_negative() { "-" } else { "" };
-                Ok(format!("{sign}{}", shorter(&digits, None, 'e')))
+                Ok(format!("{sign}{}", digits.general_form(None, 'e')))
             }
             _ => super::encoding::json(value),
         }
@@ -286,13 +293,13 @@ impl Verb {
             }
             'e' => {
                 digits.round(precision + 1);
-                with_exponent(&digits, precision, exponent_letter)
+                digits.with_exponent(precision, exponent_letter)
             }
             _ => {
                 if let Some(most) = self.precision {
                     digits.round(most.max(1));
                 }
-                shorter(&digits, self.precision, exponent_letter)
+                digits.general_form(self.precision, exponent_letter)
             }
         };
         self.filled(self.sign(number.is_negative()), &text, self.zero)
@@ -307,35 +314,6 @@ impl Verb {
             (false, false) => format!("{}{sign}{digits}", " ".repeat(missing)),
         }
     }
-}
-
-/// With an exponent where the number is large or small, without one else; `precision` is that of the significant digits.
-fn shorter(digits: &Digits, precision: Option<usize>, letter: char) -> String {
-    let precision = precision.map(|precision| precision.max(1));
-    let count = digits.count();
-    let whole_places = digits.exponent() + 1;
-    let limit = match precision {
-        None => 6,
-        Some(precision)
-            if precision > count && i64::try_from(count).is_ok_and(|c| c >= whole_places) =>
-        {
-            count
-        }
-        Some(precision) => precision,
-    };
-    let is_large = i64::try_from(limit).is_ok_and(|limit| digits.exponent() >= limit);
-    if count > 0 && (digits.exponent() < -4 || is_large) {
-        let shown = precision.map_or(count, |precision| precision.min(count));
-        return with_exponent(digits, shown.saturating_sub(1), letter);
-    }
-    digits.with_places(digits.places())
-}
-
-fn with_exponent(digits: &Digits, places: usize, letter: char) -> String {
-    let exponent = digits.exponent();
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let size = exponent.unsigned_abs();
-    format!("{}{letter}{sign}{size:02}", digits.mantissa(places))
 }
 
 fn plain(value: &Value, ty: &Type) -> Result<Value, String> {

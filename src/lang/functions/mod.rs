@@ -621,6 +621,17 @@ fn whole_of(arguments: &[Value], index: usize) -> Result<i64, Fault> {
     }
 }
 
+/// A list of what is made one by one, up to as many as a collection may have.
+fn listed(items: impl Iterator<Item = Value>) -> Result<Value, Fault> {
+    let found: Vec<Value> = items.take(MOST_ELEMENTS + 1).collect();
+    match found.len() > MOST_ELEMENTS {
+        true => Err(Fault::new(
+            "the list would have more than a million elements",
+        )),
+        false => Ok(Value::list(found)),
+    }
+}
+
 /// Refuses what would be longer than a text may be.
 fn bounded(length: usize) -> Result<(), Fault> {
     match length > crate::evaluate::LONGEST_TEXT {

@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use dmp_sdk::{Members, Value};
+use dmp_sdk::{Members, Type, Value};
 use regex::{Captures, Regex, RegexBuilder};
 
 use super::{Fault, Function, Gives, bounded, re2, text, text_of};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new("regex", &[text("pattern"), text("text")], Gives::Any, regex),
+    Function::new(
+        "regex",
+        &[text("pattern"), text("text")],
+        Gives::Like(match_type),
+        regex,
+    ),
     Function::new(
         "regexall",
         &[text("pattern"), text("text")],
-        Gives::Any,
+        Gives::Like(|arguments| Type::list(match_type(arguments))),
         regexall,
     ),
     Function::new(
@@ -50,6 +55,20 @@ fn compiled(pattern: &str, argument: usize) -> Result<Regex, Fault> {
     Ok(pattern)
 }
 
+/// The type of a match, which the pattern alone decides.
+fn match_type(arguments: &[Value]) -> Type {
+    let pattern = arguments.first().and_then(Value::as_str);
+    let Some(pattern) = pattern.and_then(|pattern| compiled(pattern, 0).ok()) else {
+        return Type::Any;
+    };
+    let names: Vec<&str> = pattern.capture_names().flatten().collect();
+    match pattern.captures_len() {
+        1 => Type::String,
+        _ if !names.is_empty() => Type::object(names.into_iter().map(|name| (name, Type::String))),
+        count => Type::Tuple(vec![Type::String; count - 1]),
+    }
+}
+
 fn regex(arguments: &[Value]) -> Result<Value, Fault> {
     let pattern = compiled(text_of(arguments, 0), 0)?;
     match pattern.captures(text_of(arguments, 1)) {
@@ -64,7 +83,7 @@ fn regexall(arguments: &[Value]) -> Result<Value, Fault> {
     let found = pattern
         .captures_iter(text_of(arguments, 1))
         .map(|captures| captured(&pattern, &captures));
-    Ok(Value::list(found.collect()))
+    super::listed(found)
 }
 
 /// The whole match, or a tuple of the groups, or an object of the named ones.

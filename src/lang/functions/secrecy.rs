@@ -170,3 +170,37 @@ const DEFAULT_COST: u32 = 10;
 const LOWEST_COST: u32 = 4;
 const HIGHEST_COST: u32 = 18;
 const LONGEST_PASSWORD: usize = 72;
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    use aws_lc_rs::rsa::{KeySize, Pkcs1PublicEncryptingKey, PrivateDecryptingKey};
+
+    use super::*;
+
+    fn pem(kind: &str, der: &[u8]) -> String {
+        let body = STANDARD.encode(der);
+        format!("-----BEGIN {kind}-----\n{body}\n-----END {kind}-----\n")
+    }
+
+    #[test]
+    fn an_rsa_key_opens_what_was_encrypted_for_it_in_both_forms() {
+        let key = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
+        let der: Pkcs8V1Der<'_> = key.as_der().expect("it has a form");
+        let der = der.as_ref();
+        let public = Pkcs1PublicEncryptingKey::new(key.public_key()).expect("a key");
+        let mut room = vec![0; public.ciphertext_size()];
+        let encrypted = public.encrypt(b"hunter2", &mut room).expect("is short");
+        let encrypted = Value::from(STANDARD.encode(encrypted));
+        // What PKCS #8 wraps begins after two headers of four bytes, and version and algorithm between them.
+        let inner = &der[4 + VERSION_AND_ALGORITHM.len() + 4..];
+        for key in [pem("PRIVATE KEY", der), pem("RSA PRIVATE KEY", inner)] {
+            let opened = rsadecrypt(&[encrypted.clone(), key.as_str().into()]);
+            assert_eq!(opened.map_err(|fault| fault.text), Ok("hunter2".into()));
+        }
+        let other = PrivateDecryptingKey::generate(KeySize::Rsa2048).expect("a key");
+        let other: Pkcs8V1Der<'_> = other.as_der().expect("it has a form");
+        let other = pem("PRIVATE KEY", other.as_ref());
+        assert!(rsadecrypt(&[encrypted, other.as_str().into()]).is_err());
+    }
+}

@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 use dmp_sdk::{Marks, Type, Value};
 
-use super::collection::alike_of;
+use super::collection::{alike_of, list_type};
 use super::{Fault, Function, Gives, items_of, many};
-use crate::evaluate::MOST_ELEMENTS;
+use crate::evaluate::{MOST_ELEMENTS, unknown_not_null};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -87,8 +87,24 @@ fn setproduct(arguments: &[Value]) -> Result<Value, Fault> {
         count = count.saturating_mul(items_of(arguments, index)?.len());
         is_set |= matches!(arguments[index].kind(), dmp_sdk::Kind::Set(_));
     }
+    if count == 0 {
+        return Ok(match is_set {
+            true => Value::set(Vec::new()),
+            false => Value::list(Vec::new()),
+        });
+    }
     if count > MOST_ELEMENTS {
         return Err(Fault::new("the product has more than a million elements"));
+    }
+    if arguments.iter().any(Value::has_open_length) {
+        let elements =
+            arguments
+                .iter()
+                .map(|argument| match list_type(std::slice::from_ref(argument)) {
+                    Type::List(element) => *element,
+                    other => other,
+                });
+        return Ok(unknown_not_null(Type::set(Type::Tuple(elements.collect()))));
     }
     let mut choices: Vec<Vec<Value>> = vec![Vec::new()];
     for index in 0..arguments.len() {

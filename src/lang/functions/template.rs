@@ -1,11 +1,13 @@
 //! Templates: files and texts, in the language's own form and in Tera's.
 
-use dmp_sdk::{Kind, Marks, Span, Type, Value};
+use std::collections::BTreeMap;
+
+use dmp_sdk::{Kind, Marks, Number, Span, Type, Value};
 use tera::{Context, Tera};
 
 use super::file::{later, read_text};
 use super::{Failure, Fault, Function, Gives, any, text};
-use crate::evaluate::Evaluation;
+use crate::evaluate::{Evaluation, LONGEST_TEXT};
 use crate::parse::{is_name, parse_template};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -137,13 +139,65 @@ fn templatetera(
         };
         Fault::of(0, why)
     };
-    let variables = dmp_sdk::codec::to_json(given.variables).unwrap_or_default();
-    let context = Context::from_serialize(&variables).map_err(failed)?;
+    let mut context = Context::new();
+    for (name, value) in given.variables.as_members().into_iter().flatten() {
+        context.insert_value(name.to_string(), for_tera(value));
+    }
     let mut tera = Tera::default();
     // Files of hosts are no pages: what they hold is written as it is.
     tera.autoescape_on(Vec::<&str>::new());
     tera.add_raw_template(given.first, &text).map_err(failed)?;
-    let rendered = tera.render(given.first, &context).map_err(failed)?;
-    super::bounded(rendered.len())?;
+    let mut rendered = Bounded(Vec::new());
+    let outcome = tera.render_to(given.first, &context, &mut rendered);
+    if rendered.0.len() >= LONGEST_TEXT {
+        super::bounded(LONGEST_TEXT + 1)?;
+    }
+    outcome.map_err(failed)?;
+    let rendered =
+        String::from_utf8(rendered.0).map_err(|_| Fault::new("the result is no text"))?;
     Ok(Value::from(rendered).marked(&marks))
+}
+
+/// A value as Tera has it. Its numbers are whole or floats; what is neither is a text with all digits.
+fn for_tera(value: &Value) -> tera::Value {
+    match value.kind() {
+        Kind::Null | Kind::Unknown(_) => tera::Value::none(),
+        Kind::Bool(truth) => (*truth).into(),
+        Kind::String(text) => text.as_ref().into(),
+        Kind::Number(number) => {
+            let text = number.to_string();
+            let float = number.to_f64();
+            match (text.parse::<i128>(), Number::from_f64(float)) {
+                (Ok(whole), _) => whole.into(),
+                (_, Some(same)) if same == *number => float.into(),
+                _ => text.into(),
+            }
+        }
+        Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
+            items.iter().map(for_tera).collect::<Vec<_>>().into()
+        }
+        Kind::Map(members) | Kind::Object(members) => {
+            let members = members
+                .iter()
+                .map(|(name, member)| (name.to_string(), for_tera(member)));
+            members.collect::<BTreeMap<_, _>>().into()
+        }
+    }
+}
+
+/// What was rendered so far; it ends the rendering of a text that is longer than one may be.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
+        let room = LONGEST_TEXT.saturating_sub(self.0.len());
+        let taken = more.len().min(room);
+        self.0.extend_from_slice(&more[..taken]);
+        // Nothing taken is an error to who writes.
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

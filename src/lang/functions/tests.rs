@@ -13,6 +13,11 @@ impl Files for TwoFiles {
     fn read(&self, path: &str) -> Result<Arc<[u8]>, FileError> {
         match path {
             "a.txt" => Ok(Arc::from(*b"hello")),
+            "all.tera" => Ok(Arc::from(
+                *b"{{ n }} {{ n + 1 }} {{ big }} {{ f }}{% for x in xs %} {{ x }}{% endfor %}{% if m.on %} on{% endif %} <&>",
+            )),
+            "missing.tera" => Ok(Arc::from(*b"{{ missing }}")),
+            "half.tera" => Ok(Arc::from(*b"{{ s / 2 }}")),
             "t.tpl" => Ok(Arc::from(
                 *b"x = ${x}${missing_is_not_used ? \"!\" : \"?\"}",
             )),
@@ -394,4 +399,27 @@ fn the_reference_has_every_function_with_an_example_that_is_true() {
         let wanted: serde_json::Value = serde_json::from_str(entry.gives).expect(entry.gives);
         assert_eq!(value, wanted, "{}", entry.example);
     }
+}
+
+#[test]
+fn a_template_of_tera_sees_plain_values_and_tells_no_secret() {
+    table(&[
+        (
+            "templatetera(\"all.tera\", {n = 5, big = 123456789012345678901234567890, f = 0.1, xs = [\"a\", 1], m = {on = true}})",
+            r#""5 6 123456789012345678901234567890 0.1 a 1 on \u003c\u0026\u003e""#,
+        ),
+        ("can(templatetera(\"missing.tera\", {}))", "false"),
+        (
+            "templatetera(\"half.tera\", {s = sensitive(\"hunter2\")})",
+            "error: `templatetera`: a sensitive argument is not usable",
+        ),
+        (
+            "issensitive(templatetera(\"half.tera\", {s = sensitive(4)}))",
+            "true",
+        ),
+        (
+            "templatetera(\"nope\", {})",
+            "error: `templatetera`: `nope` can't be read: there is no such file",
+        ),
+    ]);
 }

@@ -1,7 +1,9 @@
 //! Functions over texts.
 
-use dmp_sdk::Value;
+use dmp_sdk::{Kind, Type, Value};
 use unicode_segmentation::UnicodeSegmentation;
+
+use crate::evaluate::unknown_not_null;
 
 use super::{Fault, Function, Gives, bounded, number, text, text_of, texts, whole_of};
 
@@ -41,8 +43,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "startswith",
         &[text("text"), text("prefix")],
         Gives::Bool,
-        |a| Ok(one(a).starts_with(text_of(a, 1)).into()),
-    ),
+        startswith,
+    )
+    .own(),
     Function::new(
         "strcontains",
         &[text("text"), text("part")],
@@ -128,11 +131,29 @@ fn join(arguments: &[Value]) -> Result<Value, Fault> {
 
 fn split(arguments: &[Value]) -> Result<Value, Fault> {
     let (separator, given) = (text_of(arguments, 0), text_of(arguments, 1));
-    let parts: Vec<Value> = match separator {
-        "" => given.chars().map(|c| Value::from(c.to_string())).collect(),
-        separator => given.split(separator).map(Value::from).collect(),
+    match separator {
+        "" => super::listed(given.chars().map(|c| Value::from(c.to_string()))),
+        separator => super::listed(given.split(separator).map(Value::from)),
+    }
+}
+
+/// Of a text that is known later the beginning may be known by now.
+fn startswith(arguments: &[Value]) -> Result<Value, Fault> {
+    let (given, prefix) = (&arguments[0], &arguments[1]);
+    let marks = given.deep_marks().union(&prefix.deep_marks());
+    let known = match given.kind() {
+        Kind::Null => return Err(Fault::of(0, "it is null")),
+        Kind::Unknown(unknown) => unknown.prefix.as_deref().unwrap_or_default(),
+        _ => one(arguments),
     };
-    Ok(Value::list(parts))
+    let starts = match (prefix.kind(), prefix.as_str()) {
+        (Kind::Null, _) => return Err(Fault::of(1, "it is null")),
+        (_, Some(prefix)) if known.starts_with(prefix) => Some(true),
+        (_, Some(prefix)) if given.is_known() || !prefix.starts_with(known) => Some(false),
+        _ => None,
+    };
+    let result = starts.map_or_else(|| unknown_not_null(Type::Bool), Value::from);
+    Ok(result.marked(&marks))
 }
 
 fn substr(arguments: &[Value]) -> Result<Value, Fault> {
@@ -144,6 +165,8 @@ fn substr(arguments: &[Value]) -> Result<Value, Fault> {
         Err(_) => count.saturating_sub(usize::try_from(offset.unsigned_abs()).unwrap_or(count)),
     };
     let end = match usize::try_from(length) {
+        // As in Terraform: no length, counted from the end, is all that is left.
+        Ok(0) if offset < 0 => count,
         Ok(length) => start.saturating_add(length).min(count),
         Err(_) => count,
     };

@@ -277,7 +277,7 @@ fn quoted(text: &str) -> Option<(String, usize)> {
 
 fn part(moment: OffsetDateTime, letter: char, count: usize) -> Option<String> {
     let hour = moment.hour();
-    let half = if hour % 12 == 0 { 12 } else { hour % 12 };
+    let half = (hour + 11) % 12 + 1;
     let number = |number: u8| match count {
         1 => Some(number.to_string()),
         2 => Some(format!("{number:02}")),

@@ -1,8 +1,15 @@
-//! The language against what OpenTofu makes of the same expressions, as the live suite `language` has recorded it.
+//! The language against what OpenTofu makes of the same expressions, as the live suite `language` has recorded it; and
+//! what only a run shows of it.
 
+mod support;
+
+use std::io::Write;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use dmp_testkit::language;
+use support::Sandbox;
 
 #[test]
 fn expressions_mean_what_they_mean_in_opentofu() {
@@ -31,4 +38,172 @@ fn what_differs_on_purpose_is_explained_and_tried() {
         .collect();
     let explained: Vec<String> = language::explained().into_iter().collect();
     assert_eq!(tried, explained);
+}
+
+#[test]
+fn bad_input_is_an_error_and_no_crash() {
+    let many = |text: &str| text.repeat(100_000);
+    let expressions = [
+        many("["),
+        format!("{}1{}", many("("), many(")")),
+        format!("{}true", many("!")),
+        format!("1{}", many("+1")),
+        format!("a{}", many("[0]")),
+        format!("{}1", many("true ? ")),
+        many("upper("),
+        many("\"${"),
+        "1e999999999".to_owned(),
+        "1e9999 * 1e9999".to_owned(),
+        "1 / 0".to_owned(),
+        "1 % 0".to_owned(),
+        "range(1e9)".to_owned(),
+        "range(0, 1, 1e-9999)".to_owned(),
+        "format(\"%999999999d\", 1)".to_owned(),
+        "format(\"%.999999999f\", 1)".to_owned(),
+        "indent(1e18, \"a\\nb\")".to_owned(),
+        "pow(1e300, 1e300)".to_owned(),
+        format!("parseint(\"{}\", 10)", many("9")),
+        format!("tonumber(\"{}\")", many("9")),
+        format!("jsondecode(\"{}\")", many("[")),
+        format!("yamldecode(\"{}\")", many("[")),
+        format!("yamldecode(\"{}\")", many("- ")),
+        "yamldecode(\"a: &a [*a]\")".to_owned(),
+        "regex(\"((a{1000}){1000}){1000}\", \"a\")".to_owned(),
+        format!("regex(\"{}\", \"a\")", many("(")),
+        format!("fileset(\".\", \"{}\")", many("{")),
+        "file(\"/dev/zero\")".to_owned(),
+        "setproduct(range(60000), range(60000), range(60000))".to_owned(),
+        "timeadd(\"9999-12-31T23:59:59Z\", \"9999h\")".to_owned(),
+        "templatefile(\"endless\", {})".to_owned(),
+    ];
+    let sandbox = Sandbox::stack("");
+    sandbox.write("endless", "${templatefile(\"endless\", {})}");
+    let mut child = sandbox
+        .command(&["console", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut input = child.stdin.take().expect("is piped");
+    let lines = expressions.join("\n");
+    let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().expect("ends");
+    writer.join().expect("ends").expect("is read");
+    assert_eq!(output.status.code(), Some(1));
+    let answers = String::from_utf8(output.stdout).expect("is text");
+    assert_eq!(answers.lines().count(), expressions.len());
+    for (expression, answer) in expressions.iter().zip(answers.lines()) {
+        let start: String = expression.chars().take(60).collect();
+        assert!(
+            answer.starts_with("{\"diagnostics\":[{"),
+            "{start}: {answer}"
+        );
+    }
+}
+
+#[test]
+fn what_is_made_by_chance_is_known_once_it_is_applied() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+locals { id = uuid() }
+resource "test_entry" "a" {
+  key  = "a"
+  text = "${local.id} ${local.id} ${uuid()} ${timestamp()} ${bcrypt("secret", 4)}"
+}
+resource "test_entry" "b" {
+  count = 2
+  key   = "b-${count.index}"
+  text  = uuid()
+}
+"#,
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("(known after apply)");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let state = sandbox.look();
+    let text = |key: &str| state.entries[key].text.clone();
+    let made = text("a");
+    let parts: Vec<&str> = made.split(' ').collect();
+    assert_eq!(parts[0], parts[1], "a local value is one value");
+    assert_ne!(parts[0], parts[2]);
+    assert!(
+        parts[0].len() == 36 && parts[0].as_bytes()[14] == b'4',
+        "{made}"
+    );
+    assert!(
+        parts[3].starts_with("20") && parts[3].ends_with('Z'),
+        "{made}"
+    );
+    assert!(
+        parts[4].starts_with("$2a$04$") && parts[4].len() == 60,
+        "{made}"
+    );
+    assert_ne!(text("b-0"), text("b-1"));
+}
+
+#[test]
+fn a_saved_plan_keeps_its_moment() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_entry" "a" {
+  key  = "a"
+  text = plantimestamp()
+}
+"#,
+    );
+    sandbox.run(&["plan", "--out", "kept"]).expect_success();
+    std::thread::sleep(Duration::from_millis(1100));
+    let shown = sandbox.run(&["show", "kept"]).expect_success();
+    sandbox.run(&["apply", "kept"]).expect_success();
+    let text = sandbox.look().entries["a"].text.clone();
+    assert!(shown.out.contains(&text), "{text} in\n{}", shown.out);
+}
+
+#[test]
+fn files_are_found_from_the_stack_wherever_dmp_is_started() {
+    let sandbox = Sandbox::stack(
+        r#"
+module "inner" { source = "./inner" }
+output "inner" { value = module.inner.text }
+output "own" { value = "${file("own.txt")} ${file("${path.module}/own.txt")} ${file("${path.root}/own.txt")}" }
+"#,
+    );
+    sandbox.write("own.txt", "own");
+    std::fs::create_dir(sandbox.stack_folder().join("inner")).expect("a folder");
+    sandbox.write(
+        "inner/main.hcl",
+        r#"output "text" { value = file("${path.module}/inner.txt") }"#,
+    );
+    sandbox.write("inner/inner.txt", "inside");
+    let given = |words: &[&str], folder: &Path| {
+        let output = sandbox
+            .command(words)
+            .current_dir(folder)
+            .output()
+            .expect("starts");
+        String::from_utf8(output.stdout).expect("is text")
+    };
+    let words = [
+        "console",
+        "--eval",
+        "[module.inner.text, file(\"own.txt\")]",
+    ];
+    let wanted = "[\"inside\", \"own\"]\n";
+    assert_eq!(given(&words, &sandbox.stack_folder()), wanted);
+    let from_above = [["--chdir", "stack"].as_slice(), words.as_slice()].concat();
+    assert_eq!(given(&from_above, sandbox.path()), wanted);
+}
+
+#[test]
+fn an_output_is_printed_with_every_character_it_has() {
+    let sandbox = Sandbox::stack(r#"output "text" { value = "a\u001b[1mb\u007f" }"#);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let raw = sandbox.run(&["output", "--raw", "text"]).expect_success();
+    assert_eq!(raw.out, "a\u{1b}[1mb\u{7f}");
+    let json = sandbox.run(&["output", "--json", "text"]).expect_success();
+    assert_eq!(json.out, "\"a\\u001b[1mb\u{7f}\"\n");
 }

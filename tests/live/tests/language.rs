@@ -9,6 +9,7 @@
 
 use std::env;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use dmp_testkit::language;
@@ -50,4 +51,73 @@ fn every_difference_from_opentofu_is_on_purpose() {
         language::recorded() == tofu,
         "the recorded answers are not OpenTofu's: DMP_LIVE_RECORD=1 records them anew"
     );
+}
+
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn every_function_of_opentofu_is_in_the_reference() {
+    // OpenTofu has these two only to refuse them.
+    const REFUSED: [&str; 2] = ["list", "map"];
+    let listed = Command::new(program("DMP_LIVE_ORACLE"))
+        .arg("--functions")
+        .output()
+        .expect("it starts");
+    let listed = String::from_utf8(listed.stdout).expect("it is text");
+    let page = Command::new(program("DMP_LIVE_BINARY"))
+        .args(["docs", "functions"])
+        .output()
+        .expect("it starts");
+    let page = String::from_utf8(page.stdout).expect("it is text");
+    let names: Vec<&str> = listed
+        .lines()
+        .filter(|name| !REFUSED.contains(name))
+        .collect();
+    println!("{} functions", names.len());
+    let missing: Vec<&&str> = names
+        .iter()
+        .filter(|name| !page.contains(&format!("| `{name}(")))
+        .collect();
+    assert!(names.len() > 110 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn functions_of_a_provider_need_no_configuration() {
+    let manifests = "{ apiVersion: v1, kind: Namespace }\\n---\\n{ apiVersion: v1, kind: Pod }";
+    let expression =
+        format!("provider::kubernetes::manifest_decode_multi(\"{manifests}\")[*].kind");
+    let expressions = [
+        expression.as_str(),
+        "provider::kubernetes::manifest_decode(\"a: 1\")",
+        "provider::kubernetes::manifest_decode(null)",
+        "provider::kubernetes::manifest_decode()",
+        "provider::kubernetes::nope(\"a\")",
+        "provider::nope::nope(\"a\")",
+        "provider::kubernetes::manifest_decode(timestamp())",
+        "issensitive(provider::kubernetes::manifest_encode(sensitive({apiVersion = \"v1\", kind = \"Pod\"})))",
+    ];
+    let expressions = expressions.map(|text| language::Expression {
+        text: text.to_owned(),
+        difference: None,
+    });
+    let answers = language::ask_dmp(&program("DMP_LIVE_BINARY"), &expressions);
+    let values: Vec<String> = answers
+        .iter()
+        .map(|answer| {
+            answer
+                .as_ref()
+                .map_or("error".into(), |answer| answer["value"].to_string())
+        })
+        .collect();
+    let wanted = [
+        "[\"Namespace\",\"Pod\"]",
+        "error",
+        "error",
+        "error",
+        "error",
+        "error",
+        "\"(known after apply)\"",
+        "true",
+    ];
+    assert_eq!(values, wanted);
 }

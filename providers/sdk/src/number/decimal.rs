@@ -250,6 +250,39 @@ impl Digits {
         text
     }
 
+    /// The mantissa with so many decimal places, and the power of ten, with two digits at least; without a sign.
+    #[must_use]
+    pub fn with_exponent(&self, places: usize, letter: char) -> String {
+        let exponent = self.exponent();
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let size = exponent.unsigned_abs();
+        format!("{}{letter}{sign}{size:02}", self.mantissa(places))
+    }
+
+    /// With an exponent where the number is large or small, without one else, as C's `%g` has it. The precision is that to
+    /// which the digits were rounded; without a sign.
+    #[must_use]
+    pub fn general_form(&self, precision: Option<usize>, letter: char) -> String {
+        let precision = precision.map(|precision| precision.max(1));
+        let count = self.count();
+        let limit = match precision {
+            None => 6,
+            Some(precision)
+                if precision > count
+                    && i64::try_from(count).is_ok_and(|count| count > self.exponent()) =>
+            {
+                count
+            }
+            Some(precision) => precision,
+        };
+        let is_large = i64::try_from(limit).is_ok_and(|limit| self.exponent() >= limit);
+        if count > 0 && (self.exponent() < -4 || is_large) {
+            let shown = precision.map_or(count, |precision| precision.min(count));
+            return self.with_exponent(shown.saturating_sub(1), letter);
+        }
+        self.with_places(self.places())
+    }
+
     fn sign(&self) -> &'static str {
         match self.is_negative && !self.digits.is_empty() {
             true => "-",

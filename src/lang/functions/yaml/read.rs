@@ -48,7 +48,7 @@ impl<'t> Reader<'t> {
                 }
                 Some(Err(error)) => {
                     self.line = error.marker().line();
-                    return Err(error.info().to_owned());
+                    return Err(error.info().clone());
                 }
                 None => return Ok(Event::StreamEnd),
             }
