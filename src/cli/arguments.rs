@@ -182,6 +182,26 @@ pub(crate) enum State {
         #[arg(long)]
         json: bool,
     },
+    /// Give recorded objects another address, without touching them. For a stack in version control a `moved` block
+    /// is better: everybody's state follows it.
+    Mv {
+        /// A resource, an instance or a module.
+        from: String,
+        /// What it is called now.
+        to: String,
+    },
+    /// Forget objects without touching them: a resource, an instance or a module.
+    Rm {
+        /// Their addresses.
+        #[arg(required = true, value_name = "ADDRESS")]
+        addresses: Vec<String>,
+    },
+    /// Tell what each run has changed in the state.
+    History {
+        /// Print a line of JSON for each run.
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the whole state as JSON; secrets stay sealed.
     Export,
     /// Check that the log is whole and the state is what it amounts to.

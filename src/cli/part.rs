@@ -93,7 +93,10 @@ impl PartOf {
 }
 
 /// A resource, an instance, a module or an instance of one.
-fn endpoint(flag: &str, text: &str) -> Result<Endpoint, Diagnostic> {
+///
+/// # Errors
+/// When it is none of these.
+pub(crate) fn endpoint(flag: &str, text: &str) -> Result<Endpoint, Diagnostic> {
     let wrong = |why: &dyn std::fmt::Display| {
         Diagnostic::error("not-an-address", "this is not an address")
             .detail(format!("`{flag} {text}`: {why}"))

@@ -252,7 +252,8 @@ impl Part {
 }
 
 /// Whether an address is one of an endpoint's.
-pub(crate) fn covers(endpoint: &Endpoint, address: &Address) -> bool {
+#[must_use]
+pub fn covers(endpoint: &Endpoint, address: &Address) -> bool {
     match endpoint {
         Endpoint::Module(path) => rest_of(&address.module, path).is_some(),
         Endpoint::Resource(resource) => *resource == *address || *resource == address.block(),

@@ -12,6 +12,8 @@ mod refresh;
 mod show;
 mod ssh;
 mod state;
+mod state_edit;
+mod state_history;
 mod validate;
 mod version;
 

@@ -10,12 +10,22 @@ use dmp_state::backends::Table;
 use dmp_state::{Instance, Status, Store};
 use serde_json::{Value as Json, json};
 
-use super::{fail, print};
+use super::{fail, print, state_edit, state_history};
 use crate::arguments::State;
 use crate::stack::open_state;
 use crate::{Context, Exit};
 
 pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exit {
+    let edited = match arguments {
+        State::Mv { from, to } => Some(state_edit::move_to(directory, from, to)),
+        State::Rm { addresses } => Some(state_edit::remove(directory, addresses)),
+        _ => None,
+    };
+    match edited {
+        Some(Ok(())) => return Exit::Success,
+        Some(Err(diagnostics)) => return fail(context, &Sources::new(), &diagnostics),
+        None => {}
+    }
     let store = match open_state(directory) {
         Ok(store) => store,
         Err(diagnostic) => return fail(context, &Sources::new(), &[diagnostic]),
@@ -36,6 +46,8 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exi
         State::Show { address, json } => show(context, &store, address, *json),
         State::Export => export(&store),
         State::Verify => verify(&store),
+        State::History { json } => state_history::print_history(&store, *json),
+        State::Mv { .. } | State::Rm { .. } => Ok(()),
     };
     match result {
         Ok(()) => Exit::Success,

@@ -1,0 +1,127 @@
+//! The state by hand: addresses that change, objects that are forgotten, and what the log tells.
+
+mod support;
+
+use support::Sandbox;
+
+const STACK: &str = r#"
+provider "test" { cloud = "CLOUD" }
+variable "text" { default = "hello" }
+resource "test_thing" "vm" {
+  for_each = toset(["a", "b"])
+  name     = each.key
+}
+resource "test_entry" "motd" {
+  key  = "motd"
+  text = var.text
+  on   = test_thing.vm["a"].id
+}
+"#;
+
+fn calls(sandbox: &Sandbox) -> Vec<String> {
+    let calls = sandbox.look().calls.into_iter();
+    calls.filter(|call| !call.starts_with("list")).collect()
+}
+
+#[test]
+fn what_has_moved_is_found_at_its_new_address_and_nothing_is_touched() {
+    let sandbox = Sandbox::stack(STACK).applied();
+    let before = calls(&sandbox);
+    sandbox
+        .run(&["state", "mv", "test_thing.vm[\"a\"]", "test_thing.first"])
+        .expect_success()
+        .shows("test_thing.vm[\"a\"] is now test_thing.first");
+    sandbox
+        .run(&["state", "show", "test_entry.motd"])
+        .expect_success()
+        .shows("lives on all of test_thing.first");
+    sandbox.write(
+        "main.hcl",
+        &STACK
+            .replace("[\"a\", \"b\"]", "[\"b\"]")
+            .replace("test_thing.vm[\"a\"].id", "test_thing.first.id")
+            .replace(
+                "resource \"test_entry\"",
+                "resource \"test_thing\" \"first\" { name = \"a\" }\nresource \"test_entry\"",
+            ),
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("Nothing to do");
+    assert_eq!(calls(&sandbox), before);
+    sandbox
+        .run(&["state", "mv", "test_thing.first", "test_thing.vm[\"b\"]"])
+        .expect_code(1)
+        .says("two objects would have one address");
+    sandbox
+        .run(&["state", "mv", "test_thing.frist", "test_thing.x"])
+        .expect_code(1)
+        .says("the state has no `test_thing.frist`");
+}
+
+#[test]
+fn what_is_forgotten_stays_outside() {
+    let sandbox = Sandbox::stack(STACK).applied();
+    let before = calls(&sandbox);
+    sandbox
+        .run(&["state", "rm", "test_thing.vm", "test_entry.motd"])
+        .expect_success()
+        .shows("test_thing.vm[\"a\"] is forgotten; the object stays")
+        .shows("test_entry.motd is forgotten");
+    assert_eq!(calls(&sandbox), before);
+    sandbox
+        .run(&["state", "list"])
+        .expect_success()
+        .hides("test_");
+    sandbox.run(&["state", "verify"]).expect_success();
+    sandbox
+        .run(&["state", "rm", "test_thing.vm"])
+        .expect_code(1)
+        .says("the state has no `test_thing.vm`");
+}
+
+#[test]
+fn what_is_not_settled_is_not_edited() {
+    let sandbox = Sandbox::stack(STACK).applied();
+    let change = ["apply", "--yes", "--var", "text=other"];
+    let cut = sandbox.run_with(&change, &[("DMP_FAIL_AT", "call.before:1")]);
+    assert_eq!(cut.code, None, "{}", cut.err);
+    for edit in [
+        vec!["state", "rm", "test_entry.motd"],
+        vec!["state", "mv", "test_entry.motd", "test_entry.other"],
+    ] {
+        sandbox
+            .run(&edit)
+            .expect_code(1)
+            .says("an earlier run is not settled")
+            .says("its update was begun");
+    }
+    sandbox.run(&change).expect_success();
+    sandbox
+        .run(&["state", "rm", "test_entry.motd"])
+        .expect_success();
+}
+
+#[test]
+fn the_log_tells_run_by_run_what_has_changed() {
+    let sandbox = Sandbox::stack(STACK).applied();
+    sandbox
+        .run(&["state", "rm", "test_entry.motd"])
+        .expect_success();
+    let history = sandbox
+        .run(&["state", "history"])
+        .expect_success()
+        .shows("apply: applied")
+        .shows("recorded test_thing.vm[\"a\"]")
+        .shows("state rm: done")
+        .shows("removed test_entry.motd (forgotten)");
+    assert!(history.out.find("apply:") < history.out.find("state rm:"));
+    let lines = sandbox
+        .run(&["state", "history", "--json"])
+        .expect_success();
+    let last = lines.out.lines().last().expect("a line");
+    let json: serde_json::Value = serde_json::from_str(last).expect("JSON");
+    assert_eq!(json["command"], "state rm");
+    assert_eq!(json["changes"][0], "removed test_entry.motd (forgotten)");
+}
