@@ -384,6 +384,7 @@ impl<'a> Builder<'a> {
         all.extend(&block.depends_on);
         all.extend(lifecycle.replace_triggered_by.iter().flat_map(references));
         all.extend(lifecycle.hosted_on.iter().flat_map(references));
+        all.extend(lifecycle.prevent_destroy.iter().flat_map(references));
         let conditions = lifecycle
             .preconditions
             .iter()

@@ -124,6 +124,8 @@ pub fn end(
             )
         } else if forgotten.iter().any(|endpoint| covers(endpoint, address)) {
             (Action::Forget, Reason::NotInConfiguration)
+        } else if expansion.is_some_and(crate::world::Expansion::is_disabled) {
+            (Action::Delete, Reason::Disabled)
         } else if is_declared {
             (Action::Delete, Reason::KeyGone)
         } else {

@@ -184,6 +184,10 @@ fn step<'c>(configuration: &'c Configuration, address: &Address) -> Option<(&'c 
     None
 }
 
+fn has_keys(repetition: Option<&dmp_lang::config::Repetition>) -> bool {
+    repetition.is_some_and(dmp_lang::config::Repetition::has_keys)
+}
+
 /// The module that a path of calls leads to.
 fn module_at<'c>(
     configuration: &'c Configuration,
@@ -305,23 +309,29 @@ fn still_described(configuration: &Configuration, diagnostics: &mut Vec<Diagnost
     for module in &configuration.modules {
         for block in &module.moved {
             // From one instance to a key of the same block: what is described there is another.
-            let (repetition, has_key) = match (&block.from, &block.to) {
+            let (is_repeated, has_key) = match (&block.from, &block.to) {
                 (Endpoint::Resource(from), Endpoint::Resource(to))
                     if from.module.is_root() && from.key.is_none() =>
                 {
                     let found = module.resources.get(&crate::world::block_key(from));
-                    (found.map(|found| &found.repetition), to.key.is_some())
+                    (
+                        found.map(|found| has_keys(found.repetition.as_ref())),
+                        to.key.is_some(),
+                    )
                 }
                 (Endpoint::Module(from), Endpoint::Module(to))
                     if from.0.len() == 1 && from.0[0].1.is_none() =>
                 {
                     let found = module.calls.get(&from.0[0].0);
                     let has_key = to.0.last().is_some_and(|(_, key)| key.is_some());
-                    (found.map(|found| &found.repetition), has_key)
+                    (
+                        found.map(|found| has_keys(found.repetition.as_ref())),
+                        has_key,
+                    )
                 }
                 _ => (None, false),
             };
-            if repetition.is_some_and(|repetition| !has_key || repetition.is_none()) {
+            if is_repeated.is_some_and(|is_repeated| !has_key || !is_repeated) {
                 let detail = format!(
                     "`{}` has a `moved` block, and a block of its own",
                     block.from

@@ -357,6 +357,7 @@ fn reason(reason: &Reason) -> String {
         },
         Reason::NotInConfiguration => "it is not in the configuration".into(),
         Reason::KeyGone => "its key is gone from the block".into(),
+        Reason::Disabled => "it is not enabled any more".into(),
         Reason::Destroy => "everything is to be removed".into(),
         Reason::Suspect { why } => format!("it is not whole: {why}"),
         Reason::HostEnds { host } => format!("{host} ends, and it with it"),

@@ -94,6 +94,8 @@ pub enum Reason {
     NotInConfiguration,
     /// The key is gone from `count` or `for_each`.
     KeyGone,
+    /// `enabled` has become false.
+    Disabled,
     /// `destroy` was asked for.
     Destroy,
     /// A step failed or was cut off before; the object is finished.

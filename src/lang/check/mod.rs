@@ -150,6 +150,9 @@ impl<'c> Checking<'c> {
         if let Some(rollout) = &lifecycle.rollout {
             self.rollout(rollout, place);
         }
+        if let Some(guard) = &lifecycle.prevent_destroy {
+            self.expression(guard, &Type::Bool, place);
+        }
         self.conditions(&lifecycle.preconditions, place);
         let after = Place {
             self_object: true,
@@ -298,6 +301,7 @@ impl<'c> Checking<'c> {
         match repetition {
             Some(Repetition::Count(expr)) => self.expression(expr, &Type::Number, Place::default()),
             Some(Repetition::ForEach(expr)) => self.expression(expr, &Type::Any, Place::default()),
+            Some(Repetition::Enabled(expr)) => self.expression(expr, &Type::Bool, Place::default()),
             None => {}
         }
     }

@@ -27,7 +27,7 @@ impl<'a, 'c> Declared<'a, 'c> {
         };
         let one = self.instance(block);
         match &block.repetition {
-            None => one,
+            None | Some(Repetition::Enabled(_)) => one,
             Some(Repetition::Count(_)) => Type::list(one),
             Some(Repetition::ForEach(_)) => Type::map(one),
         }

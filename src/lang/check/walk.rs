@@ -6,7 +6,7 @@ use dmp_sdk::{Diagnostic, Mode, Span};
 
 use super::{Checking, Place};
 use crate::ast::{Expr, ExprKind, Template, TemplatePart};
-use crate::config::ResourceBlock;
+use crate::config::{Repetition, ResourceBlock};
 use crate::functions::check_call;
 use crate::reference::{Reference, ResourceKey, Step, Target};
 
@@ -172,7 +172,10 @@ impl<'a, 'c> Walk<'a, 'c> {
         let Some(block) = self.resource_block(key) else {
             return self.undeclared_resource(key, reference);
         };
-        let step = match (block.repetition.is_some(), reference.path.as_slice()) {
+        let step = match (
+            block.repetition.as_ref().is_some_and(Repetition::has_keys),
+            reference.path.as_slice(),
+        ) {
             (true, [Step::Attribute(name, span), ..]) => {
                 let index = if self.place.each { "[each.key]" } else { "[0]" };
                 self.checking.diagnostics.push(
@@ -246,9 +249,10 @@ impl<'a, 'c> Walk<'a, 'c> {
         let Some(called) = call.module.map(|id| self.checking.configuration.module(id)) else {
             return;
         };
-        let ((true, [Step::Index(..), step, ..]) | (false, [step, ..])) =
-            (call.repetition.is_some(), reference.path.as_slice())
-        else {
+        let ((true, [Step::Index(..), step, ..]) | (false, [step, ..])) = (
+            call.repetition.as_ref().is_some_and(Repetition::has_keys),
+            reference.path.as_slice(),
+        ) else {
             return;
         };
         if let Step::Attribute(output, span) = step

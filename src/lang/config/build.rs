@@ -237,9 +237,14 @@ fn call(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
             span: expr.span,
         })
     });
-    let repetition = repetition(&mut fields);
+    let mut repetition = repetition(&mut fields);
     let depends_on = fields.depends_on();
     let providers = providers(&mut fields);
+    if let Some(block) = fields.block("lifecycle") {
+        let mut inner = Fields::new(block.body, block.span, fields.diagnostics);
+        super::resource::enabled(&mut inner, &mut repetition);
+        inner.finish("`lifecycle` of a module call");
+    }
     let rest = fields.rest();
     for inner in &rest.blocks {
         diagnostics.push(

@@ -184,14 +184,22 @@ pub enum Repetition {
     Count(Expr),
     /// `for_each`: one for each member, by name.
     ForEach(Expr),
+    /// `enabled` in `lifecycle`: one without a key, or none.
+    Enabled(Expr),
 }
 
 impl Repetition {
+    /// Whether each instance has a key.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        !matches!(self, Self::Enabled(_))
+    }
+
     /// The expression of either.
     #[must_use]
     pub fn expr(&self) -> &Expr {
         match self {
-            Self::Count(expr) | Self::ForEach(expr) => expr,
+            Self::Count(expr) | Self::ForEach(expr) | Self::Enabled(expr) => expr,
         }
     }
 }
@@ -228,8 +236,8 @@ pub struct ResourceBlock {
 pub struct Lifecycle {
     /// The new object is made before the old one goes.
     pub create_before_destroy: Option<bool>,
-    /// A plan that would delete the object is refused.
-    pub prevent_destroy: bool,
+    /// Whether a plan that would delete the object is refused.
+    pub prevent_destroy: Option<Expr>,
     /// Whose changes are not acted on.
     pub ignore_changes: IgnoreChanges,
     /// A change of any of these replaces the object; each is a reference, perhaps with `each.key` in an index.

@@ -4,7 +4,7 @@ use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode, Span};
 
 use super::build::repetition;
 use super::fields::{Fields, labels};
-use super::{Health, IgnoreChanges, Lifecycle, ResourceBlock, Rollout};
+use super::{Health, IgnoreChanges, Lifecycle, Repetition, ResourceBlock, Rollout};
 use crate::ast::{Block, Expr, ExprKind};
 use crate::reference::{ResourceKey, Target};
 
@@ -16,12 +16,12 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
     };
     let span = block.span.clone();
     let mut fields = Fields::new(block.body, block.span, diagnostics);
-    let repetition = repetition(&mut fields);
+    let mut repetition = repetition(&mut fields);
     let depends_on = fields.depends_on();
     let provider = fields.provider("provider");
     let layer = layer(&mut fields);
     let lifecycle = match fields.block("lifecycle") {
-        Some(block) => lifecycle(block, mode, fields.diagnostics),
+        Some(block) => lifecycle(block, mode, &mut repetition, fields.diagnostics),
         None => Lifecycle::default(),
     };
     let timeouts = fields.block("timeouts").map(|block| block.body);
@@ -62,8 +62,14 @@ fn layer(fields: &mut Fields<'_>) -> Option<Layer> {
     found
 }
 
-fn lifecycle(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Lifecycle {
+fn lifecycle(
+    block: Block,
+    mode: Mode,
+    repetition: &mut Option<Repetition>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Lifecycle {
     let mut fields = Fields::new(block.body, block.span, diagnostics);
+    enabled(&mut fields, repetition);
     let mut lifecycle = Lifecycle {
         preconditions: fields.conditions("precondition"),
         postconditions: fields.conditions("postcondition"),
@@ -72,7 +78,7 @@ fn lifecycle(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Lif
     };
     if mode == Mode::Managed {
         lifecycle.create_before_destroy = fields.bool("create_before_destroy");
-        lifecycle.prevent_destroy = fields.bool("prevent_destroy").unwrap_or(false);
+        lifecycle.prevent_destroy = fields.expr("prevent_destroy");
         lifecycle.ignore_changes = ignore_changes(&mut fields);
         lifecycle.replace_triggered_by = triggers(&mut fields);
         let found = fields.block("rollout");
@@ -80,6 +86,24 @@ fn lifecycle(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> Lif
     }
     fields.finish("`lifecycle`");
     lifecycle
+}
+
+/// `enabled` in a `lifecycle` block: of a block that is repeated `count` or `for_each` says it already.
+pub(super) fn enabled(fields: &mut Fields<'_>, repetition: &mut Option<Repetition>) {
+    let Some(expr) = fields.expr("enabled") else {
+        return;
+    };
+    if let Some(other) = repetition {
+        fields.diagnostics.push(
+            Diagnostic::error("enabled-and-repeated", "both enabled and count or for_each")
+                .detail("a block has one of them")
+                .at(expr.span)
+                .label(other.expr().span.clone(), "repeated here")
+                .help("let `count` be 0, or `for_each` empty, for no instance"),
+        );
+        return;
+    }
+    *repetition = Some(Repetition::Enabled(expr));
 }
 
 fn rollout(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Rollout {

@@ -271,6 +271,36 @@ impl Planner {
         Some(Group { name, max_out })
     }
 
+    /// Whether an object's end is refused. What can't be told guards.
+    fn is_guarded(&mut self, address: &Address, lifecycle: &Lifecycle) -> bool {
+        let Some(expr) = &lifecycle.prevent_destroy else {
+            return false;
+        };
+        let wrong = || {
+            Diagnostic::error("wrong-guard", "`prevent_destroy` is neither true nor false")
+                .detail("it has to be known while it is planned")
+                .at(expr.span.clone())
+                .address(address)
+        };
+        let value = self.world.evaluate(expr, &self.world.place_of(address));
+        let guards = value.map(|value| {
+            let value =
+                dmp_sdk::convert(&value, &dmp_sdk::Type::Bool, dmp_sdk::Strictness::Lenient);
+            value.ok().and_then(|value| value.as_bool())
+        });
+        match guards {
+            Ok(Some(guards)) => guards,
+            Ok(None) => {
+                self.plan.diagnostics.push(wrong());
+                true
+            }
+            Err(diagnostics) => {
+                self.plan.diagnostics.extend(diagnostics);
+                true
+            }
+        }
+    }
+
     /// Why an object can't be imported by an id, if it can't.
     fn refused_import(&self, address: &Address, config: &Value, id: &str) -> Option<Diagnostic> {
         let resource = self.world.registry.resource(&address.resource_type)?;
@@ -500,7 +530,7 @@ impl Planner {
         planned.hosted_on = self.hosted_on(address, schema, decoded, &provider);
         planned.record = record;
         planned.group = self.group_of(address, &lifecycle);
-        planned.prevent_destroy = lifecycle.prevent_destroy;
+        planned.prevent_destroy = self.is_guarded(address, &lifecycle);
         planned.holds_data = schema.holds_data;
         planned.ends_hosted = schema.ends_hosted;
         if let Some(host) = lost_with {

@@ -22,6 +22,8 @@ pub struct Expansion {
 pub enum Instances {
     /// One, without a key.
     Single,
+    /// None, of a block that would be one.
+    Disabled,
     /// That many, by position.
     Count(u64),
     /// One for each, by name.
@@ -46,6 +48,12 @@ impl Expansion {
         matches!(self.instances, Instances::Unknown)
     }
 
+    /// Whether `enabled` says that there is none.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        matches!(self.instances, Instances::Disabled)
+    }
+
     /// The marks of the value that decided it.
     #[must_use]
     pub fn marks(&self) -> &Marks {
@@ -68,6 +76,7 @@ impl Expansion {
     pub fn keys(&self) -> Vec<Option<Key>> {
         match &self.instances {
             Instances::Single => vec![None],
+            Instances::Disabled => Vec::new(),
             Instances::Count(count) => (0..*count).map(|index| Some(Key::Index(index))).collect(),
             Instances::Each(members) => members
                 .keys()
@@ -81,6 +90,7 @@ impl Expansion {
     pub(super) fn collect(&self, mut value: impl FnMut(Option<Key>) -> Value) -> Value {
         match &self.instances {
             Instances::Single => value(None),
+            Instances::Disabled => Value::null(),
             Instances::Count(count) => Value::tuple(
                 (0..*count)
                     .map(|index| value(Some(Key::Index(index))))
@@ -136,6 +146,18 @@ impl World {
                 Instances::Count(
                     count.ok_or_else(|| fail("`count` is not a whole number from 0 up", help))?,
                 )
+            }
+            Repetition::Enabled(_) => {
+                let is_enabled =
+                    dmp_sdk::convert(&value, &Type::Bool, dmp_sdk::Strictness::Lenient);
+                match is_enabled.ok().and_then(|value| value.as_bool()) {
+                    Some(true) => Instances::Single,
+                    Some(false) => Instances::Disabled,
+                    None => {
+                        let help = "give `true` or `false`";
+                        return Err(fail("`enabled` is neither `true` nor `false`", help));
+                    }
+                }
             }
             Repetition::ForEach(_) => match value.kind() {
                 Kind::Map(members) | Kind::Object(members) => Instances::Each(

@@ -537,3 +537,73 @@ resource "test_slot" "through" {
         .expect_success()
         .shows("0 instances, 0 open intents");
 }
+
+#[test]
+fn what_is_not_enabled_is_not_there_and_null_to_others() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+variable "on" { default = true }
+resource "test_thing" "vm" {
+  name = "vm"
+  lifecycle { enabled = var.on }
+}
+module "site" {
+  source = "./site"
+  lifecycle { enabled = var.on }
+}
+resource "test_entry" "told" {
+  key  = "told"
+  text = try(test_thing.vm.id, "none")
+}
+output "site" { value = try(module.site.name, "none") }
+"#,
+    );
+    std::fs::create_dir(sandbox.stack_folder().join("site")).expect("a folder");
+    sandbox.write(
+        "site/main.hcl",
+        "resource \"test_thing\" \"in\" { name = \"in\" }\noutput \"name\" { value = test_thing.in.name }\n",
+    );
+    let sandbox = sandbox.applied();
+    assert_eq!(sandbox.look().things.len(), 2);
+    let off = ["apply", "--yes", "--var", "on=false"];
+    sandbox
+        .run(&off)
+        .expect_success()
+        .shows("- test_thing.vm   it is not enabled any more");
+    let cloud = sandbox.look();
+    assert!(cloud.things.is_empty());
+    assert_eq!(cloud.entries["told"].text, "none");
+    sandbox
+        .run(&["output", "--raw", "site"])
+        .expect_success()
+        .shows("none");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(sandbox.look().things.len(), 2);
+}
+
+#[test]
+fn a_guard_is_any_expression_and_stays_when_its_block_is_gone() {
+    let stack = r#"
+provider "test" { cloud = "CLOUD" }
+variable "stage" { default = "prod" }
+resource "test_thing" "vm" {
+  for_each = toset(["data", "other"])
+  name     = each.key
+  lifecycle { prevent_destroy = var.stage == "prod" && each.key == "data" }
+}
+"#;
+    let sandbox = Sandbox::stack(stack).applied();
+    sandbox.write("main.hcl", "provider \"test\" { cloud = \"CLOUD\" }\n");
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("refused to delete a guarded object")
+        .says("test_thing.vm[\"data\"]");
+    sandbox.write("main.hcl", stack);
+    let dev = ["apply", "--yes", "--var", "stage=dev"];
+    sandbox.run(&dev).expect_success();
+    sandbox.write("main.hcl", "provider \"test\" { cloud = \"CLOUD\" }\n");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(sandbox.look().things.is_empty());
+}
