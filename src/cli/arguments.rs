@@ -11,7 +11,7 @@ use crate::part::PartOf;
 #[command(name = "dmp", disable_version_flag = true, max_term_width = 100)]
 pub(crate) struct Arguments {
     /// The stack's folder, instead of the current one.
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(short = 'C', long, global = true, value_name = "FOLDER")]
     pub chdir: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -40,8 +40,8 @@ pub(crate) enum Command {
     State(State),
     /// Open a shell on a machine of the stack, or run a command there.
     Ssh(Ssh),
-    /// Print the graph of the configuration in the DOT language.
-    Graph,
+    /// Print the graph of the configuration: each block, and what it needs.
+    Graph(Graph),
     /// Evaluate expressions with the values of the state; in a folder without a stack, without any.
     Console(Console),
     /// Print a script that lets a shell complete dmp's command lines.
@@ -215,6 +215,24 @@ pub(crate) struct Ssh {
     /// A command to run instead of a shell.
     #[arg(last = true)]
     pub command: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The form: for Graphviz, for a Markdown page, or for a script.
+    #[arg(long, value_enum, default_value_t = GraphFormat::Dot)]
+    pub format: GraphFormat,
+}
+
+/// A form of a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Graphviz's DOT language.
+    Dot,
+    /// Mermaid's flowchart.
+    Mermaid,
+    /// An object with all blocks.
+    Json,
 }
 
 #[derive(Debug, Args)]

@@ -50,7 +50,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Output(arguments) => output::run(context, &directory, &arguments),
         Command::State(arguments) => state::run(context, &directory, &arguments),
         Command::Ssh(arguments) => ssh::run(context, &directory, &arguments),
-        Command::Graph => graph::run(context, &directory),
+        Command::Graph(arguments) => graph::run(context, &directory, &arguments),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Docs(page) => docs::run(context, &page),

@@ -125,3 +125,45 @@ fn the_log_tells_run_by_run_what_has_changed() {
     assert_eq!(json["command"], "state rm");
     assert_eq!(json["changes"][0], "removed test_entry.motd (forgotten)");
 }
+
+#[test]
+fn the_graph_is_told_in_three_forms_and_from_another_folder() {
+    let sandbox = Sandbox::stack(STACK);
+    sandbox
+        .run(&["graph"])
+        .expect_success()
+        .shows("\"test_entry.motd\" -> \"test_thing.vm\";");
+    let mermaid = sandbox
+        .run(&["graph", "--format", "mermaid"])
+        .expect_success()
+        .shows("flowchart RL")
+        .out;
+    let number = |name: &str| {
+        let line = mermaid
+            .lines()
+            .find(|line| line.contains(name))
+            .expect("a node");
+        line.trim().split_once('[').expect("a text").0.to_owned()
+    };
+    let edge = format!(
+        "{} --> {}",
+        number("test_entry.motd"),
+        number("test_thing.vm")
+    );
+    assert!(mermaid.contains(&edge), "{mermaid}");
+    let mut command = sandbox.command(&["graph", "-C", "stack", "--format=json"]);
+    let output = command
+        .current_dir(sandbox.path())
+        .output()
+        .expect("starts");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let blocks = json["blocks"].as_array().expect("a list");
+    let entry = blocks
+        .iter()
+        .find(|block| block["block"] == "test_entry.motd");
+    let needs = entry.expect("is there")["needs"].to_string();
+    assert!(
+        needs.contains("test_thing.vm") && needs.contains("var.text"),
+        "{needs}"
+    );
+}
