@@ -243,6 +243,11 @@ impl Sink for Terminal {
                     layer.bar.finish_and_clear();
                 }
             }
+            // Nobody has to wonder whether a large stack is looked at.
+            Event::Refreshing { instances } if instances >= MANY => {
+                let text = format!("    looking at {instances} recorded instances");
+                self.line(&state, &style.dim(&text));
+            }
             Event::RunStarted { .. }
             | Event::Refreshing { .. }
             | Event::Refreshed { .. }
@@ -251,6 +256,9 @@ impl Sink for Terminal {
         }
     }
 }
+
+/// So many instances take a moment to be looked at.
+const MANY: usize = 1000;
 
 pub(crate) fn past(action: Action) -> &'static str {
     match action {

@@ -167,3 +167,36 @@ fn the_graph_is_told_in_three_forms_and_from_another_folder() {
         "{needs}"
     );
 }
+
+#[test]
+fn a_large_stack_says_at_once_what_it_is_about_and_goes_as_a_whole() {
+    let sandbox = Sandbox::stack(
+        r#"
+resource "core_value" "many" {
+  for_each = toset([for n in range(1000) : tostring(n)])
+  value    = { name = "n-${each.key}", list = [each.key] }
+}
+resource "core_value" "sum" { value = length([for value in core_value.many : value.id]) }
+output "sum" { value = core_value.sum.value }
+"#,
+    )
+    .applied();
+    sandbox
+        .run(&["output", "--raw", "sum"])
+        .expect_success()
+        .shows("1000");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .says("looking at 1001 recorded instances")
+        .shows("Nothing to do");
+    sandbox
+        .run(&["apply", "--yes", "--replace", "core_value.many[\"7\"]"])
+        .expect_success()
+        .shows("1 to replace");
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("0 instances, 0 open intents");
+}
