@@ -142,11 +142,28 @@ build_oracle() {
     made "$(oracle_name)" go_oracle
 }
 go_oracle() {
-    local module=github.com/opentofu/opentofu published replaced
     cp "$ORACLE" main.go
+    requires_tofu oracle
+    compile "$1/oracle" '' .
+}
+
+# OpenTofu itself, to do the same work beside dmp.
+tofu_name() { echo "opentofu-$OPENTOFU_VERSION"; }
+build_tofu() {
+    need go
+    export GOFLAGS="${GOFLAGS:-} -mod=mod"
+    made "$(tofu_name)" go_tofu
+}
+go_tofu() {
+    requires_tofu beside
+    compile "$1/tofu" '' github.com/opentofu/opentofu/cmd/tofu
+}
+
+# requires_tofu NAME: the main module in the current folder, below OpenTofu's name and with what its own go.mod replaces.
+requires_tofu() {
+    local module=github.com/opentofu/opentofu published replaced
     requires "$module@v$OPENTOFU_VERSION"
     published=$(go mod download -json "$module@v$OPENTOFU_VERSION" | python3 -c 'import json, sys; print(json.load(sys.stdin)["GoMod"])')
-    go mod edit -module "$module/oracle" -go "$(awk '$1 == "go" { print $2 }' "$published")"
+    go mod edit -module "$module/$1" -go "$(awk '$1 == "go" { print $2 }' "$published")"
     sed -nE 's#^replace (\S+) (\S+) => (\S+) (\S+)$#\1@\2=\3@\4#p' "$published" | while read -r replaced; do go mod edit -replace "$replaced"; done
-    compile "$1/oracle" '' .
 }

@@ -6,7 +6,7 @@ build() {
     (($#)) || set -- machine binaries packages images
     for part; do
         case $part in
-            machine | binaries | packages | images | oracle) ;;
+            machine | binaries | packages | images | oracle | tofu) ;;
             *) die "there is nothing called $part to build" ;;
         esac
     done
