@@ -143,6 +143,9 @@ pub fn summary(plan: &Plan) -> String {
     if plan.is_empty() && is_broken {
         return "Not known what is to do: see the errors.\n".into();
     }
+    if plan.is_empty() && plan.is_destroy {
+        return "Nothing to do: nothing is recorded that could be removed.\n".into();
+    }
     if plan.is_empty() {
         return "Nothing to do: what is there is what the configuration describes.\n".into();
     }

@@ -152,9 +152,15 @@ fn verify(store: &Store) -> Result<(), Diagnostic> {
             .cause(error.to_string())
             .help("bring back a copy of `.dmp/state.sqlite`, and verify that")
     })?;
+    let counted = |count: u64, what: &str| match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    };
     print(&format!(
-        "The state is sound: {} commits, {} instances, {} open intents.\n",
-        verified.commits, verified.instances, verified.intents
+        "The state is sound: {}, {}, {}.\n",
+        counted(verified.commits, "commit"),
+        counted(verified.instances as u64, "instance"),
+        counted(verified.intents as u64, "open intent")
     ));
     match verified.older_than_seen {
         Some(seen) => Err(

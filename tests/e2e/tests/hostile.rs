@@ -594,7 +594,7 @@ fn the_first_wish_to_stop_finishes_what_is_under_way_and_begins_nothing() {
     assert!(cloud.things.values().all(|thing| thing.is_whole));
     sandbox
         .run(&["state", "verify"])
-        .shows("1 instances, 0 open intents");
+        .shows("1 instance, 0 open intents");
     sandbox.run(&["apply", "--yes"]).expect_success();
     assert_eq!(sandbox.look().things.len(), 3);
 }
@@ -603,7 +603,7 @@ fn the_first_wish_to_stop_finishes_what_is_under_way_and_begins_nothing() {
 fn the_second_wish_to_stop_leaves_it_and_the_next_run_goes_on() {
     let (sandbox, code) = interrupted(2);
     assert_eq!(code, Some(130));
-    sandbox.run(&["state", "verify"]).shows("1 open intents");
+    sandbox.run(&["state", "verify"]).shows("1 open intent");
     sandbox.run(&["apply", "--yes"]).expect_success();
     let cloud = sandbox.look();
     assert_eq!(cloud.things.len(), 3, "{:?}", cloud.calls);

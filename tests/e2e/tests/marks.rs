@@ -32,7 +32,7 @@ fn settled(sandbox: &Sandbox, at: &str) {
     sandbox
         .run(&["state", "verify"])
         .expect_success()
-        .shows("1 instances, 0 open intents");
+        .shows("1 instance, 0 open intents");
 }
 
 /// Kills an apply at each of its places, and goes on each time.

@@ -79,6 +79,10 @@ fn what_is_forgotten_stays_outside() {
         .run(&["state", "rm", "test_thing.vm"])
         .expect_code(1)
         .says("the state has no `test_thing.vm`");
+    sandbox
+        .run(&["destroy", "--yes"])
+        .expect_success()
+        .shows("nothing is recorded that could be removed");
 }
 
 #[test]
