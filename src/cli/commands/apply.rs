@@ -67,11 +67,16 @@ pub(crate) async fn run(
     let given = arguments.plan.is_none().then_some(&arguments.variables);
     let mut stack = match Stack::open(context, directory, given) {
         Ok(stack) => stack,
+        Err(broken) if arguments.how.json => return tell(&broken.diagnostics),
         Err(broken) => return fail_broken(context, &broken),
     };
-    if !arguments.how.json {
-        fail(context, &stack.sources, &stack.warnings);
-    }
+    let sources = stack.sources.clone();
+    // Before there is a run to tell of it.
+    let refuse = |diagnostics: &[Diagnostic]| match arguments.how.json {
+        true => tell(diagnostics),
+        false => fail(context, &sources, diagnostics),
+    };
+    refuse(&stack.warnings);
     let opened = open(
         &mut stack,
         directory,
@@ -81,12 +86,12 @@ pub(crate) async fn run(
     );
     let (mut store, lock, saved) = match opened {
         Ok(opened) => opened,
-        Err(diagnostics) => return fail(context, &stack.sources, &diagnostics),
+        Err(diagnostics) => return refuse(&diagnostics),
     };
     let part = saved.as_ref().map_or(&arguments.part, |saved| &saved.part);
     let selection = match part.selection() {
         Ok(selection) => selection,
-        Err(wrong) => return fail(context, &stack.sources, &wrong),
+        Err(wrong) => return refuse(&wrong),
     };
     let mut look = Look {
         selection,
@@ -101,7 +106,7 @@ pub(crate) async fn run(
         look.is_quick = true;
         match wish.addresses(store.snapshot()) {
             Ok(lost) => look.lost = lost,
-            Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
+            Err(diagnostic) => return refuse(&[diagnostic]),
         }
     }
     let run = mint_id();
@@ -228,6 +233,17 @@ fn sink(
         readers.push(Box::new(RunLog::new(file)));
     }
     Arc::new(Tee(readers))
+}
+
+/// Tells machines what is wrong, as events.
+fn tell(diagnostics: &[Diagnostic]) -> Exit {
+    let lines = JsonLines::new();
+    for diagnostic in diagnostics {
+        lines.emit(Event::Diagnosed {
+            diagnostic: diagnostic.clone(),
+        });
+    }
+    Exit::of(diagnostics)
 }
 
 /// What the rounds of one apply share.

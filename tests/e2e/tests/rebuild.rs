@@ -205,6 +205,12 @@ fn an_address_that_is_not_recorded_is_refused() {
         .expect_code(1)
         .says("the state has no `test_thing.worker[\"w3\"]`")
         .says("did you mean");
+    // A program reads it where it reads everything else.
+    let told = sandbox
+        .run(&["rebuild", "--json", "--lost", "test_thing.worker[\"w3\"]"])
+        .expect_code(1);
+    let event: serde_json::Value = serde_json::from_str(told.out.trim()).expect("one event");
+    assert_eq!(event["diagnostic"]["severity"], "error", "{event}");
 }
 
 #[test]
