@@ -73,7 +73,7 @@ const ALL: &[&str] = &["a", "apart", "b", "data", "on-a", "on-b", "page"];
 #[test]
 fn a_target_brings_what_it_needs_and_nothing_else() {
     let sandbox = stack();
-    apply(&sandbox, &["--target", "module.site"])
+    apply(&sandbox, &["-target=module.site"])
         .says("a part of the stack only")
         .hides("it is too short");
     assert_eq!(there(&sandbox), ["data", "page"]);

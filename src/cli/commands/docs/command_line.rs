@@ -142,7 +142,7 @@ mod tests {
             "## `dmp state verify`",
             "| `--out FILE` | Keep the plan in a file",
             "| `--parallelism N` | Calls of APIs that may be under way at once. By default 10. |",
-            "| `-C FOLDER`, `--chdir FOLDER` |",
+            "| `-C, --chdir FOLDER` |",
             "| `-v, --verbose` |",
         ] {
             assert!(page.contains(wanted), "no `{wanted}` in\n{page}");
