@@ -1,10 +1,13 @@
-//! What a stack needs beside clouds and machines: values of its own, and what web services answer.
+//! What a stack needs beside clouds and machines: values of its own, random ones, and what web services answer.
 
 mod http;
+mod random;
+mod record;
 mod value;
 
 use std::sync::Arc;
 
+use crate::record::Record;
 use dmp_sdk::{Configured, DataSource, Diagnostic, Machines, Provider, Resource, Schema, Value};
 
 /// The provider `core`.
@@ -42,7 +45,16 @@ impl Provider for CoreProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        vec![Arc::new(value::CoreValue::new())]
+        vec![
+            Arc::new(value::CoreValue::new()),
+            Arc::new(Record::<random::RandomId>::new()),
+            Arc::new(Record::<random::RandomUuid>::new()),
+            Arc::new(Record::<random::RandomInteger>::new()),
+            Arc::new(Record::<random::RandomString>::new()),
+            Arc::new(Record::<random::RandomPassword>::new()),
+            Arc::new(Record::<random::RandomPet>::new()),
+            Arc::new(Record::<random::RandomShuffle>::new()),
+        ]
     }
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {

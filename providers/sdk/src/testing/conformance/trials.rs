@@ -31,6 +31,26 @@ const ON_A_MACHINE: &[&str] = &[
     "secrets_are_never_shown",
 ];
 
+/// What is nothing but its record has nothing outside: no work that could be cut off, and no strangers.
+const BUT_ITS_RECORD: &[&str] = &[
+    "an_update_reaches_the_object",
+    "nothing_or_the_earlier_is_found_after_a_delete",
+    "anothers_object_is_no_candidate",
+    "the_id_is_recorded_before_the_first_wait",
+    "a_create_cut_off_anywhere_is_finished",
+    "an_update_cut_off_anywhere_is_finished",
+    "a_delete_cut_off_anywhere_is_finished",
+    "nothing_is_written_after_a_wish_to_stop",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "what_a_stranger_deleted_is_absent",
+    "what_a_stranger_altered_is_seen_and_mended",
+    "secrets_are_never_shown",
+];
+
+/// The same, where secrets are made.
+const BUT_ITS_SECRET_RECORD: &[&str] = BUT_ITS_RECORD.split_at(BUT_ITS_RECORD.len() - 1).0;
+
 /// All trials.
 pub const TRIALS: &[Trial] = &[
     Trial {
@@ -128,6 +148,48 @@ pub const TRIALS: &[Trial] = &[
         ],
     },
     Trial {
+        resource_type: "core_random_id",
+        file: CORE,
+        test: "core_random_id_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_uuid",
+        file: CORE,
+        test: "core_random_uuid_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_integer",
+        file: CORE,
+        test: "core_random_integer_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_string",
+        file: CORE,
+        test: "core_random_string_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_password",
+        file: CORE,
+        test: "core_random_password_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_pet",
+        file: CORE,
+        test: "core_random_pet_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_shuffle",
+        file: CORE,
+        test: "core_random_shuffle_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
         resource_type: "host_package",
         file: LIVE,
         test: "host_package_keeps_the_contract",
@@ -190,6 +252,7 @@ pub const TRIALS: &[Trial] = &[
     },
 ];
 
+const CORE: &str = "providers/core/tests/conformance.rs";
 const SDK: &str = "providers/sdk/tests/conformance/main.rs";
 const HOST: &str = "providers/host/tests/conformance.rs";
 const LIVE: &str = "tests/live/tests/hosts/contract.rs";
