@@ -1,9 +1,14 @@
-//! What a stack needs beside clouds and machines: values of its own, random ones, and what web services answer.
+//! What a stack needs beside clouds and machines: values of its own, random ones, secrets, keys and certificates, and what
+//! web services answer.
 
 mod http;
 mod random;
 mod record;
+mod secret;
+mod ssh_key;
+mod tls;
 mod value;
+mod wire;
 
 use std::sync::Arc;
 
@@ -54,6 +59,12 @@ impl Provider for CoreProvider {
             Arc::new(Record::<random::RandomPassword>::new()),
             Arc::new(Record::<random::RandomPet>::new()),
             Arc::new(Record::<random::RandomShuffle>::new()),
+            Arc::new(Record::<secret::Secret>::new()),
+            Arc::new(Record::<ssh_key::SshKey>::new()),
+            Arc::new(Record::<tls::TlsKey>::new()),
+            Arc::new(Record::<tls::CertRequest>::new()),
+            Arc::new(Record::<tls::SelfSignedCert>::new()),
+            Arc::new(Record::<tls::SignedCert>::new()),
         ]
     }
 
@@ -66,6 +77,6 @@ impl Provider for CoreProvider {
         _config: &Value,
         _machines: Arc<dyn Machines>,
     ) -> Result<Arc<dyn Configured>, Diagnostic> {
-        Ok(Arc::new(http::Web))
+        Ok(Arc::new(wire::Wire))
     }
 }

@@ -32,6 +32,17 @@ pub(crate) trait Chosen: Send + Sync + 'static {
             )),
         )
     }
+
+    /// What follows from the recorded attributes and the answers to [`Chosen::fetches`].
+    fn derive(attributes: Value, answers: Answers<'_>) -> Result<Value, Diagnostic> {
+        let _ = answers;
+        Ok(attributes)
+    }
+
+    /// What has to be asked beside the record: the time.
+    fn fetches() -> Result<Vec<Fetch>, Diagnostic> {
+        Ok(Vec::new())
+    }
 }
 
 /// A resource type of such objects.
@@ -56,10 +67,10 @@ impl<C: Chosen> Resource for Record<C> {
     }
 
     fn fetches(&self, _known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
-        Ok(Vec::new())
+        C::fetches()
     }
 
-    fn parse(&self, known: &Known<'_>, _answers: Answers<'_>) -> Result<Reading, Diagnostic> {
+    fn parse(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Reading, Diagnostic> {
         let results = match (known.purpose, known.id) {
             (Purpose::Import, Some(id)) => C::read(id)?,
             // An object that was imported has no choice, and its results are among its attributes.
@@ -70,7 +81,7 @@ impl<C: Chosen> Resource for Record<C> {
             attributes.with(name, value.clone().marked(results.marks()))
         });
         Ok(Reading::Found(Object {
-            attributes,
+            attributes: C::derive(attributes, answers)?,
             id: None,
         }))
     }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use dmp_provider_core::CoreProvider;
 use dmp_sdk::testing::conformance::{Case, check};
-use dmp_sdk::{Machines, Provider, Resource, Value};
+use dmp_sdk::{
+    Address, Answer, Answers, Change, DryRun, Known, Machines, Mark, Provider, Purpose, Reading,
+    Resource, Value,
+};
 
 fn resource(name: &str) -> Arc<dyn Resource> {
     let resources = CoreProvider::new().resources();
@@ -16,19 +19,32 @@ fn resource(name: &str) -> Arc<dyn Resource> {
 
 /// Tries every clause of a type that is nothing but its record. Nobody outside can do anything to it.
 async fn keeps_the_contract<const N: usize>(name: &str, config: [(&str, Value); N]) {
+    keeps_the_contract_changing(name, config, None).await;
+}
+
+/// The same, where an argument can be changed in place.
+async fn keeps_the_contract_changing<const N: usize>(
+    name: &str,
+    config: [(&str, Value); N],
+    change: Option<(&str, Value)>,
+) {
     let config = Value::object_of(config);
     let machines: Arc<dyn Machines> = Arc::new(dmp_testkit::ssh());
     let make = || {
         let provider = CoreProvider::new();
         let wire = provider.configure(&Value::null(), Arc::clone(&machines));
-        Case::new(
+        let mut case = Case::new(
             resource(name),
             wire.expect("needs no configuration"),
             config.clone(),
             |_| {},
         )
         .never_altered()
-        .never_deleted()
+        .never_deleted();
+        case.changed = change
+            .as_ref()
+            .map(|(name, value)| config.with(name, value.clone()));
+        case
     };
     let test = format!("{name}_keeps_the_contract");
     let report = check(make).await;
@@ -88,4 +104,146 @@ async fn core_random_shuffle_keeps_the_contract() {
         ("result_count", 5.into()),
     ];
     keeps_the_contract("core_random_shuffle", config).await;
+}
+
+#[tokio::test]
+async fn core_secret_keeps_the_contract() {
+    keeps_the_contract("core_secret", [("keepers", keepers())]).await;
+}
+
+#[tokio::test]
+async fn core_ssh_key_keeps_the_contract() {
+    keeps_the_contract("core_ssh_key", [("comment", "deploy".into())]).await;
+}
+
+#[tokio::test]
+async fn core_private_key_keeps_the_contract() {
+    let config = [
+        ("algorithm", "ECDSA".into()),
+        ("ecdsa_curve", "P384".into()),
+    ];
+    keeps_the_contract("core_private_key", config).await;
+}
+
+/// What a type makes of a configuration.
+fn made(name: &str, config: &Value) -> Value {
+    let mark = Mark {
+        lineage: "tried".into(),
+        instance: "tried".into(),
+    };
+    let chosen = resource(name).choose(&mark, config);
+    chosen.expect("chooses")
+}
+
+fn key() -> Value {
+    made(
+        "core_private_key",
+        &Value::object_of([("algorithm", "ED25519".into())]),
+    )
+    .get("private_key_pem")
+}
+
+fn subject() -> Value {
+    Value::object_of([("common_name", "box".into()), ("country", "DE".into())])
+}
+
+#[tokio::test]
+async fn core_cert_request_keeps_the_contract() {
+    let config = [
+        ("private_key_pem", key()),
+        ("subject", subject()),
+        ("dns_names", texts(["box.example"])),
+        ("ip_addresses", texts(["192.0.2.1", "2001:db8::1"])),
+        ("uris", texts(["spiffe://example/box"])),
+    ];
+    keeps_the_contract("core_cert_request", config).await;
+}
+
+fn authority() -> [(&'static str, Value); 5] {
+    [
+        ("private_key_pem", key()),
+        ("subject", subject()),
+        ("validity_period_hours", 48.into()),
+        ("allowed_uses", texts(["cert_signing", "crl_signing"])),
+        ("is_ca_certificate", true.into()),
+    ]
+}
+
+#[tokio::test]
+async fn core_self_signed_cert_keeps_the_contract() {
+    let change = Some(("early_renewal_hours", 12.into()));
+    keeps_the_contract_changing("core_self_signed_cert", authority(), change).await;
+}
+
+#[tokio::test]
+async fn core_signed_cert_keeps_the_contract() {
+    let authority = Value::object_of(authority());
+    let certificate = made("core_self_signed_cert", &authority).get("cert_pem");
+    let wanted = Value::object_of([("private_key_pem", key()), ("subject", subject())]);
+    let request = made("core_cert_request", &wanted).get("cert_request_pem");
+    let config = [
+        ("cert_request_pem", request),
+        ("ca_cert_pem", certificate),
+        ("ca_private_key_pem", authority.get("private_key_pem")),
+        ("validity_period_hours", 24.into()),
+        ("allowed_uses", texts(["server_auth", "digital_signature"])),
+    ];
+    let change = Some(("early_renewal_hours", 12.into()));
+    keeps_the_contract_changing("core_signed_cert", config, change).await;
+}
+
+#[test]
+fn a_certificate_is_replaced_when_the_time_of_its_renewal_has_come() {
+    const HOUR: i64 = 3600;
+    let cert = resource("core_self_signed_cert");
+    let config = Value::object_of(authority()).with("early_renewal_hours", 3.into());
+    let address = Address::managed("core_self_signed_cert", "ca");
+    let chosen = made("core_self_signed_cert", &config);
+    let read_at = |now: i64| {
+        let known = Known {
+            address: &address,
+            purpose: Purpose::Refresh,
+            id: None,
+            attributes: &config,
+            chosen: &chosen,
+            mark: None,
+        };
+        let answer = Answer::Api(Arc::new(serde_json::json!({ "now": now })));
+        match cert.parse(&known, Answers(&[answer])).expect("parses") {
+            Reading::Found(object) => object.attributes,
+            other => panic!("{other:?}"),
+        }
+    };
+    let replacements = |prior: &Value| {
+        let mut change = Change {
+            address: &address,
+            schema: cert.schema(),
+            prior: Some(prior),
+            earlier: None,
+            config: &config,
+            planned: prior.clone(),
+            replacements: Vec::new(),
+            effects: Vec::new(),
+            notes: Vec::new(),
+            dry_run: DryRun::NotAsked,
+        };
+        cert.plan(&mut change).expect("plans");
+        change.replacements
+    };
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH).expect("later");
+    let now = i64::try_from(now.as_secs()).expect("small");
+    let early = read_at(now + 44 * HOUR);
+    assert_eq!(early.get("ready_for_renewal"), false.into());
+    assert!(replacements(&early).is_empty());
+    let due = read_at(now + 46 * HOUR);
+    assert_eq!(due.get("ready_for_renewal"), true.into());
+    let (path, why) = replacements(&due).remove(0);
+    assert_eq!(path.to_string(), "ready_for_renewal");
+    let end = due.get("validity_end_time");
+    let end = end.as_str().expect("a time");
+    assert_eq!(
+        why,
+        Some(format!("it ends on {end}, and is renewed 3 hours before"))
+    );
 }

@@ -243,3 +243,216 @@ fn what_can_never_be_chosen_is_refused_while_planning() {
             .says(why);
     }
 }
+
+const KEYS: &str = r#"
+variable "rotated" { default = "2026-01" }
+variable "early" { default = 1 }
+resource "core_secret" "token" { keepers = { rotated = var.rotated } }
+resource "core_ssh_key" "deploy" {
+  comment = "deploy@example"
+  keepers = { rotated = var.rotated }
+}
+resource "core_private_key" "each" {
+  for_each    = { rsa = "RSA", ecdsa = "ECDSA", ed25519 = "ED25519" }
+  algorithm   = each.value
+  ecdsa_curve = "P384"
+}
+resource "core_private_key" "ca" { algorithm = "ECDSA" }
+resource "core_self_signed_cert" "ca" {
+  private_key_pem       = core_private_key.ca.private_key_pem
+  validity_period_hours = 48
+  early_renewal_hours   = var.early
+  is_ca_certificate     = true
+  max_path_length       = 0
+  allowed_uses          = ["cert_signing", "crl_signing"]
+  subject {
+    common_name  = "An authority"
+    organization = "Example"
+    country      = "DE"
+  }
+}
+resource "core_cert_request" "each" {
+  for_each        = core_private_key.each
+  private_key_pem = each.value.private_key_pem
+  subject { common_name = "box ${each.key}" }
+  dns_names       = ["box.example", "*.box.example"]
+  ip_addresses    = ["192.0.2.1", "2001:db8::1"]
+  uris            = ["spiffe://example/box"]
+}
+resource "core_signed_cert" "each" {
+  for_each              = core_cert_request.each
+  cert_request_pem      = each.value.cert_request_pem
+  ca_cert_pem           = core_self_signed_cert.ca.cert_pem
+  ca_private_key_pem    = core_private_key.ca.private_key_pem
+  validity_period_hours = 24
+  allowed_uses          = ["digital_signature", "server_auth"]
+}
+output "seen" {
+  value = {
+    public      = core_ssh_key.deploy.public_key
+    fingerprint = core_ssh_key.deploy.fingerprint
+    ca          = core_self_signed_cert.ca.cert_pem
+    certs       = { for name, cert in core_signed_cert.each : name => cert.cert_pem }
+    keys        = { for name, key in core_private_key.each : name => key.public_key_pem }
+  }
+}
+output "token" {
+  value     = core_secret.token.hex
+  sensitive = true
+}
+output "ssh" {
+  value     = core_ssh_key.deploy.private_key
+  sensitive = true
+}
+output "rsa" {
+  value     = core_private_key.each["rsa"].private_key_pem
+  sensitive = true
+}
+"#;
+
+/// Runs a tool over files, and expects it to go well; what it printed.
+fn tool(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let ran = std::process::Command::new(arguments[0])
+        .args(&arguments[1..])
+        .current_dir(sandbox.path())
+        .output()
+        .expect("the tool is installed");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{arguments:?}: {said}");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+/// Writes a file that only its owner may read.
+fn place(sandbox: &Sandbox, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = sandbox.path().join(name);
+    std::fs::write(&path, text).expect("writable");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("ours");
+}
+
+/// The part of a key that no other text has.
+fn middle(pem: &str) -> &str {
+    pem.lines().nth(2).expect("has lines")
+}
+
+#[test]
+fn keys_and_certificates_are_made_once_and_others_can_use_them() {
+    let sandbox = Sandbox::stack(KEYS).applied();
+    nothing_to_do(&sandbox);
+    let seen = output(&sandbox, "seen");
+    let text = |value: &serde_json::Value| value.as_str().expect("a text").to_owned();
+    let token = raw(&sandbox, "token");
+    assert_eq!(token.len(), 64);
+    let (ssh, rsa) = (raw(&sandbox, "ssh"), raw(&sandbox, "rsa"));
+    for secret in [token.as_str(), middle(&ssh), middle(&rsa)] {
+        is_sealed(&sandbox, secret);
+    }
+
+    // OpenSSH reads the pair.
+    place(&sandbox, "ssh", &ssh);
+    let public = tool(&sandbox, &["ssh-keygen", "-y", "-f", "ssh"]);
+    assert_eq!(public.trim(), text(&seen["public"]));
+    assert!(public.trim().ends_with(" deploy@example"), "{public}");
+    let listed = tool(&sandbox, &["ssh-keygen", "-l", "-f", "ssh"]);
+    assert!(listed.contains(&text(&seen["fingerprint"])), "{listed}");
+
+    // OpenSSL trusts what the authority has signed, for what it was signed for.
+    place(&sandbox, "ca.pem", &text(&seen["ca"]));
+    for kind in ["rsa", "ecdsa", "ed25519"] {
+        place(&sandbox, "cert.pem", &text(&seen["certs"][kind]));
+        for name in ["box.example", "web.box.example"] {
+            let verify = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver"];
+            let of = ["-verify_hostname", name, "-CAfile", "ca.pem", "cert.pem"];
+            tool(&sandbox, &[verify, of].concat());
+        }
+        let shown = tool(
+            &sandbox,
+            &["openssl", "x509", "-in", "cert.pem", "-noout", "-text"],
+        );
+        for part in [
+            "Issuer: C = DE, O = Example, CN = An authority",
+            &format!("Subject: CN = box {kind}"),
+            "TLS Web Server Authentication",
+            "IP Address:192.0.2.1, IP Address:2001:DB8:0:0:0:0:0:1",
+            "URI:spiffe://example/box",
+            "CA:FALSE",
+        ] {
+            // Versions of OpenSSL differ in the blanks.
+            let plain = |text: &str| text.replace(" = ", "=");
+            assert!(plain(&shown).contains(&plain(part)), "{part}: {shown}");
+        }
+        let get = ["openssl", "x509", "-in", "cert.pem", "-noout", "-pubkey"];
+        assert_eq!(tool(&sandbox, &get), text(&seen["keys"][kind]));
+    }
+    place(&sandbox, "rsa.pem", &rsa);
+    let bits = tool(
+        &sandbox,
+        &["openssl", "pkey", "-in", "rsa.pem", "-noout", "-text"],
+    );
+    assert!(bits.contains("2048 bit"), "{bits}");
+
+    // The time of renewal is changed in place, and the certificates stay.
+    sandbox
+        .run(&["apply", "--yes", "--var", "early=2"])
+        .expect_success()
+        .shows("0 to create, 1 to change, 0 to replace");
+    assert_eq!(output(&sandbox, "seen"), seen);
+    // A rotation makes a new secret and a new key, and nothing else.
+    sandbox
+        .run(&["apply", "--yes", "--var", "rotated=2026-02"])
+        .expect_success()
+        .shows("0 to create, 1 to change, 2 to replace");
+    assert_ne!(raw(&sandbox, "token"), token);
+    assert_ne!(raw(&sandbox, "ssh"), ssh);
+    assert_eq!(raw(&sandbox, "rsa"), rsa);
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    for secret in [token.as_str(), middle(&rsa)] {
+        let canary = Canary::new(secret);
+        let found = canary.found_below(&sandbox.stack_folder());
+        assert_eq!(found.into_iter().count(), 0, "it is left");
+    }
+}
+
+#[test]
+fn what_nobody_would_trust_is_not_signed() {
+    let stack = |ca_key: &str, is_ca: bool| {
+        format!(
+            r#"
+resource "core_private_key" "one" {{ algorithm = "ED25519" }}
+resource "core_private_key" "two" {{ algorithm = "ED25519" }}
+resource "core_self_signed_cert" "ca" {{
+  private_key_pem       = core_private_key.one.private_key_pem
+  validity_period_hours = 2
+  is_ca_certificate     = {is_ca}
+  allowed_uses          = ["cert_signing"]
+  subject {{ common_name = "ca" }}
+}}
+resource "core_cert_request" "box" {{
+  private_key_pem = core_private_key.two.private_key_pem
+  subject {{ common_name = "box" }}
+}}
+resource "core_signed_cert" "box" {{
+  cert_request_pem      = core_cert_request.box.cert_request_pem
+  ca_cert_pem           = core_self_signed_cert.ca.cert_pem
+  ca_private_key_pem    = core_private_key.{ca_key}.private_key_pem
+  validity_period_hours = 1
+  allowed_uses          = ["server_auth"]
+}}
+"#
+        )
+    };
+    for (ca_key, is_ca, why) in [
+        ("two", true, "the key of another certificate"),
+        ("one", false, "not an authority"),
+    ] {
+        let sandbox = Sandbox::stack(&stack(ca_key, is_ca));
+        let ran = sandbox.run(&["apply", "--yes"]);
+        assert_ne!(ran.code, Some(0));
+        ran.says(why);
+    }
+    Sandbox::stack(&stack("one", true).replace("\"server_auth\"", "\"server-auth\""))
+        .run(&["plan"])
+        .expect_code(1)
+        .says("not a use")
+        .says("server_auth");
+}

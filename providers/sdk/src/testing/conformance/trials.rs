@@ -51,6 +51,9 @@ const BUT_ITS_RECORD: &[&str] = &[
 /// The same, where secrets are made.
 const BUT_ITS_SECRET_RECORD: &[&str] = BUT_ITS_RECORD.split_at(BUT_ITS_RECORD.len() - 1).0;
 
+/// The same, where something can be changed in the record itself.
+const BUT_ITS_CHANGING_RECORD: &[&str] = BUT_ITS_SECRET_RECORD.split_at(1).1;
+
 /// All trials.
 pub const TRIALS: &[Trial] = &[
     Trial {
@@ -188,6 +191,42 @@ pub const TRIALS: &[Trial] = &[
         file: CORE,
         test: "core_random_shuffle_keeps_the_contract",
         not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_secret",
+        file: CORE,
+        test: "core_secret_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_ssh_key",
+        file: CORE,
+        test: "core_ssh_key_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_private_key",
+        file: CORE,
+        test: "core_private_key_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_cert_request",
+        file: CORE,
+        test: "core_cert_request_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_self_signed_cert",
+        file: CORE,
+        test: "core_self_signed_cert_keeps_the_contract",
+        not_applicable: BUT_ITS_CHANGING_RECORD,
+    },
+    Trial {
+        resource_type: "core_signed_cert",
+        file: CORE,
+        test: "core_signed_cert_keeps_the_contract",
+        not_applicable: BUT_ITS_CHANGING_RECORD,
     },
     Trial {
         resource_type: "host_package",
