@@ -1,7 +1,9 @@
-//! What a stack needs beside clouds and machines: values of its own, random ones, secrets, keys and certificates, and what
-//! web services answer.
+//! What a stack needs beside clouds and machines: values of its own, random ones, secrets, keys and certificates, files and
+//! commands where dmp runs, and what files, programs and web services say.
 
+mod data;
 mod http;
+mod local;
 mod random;
 mod record;
 mod secret;
@@ -65,11 +67,19 @@ impl Provider for CoreProvider {
             Arc::new(Record::<tls::CertRequest>::new()),
             Arc::new(Record::<tls::SelfSignedCert>::new()),
             Arc::new(Record::<tls::SignedCert>::new()),
+            Arc::new(local::LocalFile::new()),
+            Arc::new(local::LocalDirectory::new()),
+            Arc::new(local::LocalCommand::new()),
         ]
     }
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
-        vec![Arc::new(http::HttpSource::new())]
+        vec![
+            Arc::new(http::HttpSource::new()),
+            Arc::new(data::FileSource::new()),
+            Arc::new(data::Environment::new()),
+            Arc::new(data::External::new()),
+        ]
     }
 
     fn configure(

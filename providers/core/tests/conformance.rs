@@ -1,9 +1,11 @@
 //! The contract's clauses over the types of the provider.
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use dmp_provider_core::CoreProvider;
-use dmp_sdk::testing::conformance::{Case, check};
+use dmp_sdk::testing::conformance::{Case, Stranger, check};
 use dmp_sdk::{
     Address, Answer, Answers, Change, DryRun, Known, Machines, Mark, Provider, Purpose, Reading,
     Resource, Value,
@@ -57,6 +59,142 @@ fn texts<const N: usize>(texts: [&str; N]) -> Value {
 
 fn keepers() -> Value {
     Value::map([("release".into(), "1".into())].into())
+}
+
+/// A type of the machine that dmp runs on: how its place is made, what is wanted there, and what a stranger does.
+struct Local<P, C, H> {
+    prepare: P,
+    config: C,
+    change: H,
+    outside: fn(&Path, Stranger),
+    can_be_altered: bool,
+}
+
+/// Tries every clause of such a type, each at paths of their own.
+async fn keeps_the_contract_here(
+    name: &str,
+    suffix: &str,
+    tried: Local<impl Fn(&Path), impl Fn(&Path) -> Value, impl Fn(Value) -> Value>,
+) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let count = AtomicU32::new(0);
+    let machines: Arc<dyn Machines> = Arc::new(dmp_testkit::ssh());
+    let make = || {
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let path = folder.path().join(format!("tried-{number}"));
+        (tried.prepare)(&path);
+        let config = (tried.config)(&path);
+        let changed = (tried.change)(config.clone());
+        let wire = CoreProvider::new().configure(&Value::null(), Arc::clone(&machines));
+        let (outside, counted) = (tried.outside, path.clone());
+        let mut case = Case::new(
+            resource(name),
+            wire.expect("needs no configuration"),
+            config,
+            move |stranger| outside(&path, stranger),
+        )
+        .changing(changed)
+        .counted(move || usize::from(counted.exists()));
+        case.can_be_altered = tried.can_be_altered;
+        case
+    };
+    let test = format!("{name}_keeps_the_contract{suffix}");
+    let report = check(make).await;
+    report.judge(&test).unwrap_or_else(|why| panic!("{why}"));
+}
+
+fn at(path: &Path, name: &str, value: &str) -> Value {
+    Value::object_of([
+        ("path", path.display().to_string().into()),
+        (name, value.into()),
+    ])
+}
+
+fn alter_file(path: &Path, stranger: Stranger) {
+    match stranger {
+        Stranger::Deletes => std::fs::remove_file(path).expect("is there"),
+        Stranger::Alters => std::fs::write(path, "theirs\n").expect("writable"),
+    }
+}
+
+#[tokio::test]
+async fn core_local_file_keeps_the_contract() {
+    let tried = Local {
+        prepare: |_: &Path| {},
+        config: |path: &Path| at(path, "content", "mine\n"),
+        change: |config: Value| config.with("content", "mine too\n".into()),
+        outside: alter_file,
+        can_be_altered: true,
+    };
+    keeps_the_contract_here("core_local_file", "", tried).await;
+}
+
+#[tokio::test]
+async fn core_local_file_keeps_the_contract_where_something_stood_before() {
+    let tried = Local {
+        prepare: |path: &Path| std::fs::write(path, "before\n").expect("writable"),
+        config: |path: &Path| at(path, "content", "mine\n"),
+        change: |config: Value| config.with("mode", "0600".into()),
+        outside: alter_file,
+        can_be_altered: true,
+    };
+    let suffix = "_where_something_stood_before";
+    keeps_the_contract_here("core_local_file", suffix, tried).await;
+}
+
+#[tokio::test]
+async fn core_local_file_keeps_the_contract_with_a_secret() {
+    let tried = Local {
+        prepare: |_: &Path| {},
+        config: |path: &Path| at(path, "sensitive_content", "hunter2-and-more"),
+        change: |config: Value| config.with("sensitive_content", "hunter3-and-more".into()),
+        outside: alter_file,
+        can_be_altered: true,
+    };
+    keeps_the_contract_here("core_local_file", "_with_a_secret", tried).await;
+}
+
+#[tokio::test]
+async fn core_local_directory_keeps_the_contract() {
+    use std::os::unix::fs::PermissionsExt;
+    let tried = Local {
+        prepare: |_: &Path| {},
+        config: |path: &Path| at(path, "mode", "0750"),
+        change: |config: Value| config.with("mode", "0700".into()),
+        outside: |path: &Path, stranger: Stranger| match stranger {
+            Stranger::Deletes => std::fs::remove_dir(path).expect("is there"),
+            Stranger::Alters => {
+                let mode = std::fs::Permissions::from_mode(0o711);
+                std::fs::set_permissions(path, mode).expect("ours");
+            }
+        },
+        can_be_altered: true,
+    };
+    keeps_the_contract_here("core_local_directory", "", tried).await;
+}
+
+/// A command that leaves a file. Each run of `create` is a line in it: a second one would be seen.
+fn command(path: &Path) -> Value {
+    let path = path.display();
+    Value::object_of([
+        ("create", format!("echo made >>{path}").into()),
+        ("check", format!("[ \"$(cat {path})\" = made ]").into()),
+        ("update", ":".into()),
+        ("destroy", format!("rm -f {path}").into()),
+    ])
+}
+
+#[tokio::test]
+async fn core_local_command_keeps_the_contract() {
+    let environment = || Value::map([("RELEASE".into(), "2".into())].into());
+    let tried = Local {
+        prepare: |_: &Path| {},
+        config: command,
+        change: |config: Value| config.with("environment", environment()),
+        outside: |path: &Path, _: Stranger| std::fs::remove_file(path).expect("is there"),
+        can_be_altered: false,
+    };
+    keeps_the_contract_here("core_local_command", "", tried).await;
 }
 
 #[tokio::test]

@@ -229,6 +229,42 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: BUT_ITS_CHANGING_RECORD,
     },
     Trial {
+        resource_type: "core_local_file",
+        file: CORE,
+        test: "core_local_file_keeps_the_contract",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "core_local_file",
+        file: CORE,
+        test: "core_local_file_keeps_the_contract_where_something_stood_before",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "core_local_file",
+        file: CORE,
+        test: "core_local_file_keeps_the_contract_with_a_secret",
+        not_applicable: AT_A_KEY.split_at(AT_A_KEY.len() - 1).0,
+    },
+    Trial {
+        resource_type: "core_local_directory",
+        file: CORE,
+        test: "core_local_directory_keeps_the_contract",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "core_local_command",
+        file: CORE,
+        test: "core_local_command_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_altered_is_seen_and_mended",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
         resource_type: "host_package",
         file: LIVE,
         test: "host_package_keeps_the_contract",
