@@ -1,6 +1,7 @@
-//! What a stack needs beside clouds and machines: values of its own, random ones, secrets, keys and certificates, files and
+//! What a stack needs beside clouds and machines: values of its own, random ones, times, secrets, keys, certificates, files and
 //! commands where dmp runs, and what files, programs and web services say.
 
+mod clock;
 mod data;
 mod http;
 mod local;
@@ -67,6 +68,10 @@ impl Provider for CoreProvider {
             Arc::new(Record::<tls::CertRequest>::new()),
             Arc::new(Record::<tls::SelfSignedCert>::new()),
             Arc::new(Record::<tls::SignedCert>::new()),
+            Arc::new(Record::<clock::TimeStatic>::new()),
+            Arc::new(Record::<clock::TimeOffset>::new()),
+            Arc::new(Record::<clock::TimeRotating>::new()),
+            Arc::new(clock::Sleep::new()),
             Arc::new(local::LocalFile::new()),
             Arc::new(local::LocalDirectory::new()),
             Arc::new(local::LocalCommand::new()),

@@ -385,3 +385,32 @@ fn a_certificate_is_replaced_when_the_time_of_its_renewal_has_come() {
         Some(format!("it ends on {end}, and is renewed 3 hours before"))
     );
 }
+
+#[tokio::test]
+async fn core_time_static_keeps_the_contract() {
+    let config = [("rfc3339", "2026-02-12T06:36:13Z".into())];
+    keeps_the_contract("core_time_static", config).await;
+}
+
+#[tokio::test]
+async fn core_time_offset_keeps_the_contract() {
+    let config = [("offset_days", 3.into()), ("offset_hours", (-4).into())];
+    let change = Some(("offset_months", 2.into()));
+    keeps_the_contract_changing("core_time_offset", config, change).await;
+}
+
+#[tokio::test]
+async fn core_time_rotating_keeps_the_contract() {
+    let change = Some(("rotation_hours", 12.into()));
+    let config = [("rotation_days", 30.into())];
+    keeps_the_contract_changing("core_time_rotating", config, change).await;
+}
+
+#[tokio::test]
+async fn core_sleep_keeps_the_contract() {
+    let config = [
+        ("create_duration", "20ms".into()),
+        ("destroy_duration", "10ms".into()),
+    ];
+    keeps_the_contract("core_sleep", config).await;
+}

@@ -456,3 +456,142 @@ resource "core_signed_cert" "box" {{
         .says("not a use")
         .says("server_auth");
 }
+
+const TIMES: &str = r#"
+variable "days" { default = 1 }
+variable "trigger" { default = "1" }
+resource "core_time_static" "now" { triggers = { on = var.trigger } }
+resource "core_time_static" "given" { rfc3339 = "2026-02-12T07:36:13+01:00" }
+resource "core_time_offset" "later" {
+  base_rfc3339 = "2026-02-12T06:36:13Z"
+  offset_days  = var.days
+}
+resource "core_time_rotating" "young" { rotation_years = 1 }
+resource "core_sleep" "between" {
+  create_duration = "300ms"
+  triggers        = { on = core_time_offset.later.id }
+}
+output "seen" {
+  value = {
+    now   = core_time_static.now.rfc3339
+    given = core_time_static.given.id
+    hour  = core_time_static.given.hour
+    later = core_time_offset.later.rfc3339
+    young = core_time_rotating.young.is_due
+  }
+}
+"#;
+
+#[test]
+fn times_stay_until_they_are_to_be_taken_anew() {
+    let sandbox = Sandbox::stack(TIMES);
+    let began = std::time::Instant::now();
+    let sandbox = sandbox.applied();
+    assert!(began.elapsed() >= std::time::Duration::from_millis(300));
+    nothing_to_do(&sandbox);
+    let first = output(&sandbox, "seen");
+    assert_eq!(first["given"], "2026-02-12T06:36:13Z");
+    assert_eq!(first["hour"], 6);
+    assert_eq!(first["later"], "2026-02-13T06:36:13Z");
+    assert_eq!(first["young"], false);
+    sandbox
+        .run(&["apply", "--yes", "--var", "days=20"])
+        .expect_success()
+        .shows("Plan: 0 to create, 1 to change, 0 to replace, 0 to delete.");
+    let second = output(&sandbox, "seen");
+    assert_eq!(second["later"], "2026-03-04T06:36:13Z");
+    assert_eq!(second["now"], first["now"]);
+    sandbox
+        .run(&["plan", "--var", "trigger=2", "--var", "days=20"])
+        .expect_success()
+        .shows("Plan: 0 to create, 0 to change, 1 to replace, 0 to delete.");
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+}
+
+#[test]
+fn a_time_whose_rotation_is_due_is_taken_anew_and_what_it_keeps_with_it() {
+    let stack = |rotation: &str| {
+        format!(
+            r#"
+resource "core_time_rotating" "old" {{
+  {rotation}
+}}
+resource "core_secret" "token" {{ keepers = {{ since = core_time_rotating.old.rfc3339 }} }}
+output "token" {{
+  value     = core_secret.token.hex
+  sensitive = true
+}}
+"#
+        )
+    };
+    let sandbox = Sandbox::stack(&stack("rotation_minutes = 5")).applied();
+    nothing_to_do(&sandbox);
+    let token = raw(&sandbox, "token");
+    // The clock can't be set here; what is due can be.
+    sandbox.write(
+        "main.hcl",
+        &stack("rotation_rfc3339 = \"2026-01-01T00:00:00Z\""),
+    );
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("Plan: 0 to create, 1 to change, 0 to replace, 0 to delete.");
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("2 to replace")
+        .shows("it was to be taken anew from 2026-01-01T00:00:00Z on");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_ne!(raw(&sandbox, "token"), token);
+    sandbox.write("main.hcl", &stack("rotation_minutes = 5"));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    nothing_to_do(&sandbox);
+
+    Sandbox::stack("resource \"core_time_rotating\" \"none\" {}\n")
+        .run(&["plan"])
+        .expect_code(1)
+        .says("no rotation, or two");
+}
+
+#[test]
+fn a_time_that_was_used_before_is_imported() {
+    let sandbox = Sandbox::stack(
+        r#"
+import {
+  to = core_time_static.then
+  id = "2026-02-12T06:36:13Z"
+}
+resource "core_time_static" "then" {}
+output "seen" { value = core_time_static.then.unix }
+"#,
+    )
+    .applied();
+    nothing_to_do(&sandbox);
+    assert_eq!(output(&sandbox, "seen"), 1_770_878_173);
+}
+
+#[test]
+fn a_while_that_was_cut_off_is_waited_for_again() {
+    use std::time::{Duration, Instant};
+    let sandbox = Sandbox::stack(
+        "resource \"core_sleep\" \"one\" {\n  create_duration  = \"1500ms\"\n  destroy_duration = \"10ms\"\n}\n",
+    );
+    let mut killed = sandbox
+        .command(&["apply", "--yes", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let out = killed.stdout.take().expect("is piped");
+    let lines = std::io::BufRead::lines(std::io::BufReader::new(out));
+    let is_waiting = lines
+        .map_while(Result::ok)
+        .any(|line| line.contains("1500ms pass"));
+    assert!(is_waiting, "it never waited");
+    killed.kill().expect("runs");
+    killed.wait().expect("ends");
+    let began = Instant::now();
+    let sandbox = sandbox.applied();
+    assert!(began.elapsed() >= Duration::from_millis(1500), "not again");
+    nothing_to_do(&sandbox);
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+}
