@@ -1,15 +1,15 @@
 //! `data "core_http"`: what a web service answers to a GET.
 
-use std::any::Any;
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use dmp_sdk::{
-    Answers, Attribute, Configured, DataReading, DataSource, Diagnostic, Fetch, FetchFailure,
-    Layer, Query, Schema, Type, Value,
+    Answers, Attribute, DataReading, DataSource, Diagnostic, Fetch, FetchFailure, Layer, Schema,
+    Type, Value,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
+
+use crate::wire::Question;
 
 /// The data source.
 #[derive(Debug)]
@@ -52,8 +52,9 @@ impl HttpSource {
     }
 }
 
+/// What is asked of a web service.
 #[derive(Serialize, Deserialize)]
-struct Wish {
+pub(crate) struct Wish {
     url: String,
     headers: Vec<(String, String)>,
     within_seconds: u64,
@@ -74,9 +75,7 @@ impl DataSource for HttpSource {
                 .collect(),
             within_seconds: seconds(&config.get("within_seconds")),
         };
-        let text =
-            serde_json::to_string(&wish).map_err(|error| Diagnostic::bug(error.to_string()))?;
-        Ok(vec![Fetch::Api(Query(text))])
+        Ok(vec![Question::Web(wish).fetch()?])
     }
 
     fn parse(&self, config: &Value, answers: Answers<'_>) -> Result<DataReading, Diagnostic> {
@@ -99,36 +98,15 @@ fn seconds(value: &Value) -> u64 {
         .clamp(1, 3600)
 }
 
-/// The web.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Web;
-
-#[async_trait]
-impl Configured for Web {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    async fn fetch(&self, queries: &[Query]) -> Vec<Result<Json, FetchFailure>> {
-        let mut answers = Vec::new();
-        for query in queries {
-            answers.push(ask(query).await);
-        }
-        answers
-    }
-}
-
 /// Asks until the service answers with success, or the time is over; then the last answer counts.
-async fn ask(query: &Query) -> Result<Json, FetchFailure> {
-    let wish: Wish =
-        serde_json::from_str(&query.0).map_err(|_| FetchFailure::NotUnderstood(query.0.clone()))?;
+pub(crate) async fn ask(wish: &Wish) -> Result<Json, FetchFailure> {
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(wish.within_seconds.min(30)))
         .build()
         .map_err(|error| FetchFailure::Refused(error.to_string()))?;
     let until = Instant::now() + Duration::from_secs(wish.within_seconds);
     loop {
-        let answer = once(&client, &wish).await;
+        let answer = once(&client, wish).await;
         let is_good = answer
             .as_ref()
             .is_ok_and(|json| json["status"].as_i64().is_some_and(|status| status < 400));

@@ -4,13 +4,18 @@ use std::time::Duration;
 
 use super::calls::Stop;
 use super::cut::{finish_a_create, finish_a_delete, finish_an_update};
+use super::marks::BUT_ITS_RECORD;
 use super::subject::{Ended, Left, Subject, differing, without_unknowns};
 use super::{Case, Held, Make, Verdict};
 use crate::resource::{Purpose, Verb};
+use crate::schema::MarkWay;
 use crate::value::Value;
 
 pub(super) async fn nothing_is_written_after_a_wish_to_stop(make: Make<'_>) -> Verdict {
     let case = make();
+    if case.resource.schema().mark == MarkWay::Record {
+        return Ok(Held::NotApplicable(BUT_ITS_RECORD));
+    }
     let mut subject = Subject::new(&case);
     let wanted = without_unknowns(&subject.prepare(&case.config).await?);
     if !subject.is_by_calls(Verb::Create, None, Some(&wanted))? {

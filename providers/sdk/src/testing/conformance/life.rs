@@ -1,8 +1,10 @@
 //! The life of an object: create, second plan, update, delete.
 
+use super::marks::BUT_ITS_RECORD;
 use super::subject::{Subject, differing, same_where_known};
 use super::{Held, Make, Verdict};
 use crate::resource::Purpose;
+use crate::schema::MarkWay;
 
 pub(super) async fn nothing_or_the_earlier_is_found_before_a_create(make: Make<'_>) -> Verdict {
     let case = make();
@@ -68,6 +70,9 @@ pub(super) async fn deleting_twice_succeeds(make: Make<'_>) -> Verdict {
 
 pub(super) async fn nothing_or_the_earlier_is_found_after_a_delete(make: Make<'_>) -> Verdict {
     let case = make();
+    if case.resource.schema().mark == MarkWay::Record {
+        return Ok(Held::NotApplicable(BUT_ITS_RECORD));
+    }
     let mut subject = Subject::new(&case);
     let (_, found) = subject.create().await?;
     subject.delete(&found).await?;

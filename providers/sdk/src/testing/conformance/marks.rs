@@ -21,7 +21,7 @@ pub(super) async fn anothers_object_is_no_candidate(make: Make<'_>) -> Verdict {
     match case.resource.schema().mark {
         MarkWay::NaturalKey(_) => return Ok(Held::NotApplicable(BY_ITS_KEY)),
         MarkWay::ChosenName(_) => return Ok(Held::NotApplicable(BY_ITS_NAME)),
-        MarkWay::Record => return Ok(Held::NotApplicable("it is nothing but its record")),
+        MarkWay::Record => return Ok(Held::NotApplicable(BUT_ITS_RECORD)),
         MarkWay::Field(_) | MarkWay::IdBefore { .. } => {}
     }
     let mut subject = Subject::new(&case);
@@ -66,6 +66,9 @@ pub(super) async fn what_is_suspect_is_found_whole_or_half_made(make: Make<'_>) 
         Found::HalfMade(..) => {}
         Found::Absent => return Err("what is there and suspect is not found".into()),
     }
+    if case.resource.schema().mark == MarkWay::Record {
+        return Ok(Held::Holds);
+    }
     subject.delete(&recorded).await?;
     if subject.what_was_before().is_some() {
         return Ok(Held::Holds);
@@ -76,5 +79,7 @@ pub(super) async fn what_is_suspect_is_found_whole_or_half_made(make: Make<'_>) 
     }
 }
 
+pub(super) const BUT_ITS_RECORD: &str =
+    "it is nothing but its record, which is the engine's to keep";
 const BY_ITS_KEY: &str = "it is found by its natural key";
 const BY_ITS_NAME: &str = "it is found by the name that was chosen for it";

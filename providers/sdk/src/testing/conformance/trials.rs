@@ -31,6 +31,29 @@ const ON_A_MACHINE: &[&str] = &[
     "secrets_are_never_shown",
 ];
 
+/// What is nothing but its record has nothing outside: no work that could be cut off, and no strangers.
+const BUT_ITS_RECORD: &[&str] = &[
+    "an_update_reaches_the_object",
+    "nothing_or_the_earlier_is_found_after_a_delete",
+    "anothers_object_is_no_candidate",
+    "the_id_is_recorded_before_the_first_wait",
+    "a_create_cut_off_anywhere_is_finished",
+    "an_update_cut_off_anywhere_is_finished",
+    "a_delete_cut_off_anywhere_is_finished",
+    "nothing_is_written_after_a_wish_to_stop",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "what_a_stranger_deleted_is_absent",
+    "what_a_stranger_altered_is_seen_and_mended",
+    "secrets_are_never_shown",
+];
+
+/// The same, where secrets are made.
+const BUT_ITS_SECRET_RECORD: &[&str] = BUT_ITS_RECORD.split_at(BUT_ITS_RECORD.len() - 1).0;
+
+/// The same, where something can be changed in the record itself.
+const BUT_ITS_CHANGING_RECORD: &[&str] = BUT_ITS_SECRET_RECORD.split_at(1).1;
+
 /// All trials.
 pub const TRIALS: &[Trial] = &[
     Trial {
@@ -160,6 +183,154 @@ pub const TRIALS: &[Trial] = &[
         ],
     },
     Trial {
+        resource_type: "core_random_id",
+        file: CORE,
+        test: "core_random_id_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_uuid",
+        file: CORE,
+        test: "core_random_uuid_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_integer",
+        file: CORE,
+        test: "core_random_integer_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_string",
+        file: CORE,
+        test: "core_random_string_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_password",
+        file: CORE,
+        test: "core_random_password_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_pet",
+        file: CORE,
+        test: "core_random_pet_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_random_shuffle",
+        file: CORE,
+        test: "core_random_shuffle_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_secret",
+        file: CORE,
+        test: "core_secret_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_ssh_key",
+        file: CORE,
+        test: "core_ssh_key_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_private_key",
+        file: CORE,
+        test: "core_private_key_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_cert_request",
+        file: CORE,
+        test: "core_cert_request_keeps_the_contract",
+        not_applicable: BUT_ITS_SECRET_RECORD,
+    },
+    Trial {
+        resource_type: "core_self_signed_cert",
+        file: CORE,
+        test: "core_self_signed_cert_keeps_the_contract",
+        not_applicable: BUT_ITS_CHANGING_RECORD,
+    },
+    Trial {
+        resource_type: "core_signed_cert",
+        file: CORE,
+        test: "core_signed_cert_keeps_the_contract",
+        not_applicable: BUT_ITS_CHANGING_RECORD,
+    },
+    Trial {
+        resource_type: "core_local_file",
+        file: CORE,
+        test: "core_local_file_keeps_the_contract",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "core_local_file",
+        file: CORE,
+        test: "core_local_file_keeps_the_contract_where_something_stood_before",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "core_local_file",
+        file: CORE,
+        test: "core_local_file_keeps_the_contract_with_a_secret",
+        not_applicable: AT_A_KEY.split_at(AT_A_KEY.len() - 1).0,
+    },
+    Trial {
+        resource_type: "core_local_directory",
+        file: CORE,
+        test: "core_local_directory_keeps_the_contract",
+        not_applicable: AT_A_KEY,
+    },
+    Trial {
+        resource_type: "core_local_command",
+        file: CORE,
+        test: "core_local_command_keeps_the_contract",
+        not_applicable: &[
+            "anothers_object_is_no_candidate",
+            "the_id_is_recorded_before_the_first_wait",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_altered_is_seen_and_mended",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
+        resource_type: "core_time_static",
+        file: CORE,
+        test: "core_time_static_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD,
+    },
+    Trial {
+        resource_type: "core_time_offset",
+        file: CORE,
+        test: "core_time_offset_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD.split_at(1).1,
+    },
+    Trial {
+        resource_type: "core_time_rotating",
+        file: CORE,
+        test: "core_time_rotating_keeps_the_contract",
+        not_applicable: BUT_ITS_RECORD.split_at(1).1,
+    },
+    Trial {
+        resource_type: "core_sleep",
+        file: CORE,
+        test: "core_sleep_keeps_the_contract",
+        not_applicable: &[
+            "an_update_reaches_the_object",
+            "nothing_or_the_earlier_is_found_after_a_delete",
+            "anothers_object_is_no_candidate",
+            "an_update_cut_off_anywhere_is_finished",
+            "nothing_is_written_after_a_wish_to_stop",
+            "leaving_twice_succeeds_and_it_counts_no_more",
+            "what_a_stranger_deleted_is_absent",
+            "what_a_stranger_altered_is_seen_and_mended",
+            "secrets_are_never_shown",
+        ],
+    },
+    Trial {
         resource_type: "host_package",
         file: LIVE,
         test: "host_package_keeps_the_contract",
@@ -222,6 +393,7 @@ pub const TRIALS: &[Trial] = &[
     },
 ];
 
+const CORE: &str = "providers/core/tests/conformance.rs";
 const SDK: &str = "providers/sdk/tests/conformance/main.rs";
 const HOST: &str = "providers/host/tests/conformance.rs";
 const LIVE: &str = "tests/live/tests/hosts/contract.rs";

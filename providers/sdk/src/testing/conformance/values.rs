@@ -79,17 +79,27 @@ pub(super) async fn secrets_are_never_shown(make: Make<'_>) -> Verdict {
         let attribute = schema.attributes.get(name.as_ref());
         attribute.is_some_and(|attribute| attribute.sensitive || attribute.ephemeral)
     };
+    let mut subject = Subject::new(&case);
+    let (planned, found) = subject.create().await?;
+    let text = |name: &str| {
+        let given = case.config.get(name);
+        let value = if given.is_null() {
+            found.get(name)
+        } else {
+            given
+        };
+        value.as_str().map(ToOwned::to_owned)
+    };
     let secrets: Vec<String> = schema
         .attributes
         .iter()
         .filter(is_secret)
-        .filter_map(|(name, _)| case.config.get(name).as_str().map(ToOwned::to_owned))
+        .filter_map(|(name, _)| text(name))
+        .filter(|secret| !secret.is_empty())
         .collect();
     if secrets.is_empty() {
-        return Ok(Held::NotApplicable("the case gives it no secret"));
+        return Ok(Held::NotApplicable("it is given no secret and makes none"));
     }
-    let mut subject = Subject::new(&case);
-    let (planned, found) = subject.create().await?;
     let wanted = without_unknowns(&planned);
     let mut texts = vec![
         format!("{planned:?}"),
