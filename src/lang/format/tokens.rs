@@ -216,10 +216,12 @@ impl<'t> Scanner<'t> {
         let mut at_line_start = true;
         while let Some(next) = self.rest().chars().next() {
             let rest = self.rest();
-            let line = rest.split('\n').next().unwrap_or_default();
-            if at_line_start && line.trim() == marker {
-                self.at += line.trim_end().len();
-                break;
+            if at_line_start {
+                let line = rest.split('\n').next().unwrap_or_default();
+                if line.trim() == marker {
+                    self.at += line.trim_end().len();
+                    break;
+                }
             }
             at_line_start = false;
             if rest.starts_with("$${") || rest.starts_with("%%{") {

@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Stdio;
 
+use dmp_testkit::layout;
 use support::{Ran, Sandbox};
 
 const UNTIDY: &str = "locals {\na=1 # one\nlonger = \"${ 2 }\"\n}\n";
@@ -171,4 +172,26 @@ fn the_modules_and_examples_are_formatted() {
         let ran = sandbox.run(&["fmt", "--check", "--recursive", folder]);
         assert_eq!(ran.expect_success().out, "");
     }
+}
+
+#[test]
+fn files_become_what_opentofu_makes_of_them() {
+    let corpus = layout::corpus();
+    let texts: Vec<String> = corpus.iter().map(|given| given.text.clone()).collect();
+    let program = Path::new(env!("CARGO_BIN_EXE_dmp-e2e"));
+
+    let made = layout::ask_dmp(program, &texts);
+
+    let faults = layout::faults(&corpus, &made);
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    assert_eq!(
+        layout::ask_dmp(program, &made),
+        made,
+        "a second run changes nothing"
+    );
+}
+
+#[test]
+fn what_differs_on_purpose_is_explained_and_tried() {
+    assert_eq!(layout::differences(&layout::corpus()), layout::explained());
 }
