@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Check the configuration without looking at anything outside.
     Validate(Machine),
+    /// Bring `*.hcl` files into the canonical layout, and list those that were in another.
+    Fmt(Fmt),
     /// Show what would be done.
     Plan(Plan),
     /// Do it, after asking.
@@ -58,6 +60,31 @@ pub(crate) struct Machine {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fmt {
+    /// Files and folders, instead of the current folder; `-` is standard input, and standard output for what is made
+    /// of it.
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Write nothing, and end with 3 if a file is in another layout.
+    #[arg(long)]
+    pub check: bool,
+    /// Print what changes.
+    #[arg(long)]
+    pub diff: bool,
+    /// Also the folders below.
+    #[arg(long)]
+    pub recursive: bool,
+    /// Print the names of files in another layout; `--list=false` does not.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub list: bool,
+    /// Write the files; with `--write=false --list=false` they are printed as they should be.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = true,
+        default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub write: bool,
 }
 
 #[derive(Clone, Debug, Default, Args)]

@@ -13,8 +13,12 @@ pub enum Exit {
     User,
     /// With `--detailed-exitcode`: the plan is not empty.
     Changes,
+    /// With `dmp fmt`: a file can't be formatted.
+    NotFormatted,
     /// Something outside failed.
     Remote,
+    /// With `dmp fmt --check`: a file is in another layout.
+    Unformatted,
     /// What was approved is done; more has to be approved.
     Stages,
     /// Another run holds the state.
@@ -28,7 +32,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All of them, the mildest first.
+    /// One for each code, the mildest first.
     pub const ALL: [Self; 9] = [
         Self::Success,
         Self::User,
@@ -50,11 +54,13 @@ impl Exit {
                 "The description, the command line or something here has to change; also: a person said no, or nobody \
                  could be asked."
             }
-            Self::Changes => {
-                "With `dmp plan --detailed-exitcode`: there is something to do. Also an unusable command line."
+            Self::Changes | Self::NotFormatted => {
+                "With `dmp plan --detailed-exitcode`: there is something to do. `dmp fmt`: a file can't be formatted. Also \
+                 an unusable command line."
             }
-            Self::Remote => {
-                "Something outside failed or can't be reached; what was recorded is said."
+            Self::Remote | Self::Unformatted => {
+                "Something outside failed or can't be reached; what was recorded is said. With `dmp fmt --check`: a file \
+                 is in another layout."
             }
             Self::Stages => {
                 "What was approved is done, or a saved plan no longer fits; the rest has to be approved anew."
@@ -77,8 +83,8 @@ impl Exit {
         match self {
             Self::Success => 0,
             Self::User => 1,
-            Self::Changes => 2,
-            Self::Remote => 3,
+            Self::Changes | Self::NotFormatted => 2,
+            Self::Remote | Self::Unformatted => 3,
             Self::Stages => 4,
             Self::Held => 5,
             Self::Undecided => 6,

@@ -110,7 +110,7 @@ fn with_long_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Flags that Terraform's commands have, as they are typed there.
-const ONE_DASH: [&str; 13] = [
+const ONE_DASH: [&str; 18] = [
     "var",
     "var-file",
     "json",
@@ -124,6 +124,11 @@ const ONE_DASH: [&str; 13] = [
     "exclude",
     "replace",
     "parallelism",
+    "check",
+    "diff",
+    "recursive",
+    "list",
+    "write",
 ];
 
 /// Diagnostics for developers, asked for by `DMP_LOG`; never a value of the configuration.

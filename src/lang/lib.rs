@@ -8,6 +8,7 @@
 //! | `reference` | what an expression refers to |
 //! | `evaluate` | expressions to values: unknowns, marks, conversions |
 //! | `functions` | the function table |
+//! | `format` | the canonical layout of a file |
 //! | `decode` | a block's body against a schema, to the value that the planner starts from |
 //! | `check` | everything that is wrong in a configuration before anything is evaluated |
 //!
@@ -28,6 +29,7 @@ pub mod check;
 pub mod config;
 pub mod decode;
 mod evaluate;
+mod format;
 mod functions;
 pub mod load;
 mod parse;
@@ -43,6 +45,7 @@ pub use check::{Schemas, check};
 pub use config::{Configuration, Module, ModuleId};
 pub use decode::{Decoded, check_body, decode};
 pub use evaluate::{evaluate, evaluate_template};
+pub use format::format_file;
 pub use functions::{FunctionPage, function_names, function_pages};
 pub use load::{DiskFiles, load_stack};
 pub use parse::{parse_expression, parse_template, parse_type};

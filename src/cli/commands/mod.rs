@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod console;
 mod docs;
+mod fmt;
 mod graph;
 mod output;
 mod plan;
@@ -37,6 +38,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
     }
     match arguments.command {
         Command::Validate(arguments) => validate::run(context, &directory, &arguments),
+        Command::Fmt(arguments) => fmt::run(context, &directory, &arguments),
         Command::Plan(arguments) => plan::run(context, &directory, arguments).await,
         Command::Apply(arguments) => {
             apply::run(context, &directory, arguments, apply::Errand::Apply).await

@@ -273,11 +273,11 @@ pub(super) fn syntax_error(detail: impl Into<String>, span: Span) -> Diagnostic 
         .at(span)
 }
 
-pub(super) fn is_name_start(c: char) -> bool {
+pub(crate) fn is_name_start(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
-pub(super) fn is_name_part(c: char) -> bool {
+pub(crate) fn is_name_part(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '-'
 }
 

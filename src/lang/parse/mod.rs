@@ -19,8 +19,8 @@ use std::sync::Arc;
 use crate::Diagnostics;
 use crate::ast::{Body, Expr, Template};
 
-pub(crate) use cursor::Names;
 use cursor::Parser;
+pub(crate) use cursor::{Names, is_name_part, is_name_start};
 pub(crate) use types::parse_constraint;
 pub use types::parse_type;
 

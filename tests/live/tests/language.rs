@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use dmp_testkit::language;
+use dmp_testkit::{language, layout};
 
 fn program(name: &str) -> PathBuf {
     env::var_os(name)
@@ -78,6 +78,71 @@ fn every_function_of_opentofu_is_in_the_reference() {
         .filter(|name| !page.contains(&format!("| `{name}(")))
         .collect();
     assert!(names.len() > 110 && missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn files_have_the_layout_that_opentofu_gives_them() {
+    let mut corpus = layout::corpus();
+    let texts: Vec<String> = corpus.iter().map(|given| given.text.clone()).collect();
+    let tofu = layout::ask_oracle(&program("DMP_LIVE_ORACLE"), &texts);
+    let dmp = layout::ask_dmp(&program("DMP_LIVE_BINARY"), &texts);
+    for (given, tofu) in corpus.iter_mut().zip(tofu) {
+        let tofu = tofu.unwrap_or_else(|| panic!("OpenTofu refuses {}", given.name));
+        if env::var_os("DMP_LIVE_RECORD").is_some() {
+            layout::record(given, &tofu);
+            given.opentofu = Some(tofu.clone());
+        }
+        assert!(
+            given.opentofu.as_ref() == Some(&tofu),
+            "what is recorded of {} is not OpenTofu's: DMP_LIVE_RECORD=1 records it anew",
+            given.name
+        );
+    }
+    println!(
+        "{} files, {} of them differ on purpose",
+        corpus.len(),
+        layout::differences(&corpus).len()
+    );
+    let faults = layout::faults(&corpus, &dmp);
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+/// Each expression as an argument, without the white space that means nothing, and with more of it.
+#[test]
+#[ignore = "needs OpenTofu: cargo xtask live language"]
+fn expressions_have_the_layout_that_opentofu_gives_them() {
+    let expressions = language::expressions();
+    // What stands in a heredoc stays as it is, on purpose, and a text in a text is unwrapped at once.
+    let is_comparable = |text: &&str| !text.contains("<<") && !text.starts_with("\"${\"");
+    let texts: Vec<String> = expressions
+        .iter()
+        .map(|expression| expression.text.trim())
+        .filter(is_comparable)
+        .map(|text| match text.contains('\n') {
+            true => format!("locals {{\nname=({text})\nlonger_name   =1\n}}\n"),
+            false => {
+                format!("locals {{\nname={text}# comment\nlonger_name   =  {text}  # another\n}}\n")
+            }
+        })
+        .collect();
+    let tofu = layout::ask_oracle(&program("DMP_LIVE_ORACLE"), &texts);
+    let dmp = layout::ask_dmp(&program("DMP_LIVE_BINARY"), &texts);
+    let mut compared = 0;
+    let mut faults = Vec::new();
+    for ((text, tofu), dmp) in texts.iter().zip(tofu).zip(dmp) {
+        // What one of them can't parse is compared above.
+        let Some(tofu) = tofu.filter(|_| dmp != *text) else {
+            continue;
+        };
+        compared += 1;
+        if tofu != dmp {
+            faults.push(format!("{text}OpenTofu:\n{tofu}dmp:\n{dmp}"));
+        }
+    }
+    println!("{compared} expressions in one layout");
+    assert!(compared > 2500, "only {compared} could be compared");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -138,7 +138,7 @@ pub fn ask_dmp(program: &Path, expressions: &[Expression]) -> Vec<Answer> {
 }
 
 /// Standard output of a program that is given a text.
-fn fed(mut command: Command, text: &str) -> String {
+pub(crate) fn fed(mut command: Command, text: &str) -> String {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -200,9 +200,18 @@ pub fn differences(expressions: &[Expression]) -> BTreeMap<String, usize> {
 /// If the page can't be read.
 #[must_use]
 pub fn explained() -> BTreeSet<String> {
+    page().0
+}
+
+/// The names of the differences that the reference explains: of expressions, and of the layout of files.
+pub(crate) fn page() -> (BTreeSet<String>, BTreeSet<String>) {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/differences.md");
     let page = read(&page);
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-    rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
-        .collect()
+    let (expressions, layout) = page.split_once("\n## Layout\n").expect("it has the part");
+    let names = |part: &str| {
+        let rows = part.lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+            .collect()
+    };
+    (names(expressions), names(layout))
 }

@@ -3,6 +3,7 @@
 
 mod canary;
 pub mod language;
+pub mod layout;
 mod terminal;
 
 use std::net::{TcpListener, TcpStream};

@@ -1,7 +1,8 @@
-// The oracle of the suite `language`: what OpenTofu makes of expressions.
+// The oracle of the suite `language`: what OpenTofu makes of expressions, and of the layout of files.
 //
 // Reads one JSON string a line, each an expression; prints one JSON object a line: `{"value": …, "type": …}` or
 // `{"error": …}`, in the form of `dmp console --json`. Its only argument is the folder for functions that read files.
+// With `--format` each string is a file, and the answer is its text in the canonical layout as a string, or null.
 package main
 
 import (
@@ -9,12 +10,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"sort"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/opentofu/opentofu/internal/lang"
 	"github.com/opentofu/opentofu/internal/lang/marks"
 	"github.com/zclconf/go-cty/cty"
@@ -26,9 +29,10 @@ func main() {
 		names()
 		return
 	}
-	// As in a plan: what is only known when it is applied is unknown.
-	scope := &lang.Scope{BaseDir: os.Args[1], PureOnly: true}
-	functions := scope.Functions()
+	answers := formatted
+	if os.Args[1] != "--format" {
+		answers = evaluated(os.Args[1])
+	}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 64<<20)
 	out := bufio.NewWriter(os.Stdout)
@@ -38,8 +42,78 @@ func main() {
 		if err := json.Unmarshal(lines.Bytes(), &text); err != nil {
 			panic(err)
 		}
-		fmt.Fprintln(out, answer(text, functions))
+		fmt.Fprintln(out, answers(text))
 	}
+}
+
+func evaluated(folder string) func(string) string {
+	// As in a plan: what is only known when it is applied is unknown.
+	scope := &lang.Scope{BaseDir: folder, PureOnly: true}
+	functions := scope.Functions()
+	return func(text string) string { return answer(text, functions) }
+}
+
+// formatted is what `tofu fmt` makes of a file: the layout of hclwrite, labels in quotes, and `"${x}"` as `x`.
+func formatted(text string) string {
+	file, diagnostics := hclwrite.ParseConfig([]byte(text), "", hcl.InitialPos)
+	if diagnostics.HasErrors() {
+		return "null"
+	}
+	rewrite(file.Body())
+	var encoded strings.Builder
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(string(file.Bytes())); err != nil {
+		panic(err)
+	}
+	return strings.TrimSuffix(encoded.String(), "\n")
+}
+
+func rewrite(body *hclwrite.Body) {
+	for name, attribute := range body.Attributes() {
+		body.SetAttributeRaw(name, unwrapped(attribute.Expr().BuildTokens(nil)))
+	}
+	for _, block := range body.Blocks() {
+		block.SetLabels(block.Labels())
+		rewrite(block.Body())
+	}
+}
+
+// unwrapped takes the only `${…}` of a quoted text out of it.
+func unwrapped(tokens hclwrite.Tokens) hclwrite.Tokens {
+	last := len(tokens) - 1
+	if last < 4 || tokens[0].Type != hclsyntax.TokenOQuote || tokens[1].Type != hclsyntax.TokenTemplateInterp ||
+		tokens[last-1].Type != hclsyntax.TokenTemplateSeqEnd || tokens[last].Type != hclsyntax.TokenCQuote {
+		return tokens
+	}
+	inside := tokens[2 : last-1]
+	quotes := 0
+	for _, token := range inside {
+		switch token.Type {
+		case hclsyntax.TokenOQuote:
+			quotes++
+		case hclsyntax.TokenCQuote:
+			quotes--
+		case hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenQuotedLit:
+			if quotes == 0 {
+				return tokens
+			}
+		}
+	}
+	isNewline := func(token *hclwrite.Token) bool { return token.Type == hclsyntax.TokenNewline }
+	for len(inside) > 0 && isNewline(inside[0]) {
+		inside = inside[1:]
+	}
+	for len(inside) > 0 && isNewline(inside[len(inside)-1]) {
+		inside = inside[:len(inside)-1]
+	}
+	isParenthesis := inside[0].Type == hclsyntax.TokenOParen && inside[len(inside)-1].Type == hclsyntax.TokenCParen
+	if isParenthesis || !slices.ContainsFunc(inside, isNewline) {
+		return inside
+	}
+	open := &hclwrite.Token{Type: hclsyntax.TokenOParen, Bytes: []byte("(")}
+	end := &hclwrite.Token{Type: hclsyntax.TokenCParen, Bytes: []byte(")")}
+	return slices.Concat(hclwrite.Tokens{open}, inside, hclwrite.Tokens{end})
 }
 
 func names() {
@@ -280,4 +354,3 @@ func merged(one, two kind) kind {
 	}
 	return one
 }
-

@@ -1,0 +1,3 @@
+a = <<EOT
+${  x.y  } %{ if x.y }a%{endif}
+EOT
