@@ -1,5 +1,5 @@
-//! What a stack needs beside clouds and machines: values of its own, random ones, times, secrets, keys, certificates, files and
-//! commands where dmp runs, and what files, programs and web services say.
+//! What a stack needs beside clouds and machines: values of its own, random ones, times, secrets, keys, certificates,
+//! files and commands where dmp runs, and what files, programs and web services say.
 
 mod clock;
 mod data;

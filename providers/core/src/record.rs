@@ -4,14 +4,23 @@
 use std::marker::PhantomData;
 
 use dmp_sdk::{
-    Answers, Attribute, AttributePath, Change, Diagnostic, Fetch, Job, Known, Mark, MarkWay,
+    Answers, Attribute, AttributePath, Change, Diagnostic, Fetch, Job, Known, Mark, MarkWay, Marks,
     Object, Purpose, Reading, Resource, Schema, Type, Value, Work,
 };
 
 /// What one type adds.
 pub(crate) trait Chosen: Send + Sync + 'static {
+    /// Arguments that can be read from the results: where one is secret, the results are.
+    const SHOWN: &'static [&'static str] = &[];
+
     /// Name, arguments and results; layer and mark are set for all alike.
     fn schema() -> Schema;
+
+    /// Whether a secret could be read from the results.
+    fn shows_a_secret(wanted: &Value) -> bool {
+        let is_secret = |name: &&str| wanted.get(name).deep_marks().is_sensitive();
+        Self::SHOWN.iter().any(is_secret)
+    }
 
     /// Refuses what can never be chosen; arguments may be unknown.
     fn check(change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -59,6 +68,13 @@ impl<C: Chosen> Record<C> {
             chosen: PhantomData,
         }
     }
+
+    /// The attributes that only dmp sets.
+    fn results(&self) -> impl Iterator<Item = &str> {
+        let attributes = self.schema.attributes.iter();
+        let results = attributes.filter(|(_, attribute)| !attribute.is_settable());
+        results.map(|(name, _)| name.as_ref())
+    }
 }
 
 impl<C: Chosen> Resource for Record<C> {
@@ -87,20 +103,33 @@ impl<C: Chosen> Resource for Record<C> {
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
-        C::check(change)
+        C::check(change)?;
+        if C::shows_a_secret(&change.planned) {
+            for name in self.results() {
+                let value = change.planned.get(name).marked(&Marks::sensitive());
+                change.set(name, value);
+            }
+        }
+        Ok(())
     }
 
     fn choose(&self, mark: &Mark, wanted: &Value) -> Result<Value, Diagnostic> {
         let chosen = C::choose(mark, wanted)?;
-        let secrets = self.schema.attributes.iter();
-        let secrets = secrets.filter(|(_, attribute)| attribute.sensitive);
-        Ok(secrets.fold(chosen, |chosen, (name, _)| {
-            let value = chosen.get(name);
-            match value.is_null() {
-                true => chosen,
-                false => chosen.with(name, value.marked(&dmp_sdk::Marks::sensitive())),
-            }
-        }))
+        let is_secret = |name: &&str| {
+            let attribute = self.schema.attributes.get(*name);
+            let is_declared = attribute.is_some_and(|attribute| attribute.sensitive);
+            is_declared || C::shows_a_secret(wanted)
+        };
+        Ok(self
+            .results()
+            .filter(is_secret)
+            .fold(chosen, |chosen, name| {
+                let value = chosen.get(name);
+                match value.is_null() {
+                    true => chosen,
+                    false => chosen.with(name, value.marked(&Marks::sensitive())),
+                }
+            }))
     }
 
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {

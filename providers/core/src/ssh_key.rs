@@ -11,6 +11,8 @@ use crate::record::{Chosen, keepers, text, wrong};
 pub(crate) struct SshKey;
 
 impl Chosen for SshKey {
+    const SHOWN: &'static [&'static str] = &["comment"];
+
     fn schema() -> Schema {
         Schema::new("core_ssh_key", "An Ed25519 key pair for SSH.")
             .layer(Layer::Network)

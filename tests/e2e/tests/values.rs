@@ -409,7 +409,7 @@ fn keys_and_certificates_are_made_once_and_others_can_use_them() {
     for secret in [token.as_str(), middle(&rsa)] {
         let canary = Canary::new(secret);
         let found = canary.found_below(&sandbox.stack_folder());
-        assert_eq!(found.into_iter().count(), 0, "it is left");
+        assert_eq!(found.len(), 0, "it is left");
     }
 }
 
@@ -594,4 +594,38 @@ fn a_while_that_was_cut_off_is_waited_for_again() {
     assert!(began.elapsed() >= Duration::from_millis(1500), "not again");
     nothing_to_do(&sandbox);
     sandbox.run(&["destroy", "--yes"]).expect_success();
+}
+
+#[test]
+fn what_is_made_with_a_secret_is_one() {
+    let sandbox = Sandbox::stack(
+        r#"
+variable "secret" {
+  type      = string
+  sensitive = true
+}
+resource "core_random_id" "one" {
+  byte_length = 4
+  prefix      = var.secret
+}
+resource "core_random_pet" "one" { prefix = var.secret }
+resource "core_random_shuffle" "one" { input = [var.secret] }
+resource "core_ssh_key" "one" { comment = var.secret }
+output "all" {
+  value     = [core_random_id.one.hex, core_random_pet.one.id, core_random_shuffle.one.result, core_ssh_key.one.public_key]
+  sensitive = true
+}
+"#,
+    );
+    let secret = "s3cret-prefix-5d1";
+    let run = |arguments: &[&str]| {
+        let ran = sandbox.run_with(arguments, &[("DMP_VAR_secret", secret)]);
+        ran.hides(secret).expect_success()
+    };
+    run(&["apply", "--yes"]);
+    run(&["plan", "--detailed-exitcode"]).shows("Nothing to do");
+    run(&["show", "--json"]);
+    run(&["state", "export"]);
+    let found = Canary::new(secret).found_below(sandbox.path());
+    assert_eq!(found.len(), 0, "it is in a file");
 }

@@ -12,6 +12,8 @@ use crate::record::{Chosen, keepers, no_such_id, number, text, whole};
 pub(crate) struct RandomId;
 
 impl Chosen for RandomId {
+    const SHOWN: &'static [&'static str] = &["prefix"];
+
     fn schema() -> Schema {
         Schema::new(
             "core_random_id",

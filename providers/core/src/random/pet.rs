@@ -10,6 +10,8 @@ use crate::record::{Chosen, keepers, number, text, whole};
 pub(crate) struct RandomPet;
 
 impl Chosen for RandomPet {
+    const SHOWN: &'static [&'static str] = &["prefix", "separator"];
+
     fn schema() -> Schema {
         Schema::new("core_random_pet", "A name that is easy to remember, such as `calm-otter`. It is no secret, and two may be equal.")
             .layer(Layer::Network)

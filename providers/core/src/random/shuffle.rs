@@ -10,6 +10,8 @@ use crate::record::{Chosen, keepers, whole};
 pub(crate) struct RandomShuffle;
 
 impl Chosen for RandomShuffle {
+    const SHOWN: &'static [&'static str] = &["input"];
+
     fn schema() -> Schema {
         Schema::new("core_random_shuffle", "Texts in a random order.")
             .layer(Layer::Network)
@@ -41,7 +43,7 @@ impl Chosen for RandomShuffle {
             round.truncate(count - result.len());
             result.extend(round);
         }
-        let result = Value::list(result).marked(&input.deep_marks().without_origins());
+        let result = Value::list(result);
         Ok(Value::object_of([
             ("result", result),
             (

@@ -60,6 +60,8 @@ fn arguments(name: &'static str, doc: &'static str) -> Schema {
 }
 
 impl Chosen for RandomString {
+    const SHOWN: &'static [&'static str] = &["override_special"];
+
     fn schema() -> Schema {
         arguments("core_random_string", "Random letters, digits and signs that everybody may see; `core_random_password` is for secrets.")
             .attribute("result", Attribute::computed(Type::String, "The text."))

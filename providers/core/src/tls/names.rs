@@ -20,6 +20,9 @@ const MEMBERS: [&str; 8] = [
     "serial_number",
 ];
 
+/// The arguments.
+pub(super) const ARGUMENTS: &[&str] = &["subject", "dns_names", "ip_addresses", "uris"];
+
 /// Adds the arguments to a schema.
 pub(super) fn arguments(schema: Schema) -> Schema {
     let subject = Type::object_of_optional(MEMBERS.map(|name| (name, Type::String)));

@@ -10,6 +10,8 @@ use crate::record::{Chosen, text};
 pub(crate) struct CertRequest;
 
 impl Chosen for CertRequest {
+    const SHOWN: &'static [&'static str] = names::ARGUMENTS;
+
     fn schema() -> Schema {
         let schema = Schema::new(
             "core_cert_request",

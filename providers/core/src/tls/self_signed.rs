@@ -9,6 +9,8 @@ use crate::record::{Chosen, text};
 pub(crate) struct SelfSignedCert;
 
 impl Chosen for SelfSignedCert {
+    const SHOWN: &'static [&'static str] = names::ARGUMENTS;
+
     fn schema() -> Schema {
         let schema = Schema::new(
             "core_self_signed_cert",

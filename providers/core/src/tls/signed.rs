@@ -13,6 +13,8 @@ use crate::record::{Chosen, text};
 pub(crate) struct SignedCert;
 
 impl Chosen for SignedCert {
+    const SHOWN: &'static [&'static str] = &["cert_request_pem"];
+
     fn schema() -> Schema {
         let given = |doc| Attribute::required(Type::String, doc).replaces();
         let schema = Schema::new(
