@@ -60,6 +60,11 @@ impl Resource for CoreValue {
         Ok(Value::object_of([("id", mark.instance.as_str().into())]))
     }
 
+    fn import(&self, _id: &str, _attributes: &Value) -> Result<Value, Diagnostic> {
+        Err(Diagnostic::error("no-import", "it can't be imported")
+            .detail("a `core_value` is in the state alone: there is nothing outside to import"))
+    }
+
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {
         Ok(Work::Steps(Vec::new()))
     }
