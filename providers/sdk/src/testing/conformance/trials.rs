@@ -114,6 +114,8 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: &[
             "anothers_object_is_no_candidate",
             "the_id_is_recorded_before_the_first_wait",
+            "a_create_cut_off_anywhere_is_finished",
+            "an_update_cut_off_anywhere_is_finished",
             "a_delete_cut_off_anywhere_is_finished",
             "nothing_is_written_after_a_wish_to_stop",
             "a_wait_ends_soon_after_a_wish_to_stop",
@@ -130,6 +132,8 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: &[
             "anothers_object_is_no_candidate",
             "the_id_is_recorded_before_the_first_wait",
+            "a_create_cut_off_anywhere_is_finished",
+            "an_update_cut_off_anywhere_is_finished",
             "a_delete_cut_off_anywhere_is_finished",
             "nothing_is_written_after_a_wish_to_stop",
             "a_wait_ends_soon_after_a_wish_to_stop",
