@@ -3,7 +3,8 @@
 use clap::Args;
 use dmp_lang::config::Endpoint;
 use dmp_plan::selection::Selection;
-use dmp_sdk::{Address, Diagnostic, Layer};
+use dmp_sdk::address::AddressError;
+use dmp_sdk::{Diagnostic, Layer};
 use serde::{Deserialize, Serialize};
 
 /// What part of a stack a plan is about, as it was written.
@@ -65,11 +66,9 @@ impl PartOf {
         }
         let mut layer = |flag: &str, text: &Option<String>| -> Option<Layer> {
             let text = text.as_ref()?;
-            let found = Layer::ALL
-                .into_iter()
-                .find(|layer| layer.to_string() == *text);
+            let found = Layer::parse(text);
             if found.is_none() {
-                let all: Vec<_> = Layer::ALL.iter().map(ToString::to_string).collect();
+                let all = Layer::ALL.map(Layer::as_str);
                 wrong.push(
                     Diagnostic::error("not-a-layer", "there is no such layer")
                         .detail(format!("`{flag} {text}`"))
@@ -97,17 +96,9 @@ impl PartOf {
 /// # Errors
 /// When it is none of these.
 pub(crate) fn endpoint(flag: &str, text: &str) -> Result<Endpoint, Diagnostic> {
-    let wrong = |why: &dyn std::fmt::Display| {
+    text.parse().map_err(|error: AddressError| {
         Diagnostic::error("not-an-address", "this is not an address")
-            .detail(format!("`{flag} {text}`: {why}"))
+            .detail(format!("`{flag} {text}`: {}", error.why))
             .help("such as `host_file.motd`, `module.site` or `core_value.a[\"key\"]`; quote it for your shell")
-    };
-    match text.parse::<Address>() {
-        Ok(address) => Ok(Endpoint::Resource(address)),
-        // What stands in a module shows its path.
-        Err(error) => match format!("{text}.any.thing").parse::<Address>() {
-            Ok(inside) if !inside.module.is_root() => Ok(Endpoint::Module(inside.module)),
-            _ => Err(wrong(&error.why)),
-        },
-    }
+    })
 }

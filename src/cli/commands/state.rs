@@ -59,13 +59,7 @@ fn show(context: &Context, store: &Store, text: &str, is_json: bool) -> Result<(
     let instances = &store.snapshot().instances;
     let parsed: Result<Address, _> = text.parse();
     let found = parsed.ok().and_then(|address| instances.get(&address));
-    let instance = found.ok_or_else(|| {
-        let names: Vec<String> = instances.keys().map(ToString::to_string).collect();
-        Diagnostic::error("unknown-address", "unknown address")
-            .detail(format!("the state has no `{text}`"))
-            .did_you_mean(text, names.iter().map(String::as_str))
-            .help("list all addresses with `dmp state list`")
-    })?;
+    let instance = found.ok_or_else(|| state_edit::unknown(text, store.snapshot()))?;
     if is_json {
         let json = json!({
             "address": instance.address,

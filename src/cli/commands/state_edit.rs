@@ -28,7 +28,7 @@ pub(super) fn move_to(directory: &Path, from: &str, to: &str) -> Result<(), Vec<
         return Err(moves.diagnostics.into_iter().map(nowhere).collect());
     }
     if moves.moves.is_empty() {
-        return Err(one(unknown(&from, store.snapshot())));
+        return Err(one(unknown(&from.to_string(), store.snapshot())));
     }
     let touched: Vec<&Address> = moves.moves.iter().map(|(from, _)| from).collect();
     is_settled(store.snapshot(), &touched).map_err(one)?;
@@ -54,7 +54,7 @@ pub(super) fn remove(directory: &Path, addresses: &[String]) -> Result<(), Vec<D
         let before = forgotten.len();
         forgotten.extend(covered.cloned());
         if forgotten.len() == before {
-            return Err(one(unknown(endpoint, snapshot)));
+            return Err(one(unknown(&endpoint.to_string(), snapshot)));
         }
     }
     forgotten.sort();
@@ -125,11 +125,12 @@ fn is_settled(snapshot: &Snapshot, touched: &[&Address]) -> Result<(), Diagnosti
     }
 }
 
-fn unknown(endpoint: &Endpoint, snapshot: &Snapshot) -> Diagnostic {
+/// Nothing that is recorded has an address.
+pub(super) fn unknown(address: &str, snapshot: &Snapshot) -> Diagnostic {
     let names: Vec<String> = snapshot.instances.keys().map(ToString::to_string).collect();
     Diagnostic::error("unknown-address", "unknown address")
-        .detail(format!("the state has no `{endpoint}`"))
-        .did_you_mean(&endpoint.to_string(), names.iter().map(String::as_str))
+        .detail(format!("the state has no `{address}`"))
+        .did_you_mean(address, names.iter().map(String::as_str))
         .help("list all addresses with `dmp state list`")
 }
 

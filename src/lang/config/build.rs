@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmp_sdk::{Address, Diagnostic, Key, Kind, Strictness, Type, Value, convert};
+use dmp_sdk::{Diagnostic, Key, Kind, Strictness, Type, Value, convert};
 
 use super::fields::{Fields, declare, labels, text};
 use super::resource::resource;
@@ -443,17 +443,7 @@ fn import(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) 
 }
 
 fn endpoint(expr: &Expr, fields: &mut Fields<'_>) -> Option<Endpoint> {
-    let found = address_text(expr).and_then(|text| {
-        let address = text.parse::<Address>().map(Endpoint::Resource);
-        // What is only a module's path becomes an address by any resource inside it.
-        let module = || format!("{text}.any.any").parse::<Address>();
-        address.ok().or_else(|| {
-            module()
-                .ok()
-                .filter(|_| text.starts_with("module."))
-                .map(|address| Endpoint::Module(address.module))
-        })
-    });
+    let found = address_text(expr).and_then(|text| text.parse::<Endpoint>().ok());
     if found.is_none() {
         let failed = Diagnostic::error("wrong-address", "not an address")
             .detail("the address of a resource or a module is expected here")

@@ -357,6 +357,21 @@ pub enum Endpoint {
     Resource(Address),
 }
 
+impl std::str::FromStr for Endpoint {
+    type Err = dmp_sdk::address::AddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::Resource).or_else(|error| {
+            // What is only a module's path becomes an address by any resource inside it.
+            let inside = format!("{text}.any.any").parse::<Address>();
+            match inside {
+                Ok(address) if !address.module.is_root() => Ok(Self::Module(address.module)),
+                _ => Err(error),
+            }
+        })
+    }
+}
+
 impl std::fmt::Display for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
