@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::part::PartOf;
+use crate::part::{Only, PartOf};
 
 /// Provisions a stack through every layer, from networks and machines to the platform on top.
 #[derive(Debug, Parser)]
@@ -112,6 +112,9 @@ pub(crate) struct Plan {
     /// Plan to remove everything.
     #[arg(long)]
     pub destroy: bool,
+    /// Only show what was changed outside; nothing is planned.
+    #[arg(long, conflicts_with_all = ["destroy", "out", "replace", "forget_unreachable", "no_refresh"])]
+    pub refresh_only: bool,
     /// End with 2 if there is something to do.
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -131,6 +134,9 @@ pub(crate) struct Apply {
     /// Do not ask. Never approves a delete or a replacement that shows only while applying.
     #[arg(long, alias = "auto-approve")]
     pub yes: bool,
+    /// Only record what was changed outside, as it is there; nothing is changed.
+    #[arg(long, conflicts_with_all = ["plan", "replace", "forget_unreachable", "no_refresh"])]
+    pub refresh_only: bool,
     #[command(flatten)]
     pub how: How,
 }
@@ -174,6 +180,11 @@ pub(crate) struct Rebuild {
 pub(crate) struct Refresh {
     #[command(flatten)]
     pub variables: Variables,
+    #[command(flatten)]
+    pub only: Only,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,27 +7,54 @@ use dmp_sdk::address::AddressError;
 use dmp_sdk::{Diagnostic, Layer};
 use serde::{Deserialize, Serialize};
 
-/// What part of a stack a plan is about, as it was written.
+/// Which instances of a stack it is about, as it was written.
 #[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct PartOf {
+pub(crate) struct Only {
     /// Only this resource, instance or module, and what it needs. Can be given several times.
     #[arg(long, value_name = "ADDRESS")]
     pub target: Vec<String>,
     /// Not this resource, instance or module, nor what needs it. Can be given several times.
     #[arg(long, value_name = "ADDRESS")]
     pub exclude: Vec<String>,
-    /// Replace this instance, whatever it is like. Can be given several times.
-    #[arg(long, value_name = "ADDRESS")]
-    pub replace: Vec<String>,
     /// Leave the layers below this one as they are recorded.
     #[arg(long, value_name = "LAYER")]
     pub from: Option<String>,
     /// Nothing above this layer: `network`, `machine`, `host`, `cluster`, `storage` or `platform`.
     #[arg(long, value_name = "LAYER")]
     pub through: Option<String>,
+}
+
+/// What part of a stack a plan is about, and what it is to do there beside what is described, as it was written.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct PartOf {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub only: Only,
+    /// Replace this instance, whatever it is like. Can be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+    /// If this resource, instance or module is to be deleted and can't be reached, forget it and what lives on it instead:
+    /// nothing is called, and whatever is left of it stays. Can be given several times.
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(default)]
+    pub forget_unreachable: Vec<String>,
     /// Take what is recorded for what is there, and read only what has to be.
     #[arg(long)]
     pub no_refresh: bool,
+}
+
+impl Only {
+    /// The selection that it means.
+    ///
+    /// # Errors
+    /// When something in it is no address or no layer.
+    pub(crate) fn selection(&self) -> Result<Selection, Vec<Diagnostic>> {
+        let part = PartOf {
+            only: self.clone(),
+            ..PartOf::default()
+        };
+        part.selection()
+    }
 }
 
 impl PartOf {
@@ -48,8 +75,9 @@ impl PartOf {
             }
             found
         };
-        let targets = endpoints("--target", &self.target);
-        let excludes = endpoints("--exclude", &self.exclude);
+        let targets = endpoints("--target", &self.only.target);
+        let excludes = endpoints("--exclude", &self.only.exclude);
+        let forget_unreachable = endpoints("--forget-unreachable", &self.forget_unreachable);
         let replaced = endpoints("--replace", &self.replace);
         let mut replace = std::collections::BTreeSet::new();
         for endpoint in replaced {
@@ -80,9 +108,10 @@ impl PartOf {
         let selection = Selection {
             targets,
             excludes,
-            from: layer("--from", &self.from),
-            through: layer("--through", &self.through),
+            from: layer("--from", &self.only.from),
+            through: layer("--through", &self.only.through),
             replace,
+            forget_unreachable,
         };
         match wrong.is_empty() {
             true => Ok(selection),

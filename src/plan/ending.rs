@@ -137,12 +137,23 @@ pub fn end(
             true => (Action::Forget, Reason::Lost),
             false => (action, reason),
         };
+        let can_forget = action == Action::Delete && part.forgets_unreachable(snapshot, record);
+        let is_unreachable = matches!(findings.get(address), Some(Finding::Unreachable(_)));
+        let (action, reason) = match can_forget && is_unreachable {
+            true => (Action::Forget, Reason::Unreachable),
+            false => (action, reason),
+        };
         let mut planned = of_record(record, action, reason);
         planned.is_lost = is_lost;
         if matches!(findings.get(address), Some(Finding::Absent))
             && planned.action == Action::Delete
         {
             planned.notes.push("it is gone already".into());
+        }
+        if can_forget && matches!(findings.get(address), Some(Finding::Found(_))) {
+            planned
+                .notes
+                .push("it answers: it is deleted, not forgotten".into());
         }
         plan.instances.insert(address.clone(), planned);
     }
@@ -393,7 +404,11 @@ fn refuse_what_is_guarded(plan: &mut Plan, findings: &BTreeMap<Address, Finding>
                 Diagnostic::remote("unreachable", "cannot delete an object")
                     .address(&planned.address)
                     .cause(why)
-                    .help("make it reachable and plan again"),
+                    .help("make it reachable and plan again")
+                    .help(format!(
+                        "if it is to be left as it is: `--forget-unreachable '{}'`",
+                        planned.address
+                    )),
             );
         }
         // Without a way to it there is no way to delete it either.

@@ -21,6 +21,7 @@
 pub mod ask;
 mod clash;
 pub mod classify;
+pub mod drift;
 pub mod ending;
 pub mod envelope;
 mod imports;

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashSet};
 use dmp_graph::{Node, NodeId};
 use dmp_lang::config::Endpoint;
 use dmp_sdk::{Address, Diagnostic, Layer, Mode};
-use dmp_state::Instance;
+use dmp_state::{Instance, Snapshot};
 
 use crate::moves::rest_of;
 use crate::world::{World, block_key, config_path};
@@ -25,6 +25,8 @@ pub struct Selection {
     pub through: Option<Layer>,
     /// These are replaced, whatever they are like.
     pub replace: BTreeSet<Address>,
+    /// Of what is to be deleted, these and what lives on them is forgotten if it can't be reached.
+    pub forget_unreachable: Vec<Endpoint>,
 }
 
 impl Selection {
@@ -130,6 +132,30 @@ impl Part {
         &self.selection.replace
     }
 
+    /// Whether a recorded instance is forgotten rather than deleted if it can't be reached: it, or something that it lives
+    /// on, is named.
+    #[must_use]
+    pub fn forgets_unreachable(&self, snapshot: &Snapshot, record: &Instance) -> bool {
+        let named = &self.selection.forget_unreachable;
+        if named.is_empty() {
+            return false;
+        }
+        let mut seen = HashSet::new();
+        let mut look = vec![&record.address];
+        while let Some(address) = look.pop() {
+            if named.iter().any(|endpoint| covers(endpoint, address)) {
+                return true;
+            }
+            if let Some(record) = snapshot.instances.get(address)
+                && seen.insert(address)
+            {
+                let hosts = record.hosted_on.iter();
+                look.extend(hosts.flat_map(|hosting| &hosting.hosts));
+            }
+        }
+        false
+    }
+
     /// Whether it is about the whole stack.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -187,7 +213,8 @@ impl Part {
             .selection
             .targets
             .iter()
-            .chain(&self.selection.excludes);
+            .chain(&self.selection.excludes)
+            .chain(&self.selection.forget_unreachable);
         named
             .cloned()
             .chain(replaced)

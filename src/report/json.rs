@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use dmp_events::{Event, Sink};
-use dmp_plan::{Plan, Planned};
+use dmp_plan::{Drift, Plan, Planned};
 use dmp_sdk::codec::to_display_json;
 use serde_json::{Value as Json, json};
 
@@ -100,18 +100,6 @@ pub fn plan_json(plan: &Plan) -> Json {
             (name.clone(), change)
         })
         .collect();
-    let drift: Vec<Json> = plan
-        .drift
-        .iter()
-        .map(|drift| {
-            json!({
-                "address": drift.address,
-                "changed": drift.changed,
-                "before": to_display_json(&drift.recorded),
-                "after": drift.found.as_ref().map(to_display_json),
-            })
-        })
-        .collect();
     let deferred: Vec<Json> = plan
         .deferred
         .iter()
@@ -121,10 +109,24 @@ pub fn plan_json(plan: &Plan) -> Json {
         "format_version": "1.0",
         "resource_changes": changes,
         "output_changes": outputs,
-        "resource_drift": drift,
+        "resource_drift": drift_json(&plan.drift),
         "deferred_changes": deferred,
         "errored": plan.has_errors(),
     })
+}
+
+/// What was changed outside, as data: a list of objects.
+#[must_use]
+pub fn drift_json(all: &[Drift]) -> Json {
+    let shown = all.iter().map(|drift| {
+        json!({
+            "address": drift.address,
+            "changed": drift.changed,
+            "before": to_display_json(&drift.recorded),
+            "after": drift.found.as_ref().map(to_display_json),
+        })
+    });
+    shown.collect()
 }
 
 fn instance_json(planned: &Planned) -> Json {

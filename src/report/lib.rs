@@ -13,8 +13,8 @@ mod value;
 
 pub use diagnostic::{render as render_diagnostic, to_json as diagnostic_json};
 pub use html::HtmlReport;
-pub use json::{JsonLines, RunLog, plan_json};
-pub use plan::{render as render_plan, summary};
+pub use json::{JsonLines, RunLog, drift_json, plan_json};
+pub use plan::{render as render_plan, render_drift, summary};
 pub use progress::Terminal;
 pub use style::Style;
 pub use timeline::Timeline;

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use dmp_plan::{Earlier, Plan, Planned};
+use dmp_plan::{Drift, Earlier, Plan, Planned};
 use dmp_sdk::{Action, Layer, Reason, Value};
 
 use crate::style::Style;
 use crate::value::{change, render as render_value, render_attributes};
 
-fn render_drift(plan: &Plan, style: Style) -> String {
+/// Renders what was changed outside; nothing, if that is nothing.
+#[must_use]
+pub fn render_drift(all: &[Drift], style: Style) -> String {
     let mut text = String::new();
-    if plan.drift.is_empty() {
+    if all.is_empty() {
         return text;
     }
     let _ = writeln!(
@@ -19,7 +21,7 @@ fn render_drift(plan: &Plan, style: Style) -> String {
         "{}",
         style.bold("Changed outside of dmp since the last run:")
     );
-    for drift in &plan.drift {
+    for drift in all {
         match &drift.found {
             None => {
                 let _ = writeln!(text, "{} {}   gone", style.bad("  -"), drift.address);
@@ -130,7 +132,7 @@ fn render_actions(plan: &Plan, style: Style) -> String {
 pub fn render(plan: &Plan, style: Style) -> String {
     format!(
         "{}{}{}",
-        render_drift(plan, style),
+        render_drift(&plan.drift, style),
         render_actions(plan, style),
         summary(plan)
     )
@@ -367,6 +369,7 @@ fn reason(reason: &Reason) -> String {
         Reason::WaitsFor { what } => format!("known when {what} is applied"),
         Reason::Triggered { by } => format!("{by} changes"),
         Reason::Lost => "it is lost".into(),
+        Reason::Unreachable => "it can't be reached, and is forgotten as you said".into(),
         Reason::Deposed => "it was replaced, and the old object is still there".into(),
         Reason::Import { id } => format!("it is there already, as `{id}`"),
         Reason::Asked => "asked for".into(),

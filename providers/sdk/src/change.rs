@@ -120,6 +120,8 @@ pub enum Reason {
     },
     /// The person said that it is lost.
     Lost,
+    /// It can't be read, and the person said that it be forgotten then.
+    Unreachable,
     /// It was replaced before, and its end was not reached.
     Deposed,
     /// Named by an `import` block.

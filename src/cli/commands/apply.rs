@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use dmp_apply::{Outcome, Run, Services};
 use dmp_events::{Event, Sink, Tee};
+use dmp_lang::Sources;
 use dmp_plan::Plan;
 use dmp_refresh::Planning;
 use dmp_report::{HtmlReport, JsonLines, RunLog, Terminal, Timeline};
@@ -63,6 +64,14 @@ pub(crate) async fn run(
     arguments: Apply,
     errand: Errand,
 ) -> Exit {
+    if arguments.refresh_only {
+        return match errand {
+            Errand::Apply => super::refresh::apply(context, directory, &arguments).await,
+            Errand::Destroy | Errand::Rebuild(_) => {
+                fail(context, &Sources::new(), &[records_nothing()])
+            }
+        };
+    }
     let command = errand.command();
     let given = arguments.plan.is_none().then_some(&arguments.variables);
     let mut stack = match Stack::open(context, directory, given) {
@@ -164,6 +173,12 @@ pub(crate) async fn run(
     }
     drop(lock);
     exit
+}
+
+fn records_nothing() -> Diagnostic {
+    Diagnostic::error("refresh-only", "what is removed is not recorded as it is")
+        .detail("`--refresh-only` is for `dmp plan` and `dmp apply`")
+        .help("leave it out")
 }
 
 type Opened = (Store, Lock, Option<Saved>);

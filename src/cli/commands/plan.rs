@@ -16,6 +16,9 @@ use crate::stack::{Stack, check_age, open_state, open_state_for_writing};
 use crate::{Context, Exit, plan_file, run as runs};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) -> Exit {
+    if arguments.refresh_only {
+        return super::refresh::plan(context, directory, &arguments).await;
+    }
     let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
         Ok(stack) => stack,
         Err(broken) => return fail_broken(context, &broken),

@@ -54,6 +54,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Rebuild)
         plan: None,
         variables: arguments.variables,
         part: PartOf::default(),
+        refresh_only: false,
         yes: arguments.yes,
         how: arguments.how,
     };

@@ -23,8 +23,8 @@ use dmp_state::Snapshot;
 use self::references::origins_in_words;
 use self::resources::unreachable;
 use crate::ask::{Finding, ReadRequest};
-use crate::instance::{Decision, differing};
-use crate::model::{Deferred, Drift, Earlier, OutputChange, Plan};
+use crate::instance::Decision;
+use crate::model::{Deferred, Earlier, OutputChange, Plan};
 use crate::selection::Part;
 use crate::world::{Expansion, Place, World};
 
@@ -146,7 +146,8 @@ impl Planner {
                 .collect(),
             follow_up: Vec::new(),
         };
-        planner.note_findings();
+        planner.plan.drift =
+            crate::drift::find(&planner.world, &planner.snapshot, &planner.findings);
         planner
     }
 
@@ -394,34 +395,6 @@ impl Planner {
             output.after = output.after.take().map(|value| loosen(&value));
         }
         self.plan.outputs = outputs;
-    }
-
-    /// What differs from the record before anything was asked for.
-    fn note_findings(&mut self) {
-        for (address, record) in &self.snapshot.instances {
-            let Some(schema) = self.world.schema_of(address) else {
-                continue;
-            };
-            let recorded = crate::instance::conform(schema, &record.attributes);
-            let (found, changed) = match self.findings.get(address) {
-                Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {
-                    let found = crate::instance::conform(schema, &object.attributes);
-                    let found = found.with_secrecy_of(&recorded);
-                    let changed = differing(schema, &recorded, &found);
-                    (Some(found), changed)
-                }
-                Some(Finding::Absent) => (None, Vec::new()),
-                _ => continue,
-            };
-            if found.is_none() || !changed.is_empty() {
-                self.plan.drift.push(Drift {
-                    address: address.clone(),
-                    recorded,
-                    found,
-                    changed,
-                });
-            }
-        }
     }
 }
 

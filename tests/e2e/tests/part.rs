@@ -237,3 +237,121 @@ fn what_names_nothing_is_refused() {
         .expect_code(1)
         .says("the layers are network, machine, host, cluster, storage, platform");
 }
+
+const ON_A_CLOUD: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "vm" { name = "vm" }
+resource "test_entry" "on" {
+  key  = "on"
+  text = "hello"
+  on   = test_thing.vm.id
+}
+"#;
+
+fn silent(sandbox: &Sandbox, is_silent: bool) {
+    let change = |state: &mut dmp_sdk::testing::State| state.faults.unreachable = is_silent;
+    sandbox.cloud().change(change).expect("writes");
+}
+
+#[test]
+fn what_cannot_be_reached_is_forgotten_when_the_person_says_so() {
+    let sandbox = Sandbox::stack(ON_A_CLOUD).applied();
+    let before = there(&sandbox);
+    sandbox.write("main.hcl", r#"provider "test" { cloud = "CLOUD" }"#);
+    silent(&sandbox, true);
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(3)
+        .says("--forget-unreachable 'test_thing.vm'");
+    // Of what is named, what lives on it goes along.
+    let flags = ["--forget-unreachable", "test_thing.vm"];
+    let plan: Vec<&str> = ["plan"].iter().chain(&flags).copied().collect();
+    sandbox
+        .run(&plan)
+        .expect_success()
+        .shows("it can't be reached, and is forgotten as you said")
+        .shows("2 to forget");
+    apply(&sandbox, &flags);
+    silent(&sandbox, false);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    assert_eq!(there(&sandbox), before, "nothing was called");
+}
+
+#[test]
+fn what_answers_is_not_forgotten_and_what_is_described_is_neither() {
+    let sandbox = Sandbox::stack(ON_A_CLOUD).applied();
+    silent(&sandbox, true);
+    sandbox
+        .run(&["apply", "--yes", "--forget-unreachable=test_thing.vm"])
+        .expect_code(3)
+        .says("cannot read an object");
+    silent(&sandbox, false);
+    sandbox
+        .run(&["plan", "--forget-unreachable=test_thing.wm"])
+        .expect_code(1)
+        .says("nothing has this address");
+    sandbox
+        .run(&["destroy", "--yes", "--forget-unreachable=test_thing.vm"])
+        .expect_success()
+        .shows("it answers: it is deleted, not forgotten");
+    assert!(sandbox.look().things.is_empty());
+}
+
+fn json(ran: &Ran) -> serde_json::Value {
+    serde_json::from_str(&ran.out).expect("JSON")
+}
+
+#[test]
+fn what_was_changed_outside_is_recorded_and_nothing_else_is_done() {
+    let sandbox = stack().applied();
+    let change = |state: &mut dmp_sdk::testing::State| {
+        state.calls.clear();
+        state.entries.get_mut("apart").expect("is there").text = "by hand".into();
+        state.entries.remove("page");
+    };
+    sandbox.cloud().change(change).expect("writes");
+    let serial = |sandbox: &Sandbox| {
+        json(&sandbox.run(&["state", "export"]).expect_success())["serial"].clone()
+    };
+    let before = serial(&sandbox);
+    sandbox
+        .run(&["plan", "-refresh-only", "--detailed-exitcode"])
+        .expect_code(2)
+        .shows("Changed outside of dmp since the last run:")
+        .shows("~ test_entry.apart")
+        .shows("- module.site.test_entry.page   gone")
+        .shows("2 had changed");
+    assert_eq!(serial(&sandbox), before, "a plan records nothing");
+    sandbox
+        .run(&["apply", "--refresh-only"])
+        .expect_code(1)
+        .says("there is no terminal to ask on");
+    let ran = sandbox.run(&["refresh", "--target=test_entry.apart", "--json"]);
+    let json = json(&ran.expect_success());
+    assert_eq!(
+        json["resource_drift"].as_array().map(Vec::len),
+        Some(1),
+        "{json}"
+    );
+    apply(&sandbox, &["--refresh-only"]).shows("1 had changed");
+    let calls = sandbox.look().calls;
+    let is_read = |call: &&String| call.starts_with("list") || call.starts_with("get");
+    assert!(calls.iter().all(|call| is_read(&call)), "{calls:?}");
+    sandbox
+        .run(&["plan", "--refresh-only", "--detailed-exitcode"])
+        .expect_success()
+        .shows("0 had changed");
+    // What is described is wanted as before.
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("~ test_entry.apart")
+        .shows("+ module.site.test_entry.page");
+    sandbox
+        .run(&["destroy", "--refresh-only"])
+        .expect_code(1)
+        .says("is for `dmp plan` and `dmp apply`");
+}
