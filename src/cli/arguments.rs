@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Console(Console),
     /// Print a script that lets a shell complete dmp's command lines.
     Completions(Completions),
+    /// Print a page of the manual, or write all of them.
+    Man(Man),
     /// Print a page of the reference.
     #[command(subcommand, hide = true)]
     Docs(Docs),
@@ -290,6 +292,16 @@ pub(crate) struct Completions {
     /// The shell: `bash`, `zsh`, `fish`, `elvish` or `powershell`.
     #[arg(hide_possible_values = true)]
     pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// The command, such as `apply` or `state mv`; none for dmp itself.
+    #[arg(value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Write all pages into this folder.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "command")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,6 +3,7 @@
 //! | part | what it does |
 //! | --- | --- |
 //! | `arguments` | what can be said on the command line |
+//! | `examples` | that, with examples |
 //! | `stack` | a stack opened: configuration, variables, state |
 //! | `unsupported` | what is refused because it would be passed over |
 //! | `run` | a run: lock, events, settling, planning |
@@ -11,6 +12,7 @@
 
 mod arguments;
 mod commands;
+mod examples;
 mod exit;
 mod part;
 mod plan_file;
@@ -25,7 +27,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use dmp_report::Style;
 use tracing_subscriber::layer::SubscriberExt;
@@ -48,7 +50,10 @@ fn no_core_dumps() {
 /// Runs dmp with the arguments of the process.
 #[must_use]
 pub fn run(registry: Registry) -> ExitCode {
-    let arguments = arguments::Arguments::parse_from(with_long_flags(std::env::args_os()));
+    let given = with_long_flags(std::env::args_os());
+    let matches = examples::command().get_matches_from(given);
+    let arguments =
+        arguments::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_logging();
     no_core_dumps();
     let runtime = tokio::runtime::Builder::new_multi_thread()

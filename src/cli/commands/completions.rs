@@ -1,16 +1,15 @@
 //! `dmp completions`: what a shell needs to complete command lines of dmp.
 
-use clap::CommandFactory;
-
 use super::print;
 use crate::Exit;
-use crate::arguments::{Arguments, Completions};
+use crate::arguments::Completions;
+use crate::examples;
 
 pub(crate) fn run(arguments: &Completions) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(
         arguments.shell,
-        &mut Arguments::command(),
+        &mut examples::command(),
         "dmp",
         &mut script,
     );

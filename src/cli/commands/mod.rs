@@ -6,6 +6,7 @@ mod console;
 mod docs;
 mod fmt;
 mod graph;
+mod man;
 mod output;
 mod plan;
 mod rebuild;
@@ -55,6 +56,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Graph(arguments) => graph::run(context, &directory, &arguments),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(context, &arguments),
         Command::Docs(page) => docs::run(context, &page),
         Command::Version(arguments) => version::run(&arguments),
     }

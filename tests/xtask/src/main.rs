@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask check | docs | lab … | live NAME | bench NAME`.
+//! The project's own chores: `cargo xtask check | docs | fuzz NAME | lab … | live NAME | bench NAME`.
 //!
 //! Each chore is one file with one public function. They only call other programs (cargo, the lab's command) and print what
 //! these say; what a chore has started it also ends, on success, on failure and on Ctrl-C.
@@ -8,6 +8,7 @@ mod cargo;
 mod check;
 mod clauses;
 mod docs;
+mod fuzz;
 mod lab;
 mod live;
 mod process;
@@ -33,6 +34,8 @@ enum Chore {
     Check,
     /// Writes the generated pages of docs/ anew.
     Docs(docs::Arguments),
+    /// Lets a fuzzer make up inputs, and keeps those that reach new code.
+    Fuzz(fuzz::Arguments),
     /// Runs a command of the test lab; `cargo xtask lab` lists them.
     Lab(lab::Arguments),
     /// Runs a suite of live tests, with machines and services of its own.
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
     let done = match arguments.chore {
         Chore::Check => check::run(&shell).await,
         Chore::Docs(arguments) => docs::run(&shell, &arguments).await,
+        Chore::Fuzz(arguments) => fuzz::run(&shell, &arguments).await,
         Chore::Lab(arguments) => lab::run(&shell, &arguments).await,
         Chore::Live(arguments) => live::run(&shell, &arguments).await,
         Chore::Bench(arguments) => bench::run(&shell, &arguments).await,

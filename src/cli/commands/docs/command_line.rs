@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
 use super::cell;
-use crate::arguments::Arguments;
+use crate::examples;
 
 /// Renders the page.
 pub(super) fn page() -> String {
-    let mut root = Arguments::command();
+    let mut root = examples::command();
     root.build();
     let mut text = format!(
         "# Command line\n\n{}\n\nData goes to standard output, everything else to standard error. One dash does where \
@@ -53,6 +53,11 @@ fn describe(text: &mut String, command: &Command, above: &str) {
             .get_arguments()
             .filter(|argument| !argument.is_global_set()),
     );
+    let words = name.strip_prefix("dmp ").unwrap_or_default();
+    for (at, (line, what)) in examples::of(words).iter().enumerate() {
+        let start = if at == 0 { "\n" } else { "" };
+        let _ = writeln!(text, "{start}- `{line}`: {what}");
+    }
     for child in command
         .get_subcommands()
         .filter(|command| is_shown(command))

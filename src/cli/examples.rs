@@ -1,0 +1,307 @@
+//! The command line with examples: what a help text, a page of the manual and the reference show below the flags.
+
+use std::fmt::Write;
+
+use clap::{Command, CommandFactory};
+
+use crate::arguments::Arguments;
+
+/// An example: the command line, and what it is for.
+type Example = (&'static str, &'static str);
+
+/// By command, in its words.
+const EXAMPLES: &[(&str, &[Example])] = &[
+    (
+        "validate",
+        &[
+            ("dmp validate", "Check the stack in this folder."),
+            ("dmp validate --json", "For an editor or a CI job."),
+        ],
+    ),
+    (
+        "fmt",
+        &[
+            ("dmp fmt --recursive", "This folder and all below."),
+            (
+                "dmp fmt --check --diff",
+                "In a CI job: write nothing, fail if a file is in another layout.",
+            ),
+            (
+                "dmp fmt -",
+                "From an editor: standard input to standard output.",
+            ),
+        ],
+    ),
+    (
+        "plan",
+        &[
+            ("dmp plan", "Show what would be done."),
+            (
+                "dmp plan --out site.plan",
+                "Keep it, to be carried out as it is.",
+            ),
+            (
+                "dmp plan --var-file prod.hcl --target 'host.node[\"w1\"]'",
+                "A part, with values from a file.",
+            ),
+            (
+                "dmp plan --refresh-only --detailed-exitcode",
+                "Was anything changed by hand? Ends with 2 if so.",
+            ),
+        ],
+    ),
+    (
+        "apply",
+        &[
+            ("dmp apply", "Plan, ask, do."),
+            ("dmp apply site.plan", "Carry out a plan that was kept."),
+            (
+                "dmp apply --yes --json",
+                "In a CI job; a late delete or replacement still stops.",
+            ),
+            ("dmp apply --through machine", "Networks and machines only."),
+        ],
+    ),
+    (
+        "destroy",
+        &[
+            (
+                "dmp destroy",
+                "Show all that would be removed, ask, remove.",
+            ),
+            (
+                "dmp destroy --target module.trial",
+                "A part, and what needs it.",
+            ),
+        ],
+    ),
+    (
+        "rebuild",
+        &[
+            (
+                "dmp rebuild --dry-run",
+                "What is left, and what would be done. Changes nothing.",
+            ),
+            (
+                "dmp rebuild --lost 'host.node[\"w1\"]'",
+                "That machine is gone for good: bring back what was on it.",
+            ),
+        ],
+    ),
+    (
+        "refresh",
+        &[(
+            "dmp refresh",
+            "Record what is there. Nothing outside is changed.",
+        )],
+    ),
+    (
+        "show",
+        &[
+            ("dmp show", "What is recorded."),
+            (
+                "dmp show site.plan --json",
+                "A plan that was kept, as data.",
+            ),
+        ],
+    ),
+    (
+        "output",
+        &[
+            ("dmp output", "All outputs; secrets are not shown."),
+            (
+                "dmp output --raw kubeconfig",
+                "One, as it is, also a secret.",
+            ),
+        ],
+    ),
+    (
+        "state list",
+        &[(
+            "dmp state list",
+            "The address of everything that is recorded.",
+        )],
+    ),
+    (
+        "state show",
+        &[(
+            "dmp state show 'host.node[\"w1\"]'",
+            "One instance with its attributes.",
+        )],
+    ),
+    (
+        "state mv",
+        &[(
+            "dmp state mv host.a 'host.node[\"a\"]'",
+            "It is called differently now.",
+        )],
+    ),
+    (
+        "state rm",
+        &[(
+            "dmp state rm module.trial",
+            "Forget it; what is there stays as it is.",
+        )],
+    ),
+    (
+        "state history",
+        &[("dmp state history", "What each run has changed.")],
+    ),
+    (
+        "state export",
+        &[(
+            "dmp state export",
+            "The whole state as JSON; secrets stay sealed.",
+        )],
+    ),
+    (
+        "state verify",
+        &[(
+            "dmp state verify",
+            "Is the log whole, and the state what it amounts to?",
+        )],
+    ),
+    (
+        "ssh",
+        &[
+            (
+                "dmp ssh 'host.node[\"w1\"]'",
+                "A shell there, with the pinned host key.",
+            ),
+            ("dmp ssh 'host.node[\"w1\"]' -- uptime", "One command."),
+        ],
+    ),
+    (
+        "graph",
+        &[
+            (
+                "dmp graph --format dot",
+                "For Graphviz: `dmp graph | dot -Tsvg`.",
+            ),
+            ("dmp graph --format mermaid", "For a Markdown page."),
+        ],
+    ),
+    (
+        "console",
+        &[
+            (
+                "dmp console --eval 'cidrsubnet(\"10.0.0.0/16\", 8, 3)'",
+                "One expression, without a stack.",
+            ),
+            (
+                "dmp console --eval 'host.node[\"w1\"].facts' --json",
+                "What is recorded, as data.",
+            ),
+        ],
+    ),
+    (
+        "completions",
+        &[(
+            "dmp completions bash",
+            "Put it where your shell looks, or `source` it.",
+        )],
+    ),
+    (
+        "man",
+        &[
+            ("dmp man apply", "One page, for `dmp man apply | man -l -`."),
+            (
+                "dmp man --out /usr/local/share/man/man1",
+                "All pages, where `man` finds them.",
+            ),
+        ],
+    ),
+    ("version", &[("dmp version", "The version.")]),
+];
+
+/// The command line's description, examples included.
+pub(crate) fn command() -> Command {
+    let mut root = Arguments::command();
+    for (words, examples) in EXAMPLES {
+        root = with_help(root, &words.split(' ').collect::<Vec<_>>(), examples);
+    }
+    root
+}
+
+fn with_help(command: Command, words: &[&'static str], examples: &[Example]) -> Command {
+    match words {
+        [] => command.after_help(rendered(examples)),
+        [first, rest @ ..] => {
+            command.mut_subcommand(first, |child| with_help(child, rest, examples))
+        }
+    }
+}
+
+fn rendered(examples: &[Example]) -> String {
+    let mut text = String::from("Examples:");
+    for (line, what) in examples {
+        let _ = write!(text, "\n  {line}\n      {what}");
+    }
+    text
+}
+
+/// The examples of a command, by its words without `dmp`.
+pub(crate) fn of(words: &str) -> &'static [Example] {
+    let mut known = EXAMPLES.iter();
+    let found = known.find(|(command, _)| *command == words);
+    found.map_or(&[], |(_, examples)| examples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All commands that a person is shown, by their words.
+    fn commands(command: &Command, above: &str, found: &mut Vec<String>) {
+        let shown = command
+            .get_subcommands()
+            .filter(|child| !child.is_hide_set());
+        for child in shown.filter(|child| child.get_name() != "help") {
+            let words = format!("{above} {}", child.get_name()).trim().to_owned();
+            if child.has_subcommands() {
+                commands(child, &words, found);
+            } else {
+                found.push(words);
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_examples_and_no_other() {
+        let mut all = Vec::new();
+        commands(&Arguments::command(), "", &mut all);
+        let mut given: Vec<_> = EXAMPLES
+            .iter()
+            .map(|(words, _)| (*words).to_owned())
+            .collect();
+        all.sort();
+        given.sort();
+        assert_eq!(given, all);
+    }
+
+    #[test]
+    fn every_example_can_be_typed() {
+        for (words, examples) in EXAMPLES {
+            for (line, _) in *examples {
+                assert!(line.starts_with(&format!("dmp {words}")), "{line}");
+                let typed = split(line);
+                let parsed = command().try_get_matches_from(&typed);
+                assert!(parsed.is_ok(), "{line}: {}", parsed.expect_err("is wrong"));
+            }
+        }
+    }
+
+    /// A line as a shell takes it apart, of which the examples need single quotes only.
+    fn split(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut is_quoted = false;
+        for letter in line.chars() {
+            match letter {
+                '\'' => is_quoted = !is_quoted,
+                ' ' if !is_quoted => words.push(String::new()),
+                _ => words.last_mut().expect("a word").push(letter),
+            }
+        }
+        words
+    }
+}
