@@ -7,10 +7,12 @@
 //! | `unsupported` | what is refused because it would be passed over |
 //! | `run` | a run: lock, events, settling, planning |
 //! | `plan_file` | a plan that is kept for later |
+//! | `encryption` | who can open the state |
 //! | `commands` | one verb each |
 
 mod arguments;
 mod commands;
+mod encryption;
 mod exit;
 mod part;
 mod plan_file;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::intent::Intent;
+use crate::recipients::Wrapped;
 
 /// One object that dmp owns.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,13 +188,6 @@ pub enum Record {
     },
     /// All outputs as they are now.
     OutputsPut(BTreeMap<String, Output>),
-    /// A data key, wrapped for each recipient.
-    KeyWrapped {
-        /// What age made, in base64.
-        wrapped: String,
-        /// The recipients, for people.
-        recipients: Vec<String>,
-    },
 }
 
 /// A record as it lies on disk: values are encoded and secrets sealed.
@@ -255,8 +249,10 @@ pub(crate) enum Stored {
     OutputsPut {
         outputs: BTreeMap<String, Json>,
     },
-    KeyWrapped {
-        wrapped: String,
-        recipients: Vec<String>,
+    /// The log before this was dropped; the records that follow in the same commit are all that there is.
+    Checkpoint {
+        lineage: String,
+        format: u32,
     },
+    KeyWrapped(Wrapped),
 }

@@ -15,6 +15,7 @@ mod ssh;
 mod state;
 mod state_edit;
 mod state_history;
+mod state_keys;
 mod validate;
 mod version;
 

@@ -12,7 +12,7 @@ use dmp_state::{Record, mint_id};
 
 use super::{fail, fail_broken, print};
 use crate::arguments::Refresh;
-use crate::stack::{Stack, check_age, now, open_state_for_writing};
+use crate::stack::{Stack, check_state, now, open_state_for_writing};
 use crate::{Context, Exit, run as runs};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Refresh) -> Exit {
@@ -24,7 +24,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Refresh
         Ok(opened) => opened,
         Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
     };
-    if let Some(older) = check_age(&store) {
+    if let Some(older) = check_state(&stack, &store) {
         return fail(context, &stack.sources, &[older]);
     }
     let events = Arc::new(Terminal::new(

@@ -10,7 +10,7 @@ use dmp_state::backends::Table;
 use dmp_state::{Instance, Status, Store};
 use serde_json::{Value as Json, json};
 
-use super::{fail, print, state_edit, state_history};
+use super::{fail, print, state_edit, state_history, state_keys};
 use crate::arguments::State;
 use crate::stack::open_state;
 use crate::{Context, Exit};
@@ -19,6 +19,10 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exi
     let edited = match arguments {
         State::Mv { from, to } => Some(state_edit::move_to(directory, from, to)),
         State::Rm { addresses } => Some(state_edit::remove(directory, addresses)),
+        State::Rekey => return state_keys::rekey(context, directory),
+        State::Identity { new } => {
+            Some(state_keys::identity(directory, new.as_deref()).map_err(|error| vec![error]))
+        }
         _ => None,
     };
     match edited {
@@ -47,7 +51,7 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exi
         State::Export => export(&store),
         State::Verify => verify(&store),
         State::History { json } => state_history::print_history(&store, *json),
-        State::Mv { .. } | State::Rm { .. } => Ok(()),
+        State::Mv { .. } | State::Rm { .. } | State::Rekey | State::Identity { .. } => Ok(()),
     };
     match result {
         Ok(()) => Exit::Success,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Backend, BackendError, Row, Rows, Table};
+use super::{Backend, BackendError, Row, Rows, Table, Wiped};
 use crate::commit::{Commit, Hash, Serial};
 
 /// A state in a file.
@@ -49,36 +49,9 @@ impl Local {
     fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, BackendError> {
         result.map_err(|error| storage("read", &self.path, &error))
     }
-}
 
-fn storage(what: &'static str, path: &Path, error: &rusqlite::Error) -> BackendError {
-    BackendError::Storage {
-        what,
-        place: path.display().to_string(),
-        why: error.to_string(),
-    }
-}
-
-impl Backend for Local {
-    fn head(&self) -> Result<Option<(Serial, Hash)>, BackendError> {
-        let head = self
-            .connection
-            .query_row(HEAD, [], |row| Ok((Serial(row.get(0)?), Hash(row.get(1)?))));
-        self.read(head.optional())
-    }
-
-    fn rows(&self) -> Result<Rows, BackendError> {
-        let mut rows = Rows::new();
-        for table in Table::ALL {
-            let query = format!("SELECT key, body FROM {}", table.as_str());
-            let mut statement = self.read(self.connection.prepare(&query))?;
-            let found = self.read(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
-            rows.insert(table, self.read(found.collect())?);
-        }
-        Ok(rows)
-    }
-
-    fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError> {
+    /// Appends a commit, or puts it in the place of all before it.
+    fn write(&mut self, commit: &Commit, rows: &[Row], replaces: bool) -> Result<(), BackendError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| storage("write", &path, &error);
         let transaction = self
@@ -96,6 +69,14 @@ impl Backend for Local {
                 expected,
                 found: Serial(found),
             });
+        }
+        if replaces {
+            let tables = Table::ALL.iter().map(|table| table.as_str());
+            for table in tables.chain(["log"]) {
+                transaction
+                    .execute(&format!("DELETE FROM {table}"), [])
+                    .map_err(failed)?;
+            }
         }
         transaction
             .prepare_cached("INSERT INTO log (serial, previous, time, run, records, hash) VALUES (?, ?, ?, ?, ?, ?)")
@@ -132,6 +113,58 @@ impl Backend for Local {
             }
         }
         transaction.commit().map_err(failed)
+    }
+}
+
+fn storage(what: &'static str, path: &Path, error: &rusqlite::Error) -> BackendError {
+    BackendError::Storage {
+        what,
+        place: path.display().to_string(),
+        why: error.to_string(),
+    }
+}
+
+impl Backend for Local {
+    fn head(&self) -> Result<Option<(Serial, Hash)>, BackendError> {
+        let head = self
+            .connection
+            .query_row(HEAD, [], |row| Ok((Serial(row.get(0)?), Hash(row.get(1)?))));
+        self.read(head.optional())
+    }
+
+    fn rows(&self) -> Result<Rows, BackendError> {
+        let mut rows = Rows::new();
+        for table in Table::ALL {
+            let query = format!("SELECT key, body FROM {}", table.as_str());
+            let mut statement = self.read(self.connection.prepare(&query))?;
+            let found = self.read(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
+            rows.insert(table, self.read(found.collect())?);
+        }
+        Ok(rows)
+    }
+
+    fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError> {
+        self.write(commit, rows, false)
+    }
+
+    fn replace(&mut self, commit: &Commit, rows: &[Row]) -> Result<Wiped, BackendError> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| storage("write", &path, &error);
+        // What is deleted is overwritten with zeros.
+        self.connection
+            .pragma_update(None, "secure_delete", "ON")
+            .map_err(failed)?;
+        self.write(commit, rows, true)?;
+        // The old pages still lie in the write-ahead log until it is emptied.
+        let wiped = self.connection.execute_batch("VACUUM").and_then(|()| {
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        });
+        Ok(match wiped {
+            Ok(0) => Wiped::Done,
+            Ok(_) => Wiped::Not("another process reads it".into()),
+            Err(error) => Wiped::Not(error.to_string()),
+        })
     }
 
     fn log(&self, after: Serial, limit: usize) -> Result<Vec<Commit>, BackendError> {

@@ -31,6 +31,7 @@ pub(super) fn verify(
 ) -> Result<Verified, StateError> {
     let mut replay = Replay::default();
     let mut last = (Serial::default(), Hash::default());
+    let mut count = 0;
     loop {
         let commits = backend.log(last.0, 1000)?;
         if commits.is_empty() {
@@ -38,6 +39,13 @@ pub(super) fn verify(
         }
         for commit in commits {
             let serial = commit.serial;
+            let records: Vec<Stored> = serde_json::from_str(&commit.records)
+                .map_err(|error| StateError::Damaged(format!("commit {serial}: {error}")))?;
+            // What was before a checkpoint is gone: the log begins with it.
+            if count == 0 && matches!(records.first(), Some(Stored::Checkpoint { .. })) {
+                last = (Serial(serial.0.saturating_sub(1)), commit.previous.clone());
+            }
+            count += 1;
             if serial != last.0.next() {
                 return Err(StateError::Damaged(format!(
                     "commit {serial} follows commit {}",
@@ -54,8 +62,6 @@ pub(super) fn verify(
                     "commit {serial} was changed after it was written"
                 )));
             }
-            let records: Vec<Stored> = serde_json::from_str(&commit.records)
-                .map_err(|error| StateError::Damaged(format!("commit {serial}: {error}")))?;
             for record in records {
                 replay.apply(record);
             }
@@ -79,7 +85,7 @@ pub(super) fn verify(
         return Err(StateError::Damaged(why));
     }
     Ok(Verified {
-        commits: last.0.0,
+        commits: count,
         instances: replay.instances.len(),
         intents: replay.intents.len(),
         older_than_seen: last_seen
@@ -102,7 +108,9 @@ struct Replay {
 impl Replay {
     fn apply(&mut self, record: Stored) {
         match record {
-            Stored::Genesis { lineage, .. } => self.lineage = Some(lineage),
+            Stored::Genesis { lineage, .. } | Stored::Checkpoint { lineage, .. } => {
+                self.lineage = Some(lineage);
+            }
             Stored::IntentOpened { intent } => {
                 self.intents
                     .insert(intent["id"].as_str().unwrap_or_default().to_owned(), intent);
@@ -142,7 +150,7 @@ impl Replay {
             | Stored::RunEnded { .. }
             | Stored::IntentId { .. }
             | Stored::BatchSent { .. }
-            | Stored::KeyWrapped { .. } => {}
+            | Stored::KeyWrapped(_) => {}
         }
     }
 
