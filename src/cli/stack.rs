@@ -141,7 +141,7 @@ pub(crate) fn state_folder(directory: &Path) -> PathBuf {
 pub(crate) fn open_state(directory: &Path) -> Result<Store, Diagnostic> {
     let path = state_folder(directory).join("state.sqlite");
     let backend = if path.exists() {
-        Local::open(&path)
+        Local::open_for_reading(&path)
     } else {
         Local::in_memory()
     };

@@ -167,17 +167,23 @@ impl Store {
         }
         let access = Access::at_first(wanted, &self.outside)?;
         let keys = Keys::mint(&lineage, access.is_whole)?;
-        self.wrapped = keys.wrap(&access, &self.outside, None)?;
-        self.snapshot.lineage.clone_from(&lineage);
-        self.keys = Some(keys);
+        let wrapped = keys.wrap(&access, &self.outside, None)?;
         let genesis = [
             Stored::Genesis {
-                lineage,
+                lineage: lineage.clone(),
                 format: FORMAT,
             },
-            Stored::KeyWrapped(self.wrapped.clone()),
+            Stored::KeyWrapped(wrapped.clone()),
         ];
-        self.append(&genesis, run, now)
+        let rows = encode::rows(&genesis, &encode::Intents::default(), &keys)?;
+        let commit = self.commit_of(&genesis, run, now)?;
+        self.backend.append(&commit, &rows)?;
+        // Only now: after a commit that failed there is no state, and nothing may be added to it.
+        self.wrapped = wrapped;
+        self.keys = Some(keys);
+        self.snapshot.lineage = lineage;
+        self.advance(commit);
+        Ok(())
     }
 
     /// Wraps the data key for who is wanted now. The key stays the same, and so does what is sealed. Gives the access as

@@ -156,7 +156,7 @@ fn open(keys: &Keys, owner: &str, part: &str, json: &Json) -> Result<Value, Code
 }
 
 /// The one member of what is sealed as a whole. In data such a name has one more `$`.
-const WHOLE: &str = "$whole";
+pub(super) const WHOLE: &str = "$whole";
 
 fn to_json<T: Serialize>(value: &T) -> Result<Json, StateError> {
     serde_json::to_value(value).map_err(|error| StateError::Damaged(error.to_string()))
@@ -405,11 +405,9 @@ fn remove(table: Table, key: &str) -> Row {
 /// The rows of records which need nothing but themselves.
 fn plain_rows(record: &Stored) -> Vec<Row> {
     match record {
-        Stored::Genesis { lineage, format } | Stored::Checkpoint { lineage, format } => vec![
-            put(Table::Meta, "lineage", lineage.clone()),
-            put(Table::Meta, "format", format.to_string()),
-        ],
-        Stored::KeyWrapped(wrapped) => wrapped_rows(wrapped),
+        Stored::Genesis { .. } | Stored::Checkpoint { .. } | Stored::KeyWrapped(_) => {
+            meta_rows(record)
+        }
         Stored::IntentClosed { intent } => vec![remove(Table::Intents, intent)],
         Stored::InstancePut { instance } => {
             let address = instance["address"].as_str().unwrap_or_default();
@@ -434,6 +432,18 @@ fn plain_rows(record: &Stored) -> Vec<Row> {
                 .collect();
             vec![put(Table::Outputs, "all", Json::Object(all).to_string())]
         }
+        _ => Vec::new(),
+    }
+}
+
+/// What a record says of the state as a whole.
+pub(super) fn meta_rows(record: &Stored) -> Vec<Row> {
+    match record {
+        Stored::Genesis { lineage, format } | Stored::Checkpoint { lineage, format } => vec![
+            put(Table::Meta, "lineage", lineage.clone()),
+            put(Table::Meta, "format", format.to_string()),
+        ],
+        Stored::KeyWrapped(wrapped) => wrapped_rows(wrapped),
         _ => Vec::new(),
     }
 }
