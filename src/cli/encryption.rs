@@ -127,12 +127,14 @@ pub(crate) fn warn_of_one(
     )
 }
 
+/// Whether objects of a type hold secrets that were made: a private key, a kubeconfig.
+pub(crate) fn makes_secrets(schema: &Schema) -> bool {
+    let mut attributes = schema.attributes.values();
+    attributes.any(|attribute| attribute.sensitive && attribute.is_computed())
+}
+
 /// Instances with primary data, or with secrets that were made and are recorded: a private key, a kubeconfig.
 fn irreplaceable(snapshot: &Snapshot, plan: &Plan, world: &World) -> Vec<String> {
-    let makes_secrets = |schema: &Schema| {
-        let mut attributes = schema.attributes.values();
-        attributes.any(|attribute| attribute.sensitive && attribute.is_computed())
-    };
     let counts = |address: &Address| {
         let schema = world.schema_of(address);
         let schema = schema.filter(|_| address.mode == Mode::Managed);

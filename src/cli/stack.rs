@@ -192,7 +192,8 @@ pub(crate) fn check_age(store: &Store) -> Option<Diagnostic> {
     Some(
         Diagnostic::error("older-state", "the state is an older copy")
             .detail(format!("it ends with commit {}, on this machine commit {seen} was seen", store.snapshot().serial))
-            .help("bring back the newer copy of `.dmp/state.sqlite`; what was made since then is not known to this one"),
+            .help("bring back the newer copy of `.dmp/state.sqlite`; what was made since then is not known to this one")
+            .help("if the newer one is lost for good: `dmp state reconcile`"),
     )
 }
 

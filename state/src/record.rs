@@ -6,6 +6,7 @@ use dmp_sdk::{Address, HoldsData, Layer, Machine, Quantifier, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::commit::Serial;
 use crate::intent::Intent;
 use crate::recipients::Wrapped;
 
@@ -188,6 +189,11 @@ pub enum Record {
     },
     /// All outputs as they are now.
     OutputsPut(BTreeMap<String, Output>),
+    /// An older copy of the state was taken for the truth again.
+    Reconciled {
+        /// The last commit that was seen of the one that is lost.
+        seen: Serial,
+    },
 }
 
 /// A record as it lies on disk: values are encoded and secrets sealed.
@@ -255,4 +261,7 @@ pub(crate) enum Stored {
         format: u32,
     },
     KeyWrapped(Wrapped),
+    Reconciled {
+        seen: Serial,
+    },
 }

@@ -317,6 +317,8 @@ impl Store {
 
     /// Notes that a commit is on the disk.
     fn advance(&mut self, commit: Commit) {
+        // What is written now is what will be seen, also by one who goes on from an older copy.
+        self.older_than_seen = None;
         self.snapshot.serial = commit.serial;
         self.snapshot.hash = commit.hash;
         // What was seen is advice for a later run; that it can't be noted must not fail this one.
@@ -381,7 +383,7 @@ impl Snapshot {
     /// Applies one record: the meaning of the log.
     fn apply(&mut self, record: Record) {
         match record {
-            Record::RunBegan { .. } | Record::RunEnded { .. } => {}
+            Record::RunBegan { .. } | Record::RunEnded { .. } | Record::Reconciled { .. } => {}
             Record::IntentOpened(intent) => {
                 self.intents.insert(intent.id.clone(), *intent);
             }

@@ -337,6 +337,7 @@ pub(super) fn record(record: &Record, keys: &Keys) -> Result<Stored, StateError>
         Record::ProviderRemoved { address } => Stored::ProviderRemoved {
             address: address.clone(),
         },
+        Record::Reconciled { seen } => Stored::Reconciled { seen: *seen },
         Record::OutputsPut(outputs) => {
             let sealed = |(name, output): (&String, &Output)| {
                 Ok((name.clone(), seal(keys, name, "output", &output.value)?))

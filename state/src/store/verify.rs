@@ -161,6 +161,7 @@ impl Replay {
             }
             Stored::RunBegan { .. }
             | Stored::RunEnded { .. }
+            | Stored::Reconciled { .. }
             | Stored::BatchSent { .. }
             | Stored::KeyWrapped(_) => {}
         }

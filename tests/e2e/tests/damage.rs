@@ -228,7 +228,7 @@ fn a_flipped_byte_anywhere_is_found() {
     let (sandbox, bytes, export) = sound();
     let mut told = 0;
     // A prime step meets all parts of the pages.
-    let offsets: Vec<usize> = (0..bytes.len()).step_by(bytes.len() / 150 | 1).collect();
+    let offsets: Vec<usize> = (0..bytes.len()).step_by((bytes.len() / 150) | 1).collect();
     for offset in &offsets {
         let mut damaged = bytes.clone();
         damaged[*offset] ^= 0x10;
@@ -244,7 +244,7 @@ fn a_flipped_byte_anywhere_is_found() {
 #[test]
 fn a_file_cut_anywhere_is_found() {
     let (sandbox, bytes, export) = sound();
-    for cut in (0..bytes.len()).step_by(bytes.len() / 60 | 1) {
+    for cut in (0..bytes.len()).step_by((bytes.len() / 60) | 1) {
         put(&sandbox, &bytes[..cut]);
         let what = format!("cut to {cut} of {}", bytes.len());
         assert!(
