@@ -242,10 +242,31 @@ pub(crate) enum State {
         #[arg(long)]
         json: bool,
     },
+    /// Go on from an older copy, when the newer state is lost for good; tell what it can't know.
+    Reconcile(Reconcile),
+    /// Give the state another key, for those whom the stack now names, and seal everything anew with it. What the log
+    /// tells of earlier runs is dropped.
+    Rekey,
+    /// Print the recipient of the identity that opens states on this machine: `DMP_IDENTITY`, else
+    /// `~/.config/dmp/identity.txt`.
+    Identity {
+        /// Make a new identity in this file instead, such as one that is kept offline.
+        #[arg(long, value_name = "FILE")]
+        new: Option<PathBuf>,
+    },
     /// Print the whole state as JSON; secrets stay sealed.
     Export,
     /// Check that the log is whole and the state is what it amounts to.
     Verify,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Reconcile {
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Do not ask.
+    #[arg(long, alias = "auto-approve")]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,10 +8,12 @@
 //! | `unsupported` | what is refused because it would be passed over |
 //! | `run` | a run: lock, events, settling, planning |
 //! | `plan_file` | a plan that is kept for later |
+//! | `encryption` | who can open the state |
 //! | `commands` | one verb each |
 
 mod arguments;
 mod commands;
+mod encryption;
 mod examples;
 mod exit;
 mod part;

@@ -14,6 +14,7 @@ use dmp_sdk::{Address, Diagnostic, Machines};
 use dmp_state::{Instance, Record, Snapshot, Status, Store, mint_id};
 use dmp_transport::{Options, Ssh};
 
+use crate::encryption;
 use crate::stack::{Stack, VERSION, now};
 
 /// The services of a run, over real machines.
@@ -122,7 +123,11 @@ pub(crate) async fn begin(
     let state_error = |error: dmp_state::StateError| {
         vec![Diagnostic::error("state", "cannot write the state").cause(error.to_string())]
     };
-    store.begin(mint_id(), run, &now()).map_err(state_error)?;
+    let wanted = encryption::wanted(&stack.configuration);
+    let at_first = wanted.clone().unwrap_or_default();
+    store
+        .begin(mint_id(), &at_first, run, &now())
+        .map_err(state_error)?;
     let began = Record::RunBegan {
         command: command.to_owned(),
         version: VERSION.to_owned(),
@@ -135,6 +140,13 @@ pub(crate) async fn begin(
         command: command.to_owned(),
         version: VERSION.to_owned(),
     });
+    if let Some(wanted) = wanted {
+        let before = store.rewrap(&wanted, run, &now()).map_err(state_error)?;
+        if let (Some(before), Some(after)) = (before, store.access()) {
+            let diagnostic = encryption::changed(&before, &after);
+            services.events.emit(Event::Diagnosed { diagnostic });
+        }
+    }
     let mut run = Run {
         store,
         id: run.to_owned(),

@@ -9,11 +9,11 @@ use dmp_graph::ConfigGraph;
 use dmp_lang::{Configuration, Sources, check, load_stack};
 use dmp_plan::{Registry, Surroundings, World};
 use dmp_sdk::{Diagnostic, Value};
-use dmp_state::{Holder, Local, Lock, LockError, Outside, Store};
+use dmp_state::{Holder, Local, Lock, LockError, Outside, SecretString, Store};
 use time::OffsetDateTime;
 
 use crate::arguments::Variables;
-use crate::{Context, requirement, unsupported, variables};
+use crate::{Context, encryption, requirement, unsupported, variables};
 
 /// A stack's description.
 pub(crate) struct Stack {
@@ -46,6 +46,7 @@ impl Stack {
             diagnostics.extend(check(&configuration, context.registry.as_ref()));
             diagnostics.extend(check_version(&configuration));
             diagnostics.extend(unsupported::check(&configuration));
+            diagnostics.extend(encryption::check(&configuration));
         }
         let provider_of = |mode, name: &str| context.registry.provider_of(mode, name);
         let graph = match ConfigGraph::build(&configuration, &provider_of) {
@@ -140,7 +141,7 @@ pub(crate) fn state_folder(directory: &Path) -> PathBuf {
 pub(crate) fn open_state(directory: &Path) -> Result<Store, Diagnostic> {
     let path = state_folder(directory).join("state.sqlite");
     let backend = if path.exists() {
-        Local::open(&path)
+        Local::open_for_reading(&path)
     } else {
         Local::in_memory()
     };
@@ -180,13 +181,19 @@ pub(crate) fn open_state_for_writing(
     Ok((store, lock))
 }
 
+/// Why a stack's state can't be used as it is.
+pub(crate) fn check_state(stack: &Stack, store: &Store) -> Option<Diagnostic> {
+    check_age(store).or_else(|| encryption::check_sealing(stack, store))
+}
+
 /// A folder that holds less than it was seen to hold before is an older copy.
 pub(crate) fn check_age(store: &Store) -> Option<Diagnostic> {
     let seen = store.older_than_seen?;
     Some(
         Diagnostic::error("older-state", "the state is an older copy")
             .detail(format!("it ends with commit {}, on this machine commit {seen} was seen", store.snapshot().serial))
-            .help("bring back the newer copy of `.dmp/state.sqlite`; what was made since then is not known to this one"),
+            .help("bring back the newer copy of `.dmp/state.sqlite`; what was made since then is not known to this one")
+            .help("if the newer one is lost for good: `dmp state reconcile`"),
     )
 }
 
@@ -194,7 +201,8 @@ fn cannot_open(why: &str) -> Diagnostic {
     Diagnostic::error("state", "cannot open the state").cause(why)
 }
 
-fn outside() -> Outside {
+/// What opens states on this machine.
+pub(crate) fn outside() -> Outside {
     let home = std::env::home_dir().unwrap_or_default();
     let folder = |variable: &str, default: &str| {
         let given = std::env::var_os(variable)
@@ -203,9 +211,13 @@ fn outside() -> Outside {
         given.unwrap_or_else(|| home.join(default)).join("dmp")
     };
     let identity = std::env::var_os("DMP_IDENTITY").map(PathBuf::from);
+    let passphrase = std::env::var("DMP_PASSPHRASE").ok();
     Outside {
         identity_file: identity
             .unwrap_or_else(|| folder("XDG_CONFIG_HOME", ".config").join("identity.txt")),
+        passphrase: passphrase
+            .filter(|passphrase| !passphrase.is_empty())
+            .map(SecretString::from),
         seen_folder: folder("XDG_STATE_HOME", ".local/state").join("seen"),
     }
 }

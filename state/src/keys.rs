@@ -1,15 +1,10 @@
-//! The data key that seals secrets, and how it is wrapped for those who may open it.
+//! The data key that seals secrets.
 //!
-//! One data key per state, wrapped by age for each recipient; values are sealed by AES-256-GCM with lineage, owner
-//! and path as associated data, so a sealed value opens only where it was put. The identity lies outside the stack
-//! folder: whoever copies the folder alone has no secrets.
+//! One data key per state, wrapped for each that may open it (`recipients`); values are sealed by AES-256-GCM with
+//! lineage, owner and path as associated data, so a sealed value opens only where it was put.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use age::secrecy::ExposeSecret;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
 use base64::Engine as _;
@@ -18,10 +13,15 @@ use dmp_sdk::AttributePath;
 use dmp_sdk::codec::{CodecError, Sealer};
 use zeroize::Zeroizing;
 
+use crate::recipients::{Access, Wrapped, unwrap};
+use crate::store::Outside;
+
 /// The opened data key of one state.
 pub struct Keys {
     key: LessSafeKey,
+    plain: Zeroizing<Vec<u8>>,
     lineage: String,
+    is_whole: bool,
 }
 
 /// Why there is no usable key.
@@ -47,60 +47,82 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// A recipient is none.
+    #[error("`{text}` is not the recipient of an age identity, `age1…`")]
+    NotARecipientKey {
+        /// What is written.
+        text: String,
+    },
+    /// Whoever asks for it could not open the state any more.
+    #[error("the identity in `{}` is not among the recipients, and could not open the state any more: its recipient is {recipient}", path.display())]
+    LockedOut {
+        /// The file.
+        path: PathBuf,
+        /// Its recipient.
+        recipient: String,
+    },
+    /// A passphrase is wanted and not there.
+    #[error("a passphrase is asked for by the stack, and there is none in `DMP_PASSPHRASE`")]
+    NoPassphrase,
+    /// The identity does not open it, and no passphrase was given.
+    #[error("{0}; the passphrase in `DMP_PASSPHRASE` would open it too")]
+    PassphraseWouldDo(String),
+    /// Neither the identity nor the passphrase opens it.
+    #[error("neither the identity nor the passphrase in `DMP_PASSPHRASE` opens this state")]
+    WrongPassphrase,
     /// The cipher or the random source failed.
     #[error("the cryptographic library failed: {0}")]
     Crypto(&'static str),
 }
 
-/// A data key wrapped for its recipients.
-pub struct WrappedKey {
-    /// What age made, in base64.
-    pub wrapped: String,
-    /// Who can open it.
-    pub recipients: Vec<String>,
-}
-
 impl Keys {
-    /// Mints a data key and wraps it for the identity in a file, which is made if it is not there.
+    /// Makes a data key.
     ///
     /// # Errors
-    /// When the identity file can't be used.
-    pub fn mint(identity_file: &Path, lineage: &str) -> Result<(Self, WrappedKey), KeyError> {
-        let identity = identity_or_new(identity_file)?;
-        let mut plain = Zeroizing::new([0_u8; 32]);
+    /// When there are no random numbers.
+    pub(crate) fn mint(lineage: &str, is_whole: bool) -> Result<Self, KeyError> {
+        let mut plain = Zeroizing::new(vec![0_u8; 32]);
         rand::fill(plain.as_mut()).map_err(|_| KeyError::Crypto("no random numbers"))?;
-        let recipient = identity.to_public();
-        let wrapped = age::encrypt(&recipient, plain.as_ref())
-            .map(|bytes| BASE64.encode(bytes))
-            .map_err(|_| KeyError::Crypto("the key can't be wrapped"))?;
-        let wrapped = WrappedKey {
-            wrapped,
-            recipients: vec![recipient.to_string()],
-        };
-        Ok((Self::from_bytes(plain.as_ref(), lineage)?, wrapped))
+        Self::of(plain, lineage, is_whole)
     }
 
-    /// Opens a wrapped data key with the identity in a file.
+    /// Opens a wrapped data key by what is at hand.
     ///
     /// # Errors
-    /// When there is no such file, or it opens nothing.
-    pub fn open(identity_file: &Path, wrapped: &str, lineage: &str) -> Result<Self, KeyError> {
-        let identity = read_identity(identity_file)?;
-        let not_ours = || KeyError::NotARecipient {
-            path: identity_file.to_owned(),
-        };
-        let wrapped = BASE64.decode(wrapped).map_err(|_| not_ours())?;
-        let plain = age::decrypt(&identity, &wrapped).map_err(|_| not_ours())?;
-        Self::from_bytes(&Zeroizing::new(plain), lineage)
+    /// When nothing at hand opens it.
+    pub(crate) fn open(
+        wrapped: &Wrapped,
+        outside: &Outside,
+        lineage: &str,
+    ) -> Result<Self, KeyError> {
+        Self::of(unwrap(wrapped, outside)?, lineage, wrapped.whole)
     }
 
-    fn from_bytes(bytes: &[u8], lineage: &str) -> Result<Self, KeyError> {
-        let key = UnboundKey::new(&AES_256_GCM, bytes)
+    fn of(plain: Zeroizing<Vec<u8>>, lineage: &str, is_whole: bool) -> Result<Self, KeyError> {
+        let key = UnboundKey::new(&AES_256_GCM, &plain)
             .map_err(|_| KeyError::Crypto("a key of the wrong length"))?;
         Ok(Self {
             key: LessSafeKey::new(key),
+            plain,
             lineage: lineage.to_owned(),
+            is_whole,
         })
+    }
+
+    /// Wraps the data key for those who may open it.
+    pub(crate) fn wrap(
+        &self,
+        access: &Access,
+        outside: &Outside,
+        earlier: Option<&Wrapped>,
+    ) -> Result<Wrapped, KeyError> {
+        access.wrap(&self.plain, outside, earlier)
+    }
+
+    /// Whether all values are sealed, not only secrets.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The sealer for what one owner holds: an instance's id, an output's name, a provider's address.
@@ -190,80 +212,38 @@ impl Sealer for OwnedSealer<'_> {
     }
 }
 
-fn read_identity(path: &Path) -> Result<age::x25519::Identity, KeyError> {
-    let mut text = Zeroizing::new(String::new());
-    let failed = |source| KeyError::Identity {
-        path: path.to_owned(),
-        source,
-    };
-    fs::File::open(path)
-        .map_err(failed)?
-        .read_to_string(&mut text)
-        .map_err(failed)?;
-    let line = text
-        .lines()
-        .find(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
-    line.and_then(|line| line.trim().parse().ok())
-        .ok_or_else(|| KeyError::NotAnIdentity {
-            path: path.to_owned(),
-        })
-}
-
-fn identity_or_new(path: &Path) -> Result<age::x25519::Identity, KeyError> {
-    if path.exists() {
-        return read_identity(path);
-    }
-    let failed = |source| KeyError::Identity {
-        path: path.to_owned(),
-        source,
-    };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed)?;
-    }
-    let identity = age::x25519::Identity::generate();
-    let text = Zeroizing::new(format!(
-        "# dmp's identity: opens the secrets in the states it made. Keep a copy in a safe place.\n# recipient: {}\n{}\n",
-        identity.to_public(),
-        identity.to_string().expose_secret()
-    ));
-    let temporary = path.with_extension(format!("new.{}", std::process::id()));
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&temporary)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(failed)?;
-    // A link, not a rename: two first runs at once must not take each other's identity away.
-    match fs::hard_link(&temporary, path) {
-        Ok(()) => {
-            fs::remove_file(&temporary).map_err(failed)?;
-            Ok(identity)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            fs::remove_file(&temporary).map_err(failed)?;
-            read_identity(path)
-        }
-        Err(error) => Err(failed(error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::recipients::Wanted;
+
+    fn outside(identity: &Path) -> Outside {
+        Outside {
+            identity_file: identity.to_owned(),
+            passphrase: None,
+            seen_folder: PathBuf::new(),
+        }
+    }
+
+    fn minted(outside: &Outside) -> (Keys, Wrapped) {
+        let access = Access::at_first(&Wanted::default(), outside).expect("an identity");
+        let keys = Keys::mint("lineage", false).expect("mints");
+        let wrapped = keys.wrap(&access, outside, None).expect("wraps");
+        (keys, wrapped)
+    }
 
     #[test]
     fn a_sealed_value_opens_only_for_its_owner_and_path() {
         let folder = tempfile::tempdir().expect("a folder");
-        let file = folder.path().join("identity.txt");
-        let (keys, wrapped) = Keys::mint(&file, "lineage").expect("mints");
+        let outside = outside(&folder.path().join("identity.txt"));
+        let (keys, wrapped) = minted(&outside);
         let path = AttributePath::of("token");
         let sealed = keys.sealer("one").seal(&path, "hunter2").expect("seals");
         assert!(!sealed.contains("hunter2"));
 
-        let again = Keys::open(&file, &wrapped.wrapped, "lineage").expect("opens");
+        let again = Keys::open(&wrapped, &outside, "lineage").expect("opens");
         assert_eq!(
             again.sealer("one").open(&path, &sealed),
             Ok("hunter2".into())
@@ -275,17 +255,18 @@ mod tests {
                 .open(&AttributePath::of("other"), &sealed)
                 .is_err()
         );
-        let other = Keys::open(&file, &wrapped.wrapped, "another").expect("opens");
+        let other = Keys::open(&wrapped, &outside, "another").expect("opens");
         assert!(other.sealer("one").open(&path, &sealed).is_err());
     }
 
     #[test]
     fn another_identity_opens_nothing_and_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
-        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
-        let (_, wrapped) = Keys::mint(&one, "lineage").expect("mints");
-        Keys::mint(&two, "lineage").expect("mints");
-        let error = Keys::open(&two, &wrapped.wrapped, "lineage").expect_err("not a recipient");
+        let one = outside(&folder.path().join("one"));
+        let two = outside(&folder.path().join("two"));
+        let (_, wrapped) = minted(&one);
+        minted(&two);
+        let error = Keys::open(&wrapped, &two, "lineage").expect_err("not a recipient");
         assert!(error.to_string().contains("two"), "{error}");
     }
 }

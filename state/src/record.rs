@@ -6,7 +6,9 @@ use dmp_sdk::{Address, HoldsData, Layer, Machine, Quantifier, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use crate::commit::Serial;
 use crate::intent::Intent;
+use crate::recipients::Wrapped;
 
 /// One object that dmp owns.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,12 +189,10 @@ pub enum Record {
     },
     /// All outputs as they are now.
     OutputsPut(BTreeMap<String, Output>),
-    /// A data key, wrapped for each recipient.
-    KeyWrapped {
-        /// What age made, in base64.
-        wrapped: String,
-        /// The recipients, for people.
-        recipients: Vec<String>,
+    /// An older copy of the state was taken for the truth again.
+    Reconciled {
+        /// The last commit that was seen of the one that is lost.
+        seen: Serial,
     },
 }
 
@@ -255,8 +255,13 @@ pub(crate) enum Stored {
     OutputsPut {
         outputs: BTreeMap<String, Json>,
     },
-    KeyWrapped {
-        wrapped: String,
-        recipients: Vec<String>,
+    /// The log before this was dropped; the records that follow in the same commit are all that there is.
+    Checkpoint {
+        lineage: String,
+        format: u32,
+    },
+    KeyWrapped(Wrapped),
+    Reconciled {
+        seen: Serial,
     },
 }

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use age::secrecy::SecretString;
 use dmp_sdk::Address;
 use dmp_sdk::codec::CodecError;
 
-use crate::backends::{Backend, BackendError, Rows, Table};
+use crate::backends::{Backend, BackendError, Rows, Table, Wiped};
 use crate::commit::{Commit, Hash, Serial};
 use crate::intent::Intent;
 use crate::keys::{KeyError, Keys};
+use crate::recipients::{Access, Wanted, Wrapped};
 use crate::record::{Instance, Output, ProviderRecord, Record, Stored};
 use crate::seen::Seen;
 
@@ -23,7 +25,8 @@ pub use verify::Verified;
 pub struct Store {
     backend: Box<dyn Backend>,
     keys: Option<Keys>,
-    identity_file: PathBuf,
+    wrapped: Wrapped,
+    outside: Outside,
     seen: Seen,
     snapshot: Snapshot,
     /// What the folder was last seen to hold, if that is more than it holds now.
@@ -54,8 +57,10 @@ pub struct Snapshot {
 /// Where a store finds what lies outside the stack folder.
 #[derive(Clone, Debug)]
 pub struct Outside {
-    /// The age identity that opens secrets; made at the first commit.
+    /// The age identity that opens secrets; made at the first commit, where no other recipients are named.
     pub identity_file: PathBuf,
+    /// The passphrase that opens states which have one, if it was given.
+    pub passphrase: Option<SecretString>,
     /// The folder of last seen serials.
     pub seen_folder: PathBuf,
 }
@@ -90,10 +95,11 @@ impl Store {
     /// When the storage fails, the state is damaged or newer, or the identity does not open its key.
     pub fn open(backend: Box<dyn Backend>, outside: Outside) -> Result<Self, StateError> {
         let rows = backend.rows()?;
-        let seen = Seen::new(outside.seen_folder);
+        let seen = Seen::new(outside.seen_folder.clone());
         let mut store = Self {
             keys: None,
-            identity_file: outside.identity_file,
+            wrapped: Wrapped::default(),
+            outside,
             seen,
             snapshot: Snapshot::default(),
             older_than_seen: None,
@@ -114,7 +120,9 @@ impl Store {
             return Err(StateError::Newer { found: format });
         }
         let lineage = meta("lineage")?;
-        let keys = Keys::open(&store.identity_file, &meta("wrapped_key")?, &lineage)?;
+        let wrapped = encode::wrapped(&rows)?;
+        let keys = Keys::open(&wrapped, &store.outside, &lineage)?;
+        store.wrapped = wrapped;
         store.snapshot = encode::snapshot(&rows, &keys, lineage, serial, hash)?;
         store.keys = Some(keys);
         let last_seen = store.seen.last(&store.snapshot.lineage);
@@ -136,28 +144,110 @@ impl Store {
         self.keys.as_ref()
     }
 
-    /// Makes the state exist: mints its lineage and its data key. Does nothing where it exists.
+    /// Who can open the state, once there is one.
+    #[must_use]
+    pub fn access(&self) -> Option<Access> {
+        self.keys.as_ref().map(|_| self.wrapped.access())
+    }
+
+    /// Makes the state exist: mints its lineage and its data key, wrapped for who is wanted. Does nothing where it
+    /// exists.
     ///
     /// # Errors
-    /// When the identity file or the storage can't be used.
-    pub fn begin(&mut self, lineage: String, run: &str, now: &str) -> Result<(), StateError> {
+    /// When the identity file or the storage can't be used, or who asks could not open what is wanted.
+    pub fn begin(
+        &mut self,
+        lineage: String,
+        wanted: &Wanted,
+        run: &str,
+        now: &str,
+    ) -> Result<(), StateError> {
         if self.keys.is_some() {
             return Ok(());
         }
-        let (keys, wrapped) = Keys::mint(&self.identity_file, &lineage)?;
-        self.snapshot.lineage.clone_from(&lineage);
-        self.keys = Some(keys);
+        let access = Access::at_first(wanted, &self.outside)?;
+        let keys = Keys::mint(&lineage, access.is_whole)?;
+        let wrapped = keys.wrap(&access, &self.outside, None)?;
         let genesis = [
             Stored::Genesis {
+                lineage: lineage.clone(),
+                format: FORMAT,
+            },
+            Stored::KeyWrapped(wrapped.clone()),
+        ];
+        let rows = encode::rows(&genesis, &encode::Intents::default(), &keys)?;
+        let commit = self.commit_of(&genesis, run, now)?;
+        self.backend.append(&commit, &rows)?;
+        // Only now: after a commit that failed there is no state, and nothing may be added to it.
+        self.wrapped = wrapped;
+        self.keys = Some(keys);
+        self.snapshot.lineage = lineage;
+        self.advance(commit);
+        Ok(())
+    }
+
+    /// Wraps the data key for who is wanted now. The key stays the same, and so does what is sealed. Gives the access as
+    /// it was before, if it has changed.
+    ///
+    /// # Errors
+    /// When who asks could not open it any more, a passphrase is missing, or the storage fails. Nothing has changed then.
+    pub fn rewrap(
+        &mut self,
+        wanted: &Wanted,
+        run: &str,
+        now: &str,
+    ) -> Result<Option<Access>, StateError> {
+        let Some(keys) = &self.keys else {
+            return Ok(None);
+        };
+        let before = self.wrapped.access();
+        let access = before.changed_to(wanted);
+        if access == before {
+            return Ok(None);
+        }
+        let wrapped = keys.wrap(&access, &self.outside, Some(&self.wrapped))?;
+        self.append(&[Stored::KeyWrapped(wrapped.clone())], run, now)?;
+        self.wrapped = wrapped;
+        Ok(Some(before))
+    }
+
+    /// Gives the state another data key, wrapped for who is wanted, and seals everything anew with it. The log begins
+    /// anew with this one commit, since what was sealed before would open with the old key; it is all or nothing.
+    /// `notes` are recorded with it and change nothing: which run it was.
+    ///
+    /// # Errors
+    /// As for [`Store::rewrap`].
+    pub fn rekey(
+        &mut self,
+        wanted: &Wanted,
+        notes: Vec<Record>,
+        run: &str,
+        now: &str,
+    ) -> Result<Wiped, StateError> {
+        let lineage = self.snapshot.lineage.clone();
+        let access = Access {
+            is_whole: wanted.enforced,
+            ..self.wrapped.access().changed_to(wanted)
+        };
+        let keys = Keys::mint(&lineage, access.is_whole)?;
+        let wrapped = keys.wrap(&access, &self.outside, None)?;
+        let mut stored = vec![
+            Stored::Checkpoint {
                 lineage,
                 format: FORMAT,
             },
-            Stored::KeyWrapped {
-                wrapped: wrapped.wrapped,
-                recipients: wrapped.recipients,
-            },
+            Stored::KeyWrapped(wrapped.clone()),
         ];
-        self.append(&genesis, run, now)
+        for record in notes.into_iter().chain(encode::everything(&self.snapshot)) {
+            stored.push(encode::record(&record, &keys)?);
+        }
+        let rows = encode::rows(&stored, &encode::Intents::default(), &keys)?;
+        let commit = self.commit_of(&stored, run, now)?;
+        let wiped = self.backend.replace(&commit, &rows)?;
+        self.keys = Some(keys);
+        self.wrapped = wrapped;
+        self.advance(commit);
+        Ok(wiped)
     }
 
     /// Commits records: durable on return, all or none. The cost does not depend on the size of the state.
@@ -205,25 +295,38 @@ impl Store {
             .keys
             .as_ref()
             .ok_or_else(|| StateError::Damaged("it was never begun".into()))?;
+        let rows = encode::rows(stored, intents, keys)?;
+        let commit = self.commit_of(stored, run, now)?;
+        self.backend.append(&commit, &rows)?;
+        self.advance(commit);
+        Ok(())
+    }
+
+    /// The next commit.
+    fn commit_of(&self, stored: &[Stored], run: &str, now: &str) -> Result<Commit, StateError> {
         let text = serde_json::to_string(stored)
             .map_err(|error| StateError::Damaged(error.to_string()))?;
-        let rows = encode::rows(stored, intents, keys)?;
-        let serial = self.snapshot.serial.next();
-        let commit = Commit::new(
-            serial,
+        Ok(Commit::new(
+            self.snapshot.serial.next(),
             self.snapshot.hash.clone(),
             now.to_owned(),
             run.to_owned(),
             text,
-        );
-        self.backend.append(&commit, &rows)?;
-        self.snapshot.serial = serial;
+        ))
+    }
+
+    /// Notes that a commit is on the disk.
+    fn advance(&mut self, commit: Commit) {
+        // What is written now is what will be seen, also by one who goes on from an older copy.
+        self.older_than_seen = None;
+        self.snapshot.serial = commit.serial;
         self.snapshot.hash = commit.hash;
         // What was seen is advice for a later run; that it can't be noted must not fail this one.
-        let _ = self
-            .seen
-            .note(&self.snapshot.lineage, serial, &self.snapshot.hash);
-        Ok(())
+        let _ = self.seen.note(
+            &self.snapshot.lineage,
+            self.snapshot.serial,
+            &self.snapshot.hash,
+        );
     }
 
     /// Checks every link of the log, and that the materialised rows are what the log amounts to.
@@ -280,7 +383,7 @@ impl Snapshot {
     /// Applies one record: the meaning of the log.
     fn apply(&mut self, record: Record) {
         match record {
-            Record::RunBegan { .. } | Record::RunEnded { .. } | Record::KeyWrapped { .. } => {}
+            Record::RunBegan { .. } | Record::RunEnded { .. } | Record::Reconciled { .. } => {}
             Record::IntentOpened(intent) => {
                 self.intents.insert(intent.id.clone(), *intent);
             }

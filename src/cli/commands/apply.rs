@@ -18,8 +18,8 @@ use super::{fail, fail_broken, print, rebuild, say};
 use crate::arguments::Apply;
 use crate::plan_file::{self, Saved};
 use crate::run::Look;
-use crate::stack::{Stack, check_age, now, open_state_for_writing, state_folder};
-use crate::{Context, Exit, run as runs};
+use crate::stack::{Stack, check_state, now, open_state_for_writing, state_folder};
+use crate::{Context, Exit, encryption, run as runs};
 
 /// A timeline that is both heard and asked.
 struct Shared(Arc<Timeline>);
@@ -192,7 +192,7 @@ fn open(
 ) -> Result<Opened, Vec<Diagnostic>> {
     let (store, lock) =
         open_state_for_writing(directory, command).map_err(|diagnostic| vec![diagnostic])?;
-    if let Some(older) = check_age(&store) {
+    if let Some(older) = check_state(stack, &store) {
         return Err(vec![older]);
     }
     let Some(path) = plan else {
@@ -335,6 +335,11 @@ impl Session<'_> {
                 }
             }
             let exit = self.fail(&planning.plan.diagnostics);
+            if round == 0 {
+                let (plan, world) = (&planning.plan, &planning.world);
+                let alone = encryption::warn_of_one(self.stack, store, plan, world);
+                self.fail(alone.as_slice());
+            }
             if exit != Exit::Success {
                 self.show(&planning.plan);
                 return (exit, totals);

@@ -16,6 +16,8 @@ mod ssh;
 mod state;
 mod state_edit;
 mod state_history;
+mod state_keys;
+mod state_reconcile;
 mod validate;
 mod version;
 
@@ -51,7 +53,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Refresh(arguments) => refresh::run(context, &directory, &arguments).await,
         Command::Show(arguments) => show::run(context, &directory, &arguments),
         Command::Output(arguments) => output::run(context, &directory, &arguments),
-        Command::State(arguments) => state::run(context, &directory, &arguments),
+        Command::State(arguments) => state::run(context, &directory, &arguments).await,
         Command::Ssh(arguments) => ssh::run(context, &directory, &arguments),
         Command::Graph(arguments) => graph::run(context, &directory, &arguments),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,

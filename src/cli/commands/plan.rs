@@ -12,8 +12,8 @@ use dmp_state::{Lock, Store, mint_id};
 use super::{fail, fail_broken, print, say};
 use crate::arguments::Plan;
 use crate::run::Look;
-use crate::stack::{Stack, check_age, open_state, open_state_for_writing};
-use crate::{Context, Exit, plan_file, run as runs};
+use crate::stack::{Stack, check_state, open_state, open_state_for_writing};
+use crate::{Context, Exit, encryption, plan_file, run as runs};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) -> Exit {
     if arguments.refresh_only {
@@ -33,7 +33,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         Ok(opened) => opened,
         Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
     };
-    if let Some(older) = check_age(&store) {
+    if let Some(older) = check_state(&stack, &store) {
         return fail(context, &stack.sources, &[older]);
     }
     let events = Arc::new(Terminal::new(
@@ -74,6 +74,8 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         print(&dmp_report::render_plan(plan, context.style));
     }
     let exit = fail(context, &stack.sources, &plan.diagnostics);
+    let alone = encryption::warn_of_one(&stack, &store, plan, &planning.world);
+    fail(context, &stack.sources, alone.as_slice());
     if arguments.counts {
         let counts = services.machines.counts();
         say(&format!(

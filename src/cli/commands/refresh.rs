@@ -18,7 +18,7 @@ use super::apply::ask;
 use super::{fail, fail_broken, print, say};
 use crate::arguments::{Apply, Plan, Refresh, Variables};
 use crate::part::Only;
-use crate::stack::{Stack, check_age, now, open_state, open_state_for_writing};
+use crate::stack::{Stack, check_state, now, open_state, open_state_for_writing};
 use crate::{Context, Exit, run as runs};
 
 /// What is to become of what was found.
@@ -98,7 +98,7 @@ async fn go(
         Ok(opened) => opened,
         Err(diagnostic) => return fail(&[diagnostic]),
     };
-    if let Some(older) = check_age(&store) {
+    if let Some(older) = check_state(&stack, &store) {
         return fail(&[older]);
     }
     let events = Arc::new(Terminal::new(

@@ -10,15 +10,22 @@ use dmp_state::backends::Table;
 use dmp_state::{Instance, Status, Store};
 use serde_json::{Value as Json, json};
 
-use super::{fail, print, state_edit, state_history};
+use super::{fail, print, state_edit, state_history, state_keys, state_reconcile};
 use crate::arguments::State;
 use crate::stack::open_state;
 use crate::{Context, Exit};
 
-pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exit {
+pub(crate) async fn run(context: &Context, directory: &Path, arguments: &State) -> Exit {
     let edited = match arguments {
         State::Mv { from, to } => Some(state_edit::move_to(directory, from, to)),
         State::Rm { addresses } => Some(state_edit::remove(directory, addresses)),
+        State::Reconcile(arguments) => {
+            return state_reconcile::run(context, directory, arguments).await;
+        }
+        State::Rekey => return state_keys::rekey(context, directory),
+        State::Identity { new } => {
+            Some(state_keys::identity(directory, new.as_deref()).map_err(|error| vec![error]))
+        }
         _ => None,
     };
     match edited {
@@ -47,7 +54,11 @@ pub(crate) fn run(context: &Context, directory: &Path, arguments: &State) -> Exi
         State::Export => export(&store),
         State::Verify => verify(&store),
         State::History { json } => state_history::print_history(&store, *json),
-        State::Mv { .. } | State::Rm { .. } => Ok(()),
+        State::Mv { .. }
+        | State::Rm { .. }
+        | State::Reconcile(_)
+        | State::Rekey
+        | State::Identity { .. } => Ok(()),
     };
     match result {
         Ok(()) => Exit::Success,

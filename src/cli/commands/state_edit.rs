@@ -7,7 +7,7 @@ use dmp_lang::Configuration;
 use dmp_lang::config::{Endpoint, Module, ModuleId, Moved};
 use dmp_plan::selection::covers;
 use dmp_sdk::{Address, Diagnostic, Span};
-use dmp_state::{Lock, Record, Snapshot, Store, mint_id};
+use dmp_state::{Lock, Record, Snapshot, Store, Wanted, mint_id};
 
 use super::print;
 use crate::part::endpoint;
@@ -140,7 +140,9 @@ fn commit(store: &mut Store, command: &str, records: Vec<Record>) -> Result<(), 
         Diagnostic::error("state", "cannot write the state").cause(error.to_string())
     };
     let run = mint_id();
-    store.begin(mint_id(), &run, &now()).map_err(cannot)?;
+    store
+        .begin(mint_id(), &Wanted::default(), &run, &now())
+        .map_err(cannot)?;
     let mut all = vec![Record::RunBegan {
         command: command.to_owned(),
         version: VERSION.to_owned(),

@@ -61,6 +61,10 @@ impl Run {
         let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
         match record["record"].as_str().unwrap_or_default() {
             "run_began" => self.command = text("command"),
+            "reconciled" => self.change(format!(
+                "went on from an older copy (commit {} was seen before)",
+                record["seen"]
+            )),
             "run_ended" => self.outcome = Some(text("outcome")),
             "instance_put" => {
                 let address = record["instance"]["address"].as_str().unwrap_or_default();

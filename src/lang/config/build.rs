@@ -7,8 +7,8 @@ use dmp_sdk::{Diagnostic, Key, Kind, Strictness, Type, Value, convert};
 use super::fields::{Fields, declare, labels, text};
 use super::resource::resource;
 use super::{
-    Check, Endpoint, Import, Local, Module, ModuleCall, Moved, Output, ProviderBlock, ProviderKey,
-    ProviderName, Removed, Repetition, StackBlock, Variable,
+    Check, EncryptionBlock, Endpoint, Import, Local, Module, ModuleCall, Moved, Output,
+    ProviderBlock, ProviderKey, ProviderName, Removed, Repetition, StackBlock, Variable,
 };
 use crate::ast::{Block, Body, Expr, ExprKind};
 use crate::parse::parse_constraint;
@@ -85,7 +85,9 @@ fn stack(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
     let span = block.span.clone();
     let mut fields = Fields::new(block.body, block.span, diagnostics);
     let required_version = fields.text("required_version");
+    let encryption = fields.block("encryption");
     let body = fields.rest();
+    let encryption = encryption.map(|block| encryption_of(block, diagnostics));
     match &module.stack {
         Some(first) => diagnostics.push(
             Diagnostic::error("duplicate-definition", "defined twice")
@@ -96,10 +98,44 @@ fn stack(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
         None => {
             module.stack = Some(StackBlock {
                 required_version,
+                encryption,
                 body,
                 span,
             });
         }
+    }
+}
+
+fn encryption_of(block: Block, diagnostics: &mut Vec<Diagnostic>) -> EncryptionBlock {
+    labels(&block, [], diagnostics);
+    let span = block.span.clone();
+    let mut fields = Fields::new(block.body, block.span, diagnostics);
+    let recipients = fields.texts("recipients");
+    let offline_recipients = fields.texts("offline_recipients").unwrap_or_default();
+    let passphrase = fields.attribute("passphrase").is_some_and(|attribute| {
+        let literal = match &attribute.expr.bare().kind {
+            ExprKind::Literal(value) => value.as_bool(),
+            _ => None,
+        };
+        if literal.is_none() {
+            // What stands here may be the passphrase: no value is shown.
+            fields.diagnostics.push(
+                Diagnostic::error("wrong-type", "value has the wrong type")
+                    .detail("`passphrase` is `true` or `false`; the passphrase itself is never written into a file")
+                    .at(attribute.name_span)
+                    .help("write `passphrase = true`, and give the passphrase in the environment variable `DMP_PASSPHRASE`"),
+            );
+        }
+        literal.unwrap_or_default()
+    });
+    let enforced = fields.bool("enforced").unwrap_or_default();
+    fields.finish("an `encryption` block");
+    EncryptionBlock {
+        recipients,
+        offline_recipients,
+        passphrase,
+        enforced,
+        span,
     }
 }
 

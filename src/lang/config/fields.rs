@@ -64,6 +64,22 @@ impl<'d> Fields<'d> {
         })
     }
 
+    /// Texts in a list that is written out.
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<Name>> {
+        let expr = self.expr(name)?;
+        let mut texts = Vec::new();
+        for item in self.items(&expr) {
+            let value = self.constant(item, &Type::String);
+            if let Some(text) = value.as_ref().and_then(Value::as_str) {
+                texts.push(Name {
+                    text: text.into(),
+                    span: item.span.clone(),
+                });
+            }
+        }
+        Some(texts)
+    }
+
     /// The value of an expression that may refer to nothing.
     pub(super) fn constant(&mut self, expr: &Expr, ty: &Type) -> Option<Value> {
         let value =

@@ -79,8 +79,26 @@ pub struct Module {
 pub struct StackBlock {
     /// Which versions of dmp may be used.
     pub required_version: Option<Name>,
-    /// All else in it (backend, encryption), held as it is.
+    /// Who can open the state.
+    pub encryption: Option<EncryptionBlock>,
+    /// All else in it (backend), held as it is.
     pub body: Body,
+    /// The block's header.
+    pub span: Span,
+}
+
+/// The `encryption` block of a `stack`: who can open the state. It is needed before anything is evaluated, so all in it is
+/// written literally.
+#[derive(Clone, Debug)]
+pub struct EncryptionBlock {
+    /// Who opens it every day; `None` leaves that as it is recorded.
+    pub recipients: Option<Vec<Name>>,
+    /// Whose identities are kept elsewhere.
+    pub offline_recipients: Vec<Name>,
+    /// Whether a passphrase opens it too. The passphrase itself is never written here.
+    pub passphrase: bool,
+    /// Whether attributes are sealed as a whole, and a state in which they are not is refused.
+    pub enforced: bool,
     /// The block's header.
     pub span: Span,
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-use super::{Backend, BackendError, Row, Rows, Table};
+use super::{Backend, BackendError, Row, Rows, Table, Wiped};
 use crate::commit::{Commit, Hash, Serial};
 
 /// A state in a file.
@@ -20,18 +20,42 @@ impl Local {
     /// # Errors
     /// When it can't be opened, or is no SQLite database.
     pub fn open(path: &Path) -> Result<Self, BackendError> {
+        not_cut(path)?;
+        connect(path).map_err(|error| storage("read", path, &error))
+    }
+
+    /// Opens a file that is there already; also where nothing can be written, such as on a medium that is read only.
+    ///
+    /// # Errors
+    /// When it can't be opened, is no SQLite database, or a part of it is in a write-ahead log that can't be read without
+    /// writing.
+    pub fn open_for_reading(path: &Path) -> Result<Self, BackendError> {
+        not_cut(path)?;
         let failed = |error: rusqlite::Error| storage("read", path, &error);
-        let connection = Connection::open(path).map_err(failed)?;
-        connection
-            .busy_timeout(std::time::Duration::from_secs(10))
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(failed)?;
-        connection
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(failed)?;
-        connection.execute_batch(TABLES).map_err(failed)?;
+        match connect(path) {
+            Err(error) if is_read_only(&error) => {}
+            result => return result.map_err(failed),
+        }
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+            return Err(BackendError::Storage {
+                what: "read",
+                place: path.display().to_string(),
+                why: "its newest commits are in the write-ahead log, which can't be read where nothing can be written: copy \
+                      `state.sqlite` and `state.sqlite-wal` to another folder"
+                    .into(),
+            });
+        }
+        // Nobody can write it: there is nothing to lock and no log to look into.
+        let plain = path.to_string_lossy();
+        let escaped = plain
+            .replace('%', "%25")
+            .replace('?', "%3f")
+            .replace('#', "%23");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let uri = format!("file:{escaped}?immutable=1");
+        let connection = Connection::open_with_flags(uri, flags).map_err(failed)?;
         Ok(Self {
             connection,
             path: path.to_owned(),
@@ -49,36 +73,9 @@ impl Local {
     fn read<T>(&self, result: rusqlite::Result<T>) -> Result<T, BackendError> {
         result.map_err(|error| storage("read", &self.path, &error))
     }
-}
 
-fn storage(what: &'static str, path: &Path, error: &rusqlite::Error) -> BackendError {
-    BackendError::Storage {
-        what,
-        place: path.display().to_string(),
-        why: error.to_string(),
-    }
-}
-
-impl Backend for Local {
-    fn head(&self) -> Result<Option<(Serial, Hash)>, BackendError> {
-        let head = self
-            .connection
-            .query_row(HEAD, [], |row| Ok((Serial(row.get(0)?), Hash(row.get(1)?))));
-        self.read(head.optional())
-    }
-
-    fn rows(&self) -> Result<Rows, BackendError> {
-        let mut rows = Rows::new();
-        for table in Table::ALL {
-            let query = format!("SELECT key, body FROM {}", table.as_str());
-            let mut statement = self.read(self.connection.prepare(&query))?;
-            let found = self.read(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
-            rows.insert(table, self.read(found.collect())?);
-        }
-        Ok(rows)
-    }
-
-    fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError> {
+    /// Appends a commit, or puts it in the place of all before it.
+    fn write(&mut self, commit: &Commit, rows: &[Row], replaces: bool) -> Result<(), BackendError> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| storage("write", &path, &error);
         let transaction = self
@@ -96,6 +93,14 @@ impl Backend for Local {
                 expected,
                 found: Serial(found),
             });
+        }
+        if replaces {
+            let tables = Table::ALL.iter().map(|table| table.as_str());
+            for table in tables.chain(["log"]) {
+                transaction
+                    .execute(&format!("DELETE FROM {table}"), [])
+                    .map_err(failed)?;
+            }
         }
         transaction
             .prepare_cached("INSERT INTO log (serial, previous, time, run, records, hash) VALUES (?, ?, ?, ?, ?, ?)")
@@ -132,6 +137,90 @@ impl Backend for Local {
             }
         }
         transaction.commit().map_err(failed)
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Local> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(TABLES)?;
+    Ok(Local {
+        connection,
+        path: path.to_owned(),
+    })
+}
+
+/// SQLite takes an empty file for a new database, and a state that was cut to nothing for none at all.
+fn not_cut(path: &Path) -> Result<(), BackendError> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.len() == 0 => Err(BackendError::Storage {
+            what: "read",
+            place: path.display().to_string(),
+            why: "the file is empty, which dmp never leaves behind: bring back a copy, or remove it if there never was a state"
+                .into(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn is_read_only(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+    )
+}
+
+fn storage(what: &'static str, path: &Path, error: &rusqlite::Error) -> BackendError {
+    BackendError::Storage {
+        what,
+        place: path.display().to_string(),
+        why: error.to_string(),
+    }
+}
+
+impl Backend for Local {
+    fn head(&self) -> Result<Option<(Serial, Hash)>, BackendError> {
+        let head = self
+            .connection
+            .query_row(HEAD, [], |row| Ok((Serial(row.get(0)?), Hash(row.get(1)?))));
+        self.read(head.optional())
+    }
+
+    fn rows(&self) -> Result<Rows, BackendError> {
+        let mut rows = Rows::new();
+        for table in Table::ALL {
+            let query = format!("SELECT key, body FROM {}", table.as_str());
+            let mut statement = self.read(self.connection.prepare(&query))?;
+            let found = self.read(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))))?;
+            rows.insert(table, self.read(found.collect())?);
+        }
+        Ok(rows)
+    }
+
+    fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError> {
+        self.write(commit, rows, false)
+    }
+
+    fn replace(&mut self, commit: &Commit, rows: &[Row]) -> Result<Wiped, BackendError> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| storage("write", &path, &error);
+        // What is deleted is overwritten with zeros.
+        self.connection
+            .pragma_update(None, "secure_delete", "ON")
+            .map_err(failed)?;
+        self.write(commit, rows, true)?;
+        // The old pages still lie in the write-ahead log until it is emptied.
+        let wiped = self.connection.execute_batch("VACUUM").and_then(|()| {
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        });
+        Ok(match wiped {
+            Ok(0) => Wiped::Done,
+            Ok(_) => Wiped::Not("another process reads it".into()),
+            Err(error) => Wiped::Not(error.to_string()),
+        })
     }
 
     fn log(&self, after: Serial, limit: usize) -> Result<Vec<Commit>, BackendError> {

@@ -72,6 +72,15 @@ impl Table {
 /// All rows of all tables.
 pub type Rows = BTreeMap<Table, BTreeMap<String, String>>;
 
+/// Whether what was replaced is gone from the storage itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wiped {
+    /// It is.
+    Done,
+    /// Parts of it may still lie there, for a reason.
+    Not(String),
+}
+
 /// Why a backend failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
@@ -114,6 +123,13 @@ pub trait Backend: Send {
     /// # Errors
     /// [`BackendError::Conflict`] if the head is another; when the storage fails.
     fn append(&mut self, commit: &Commit, rows: &[Row]) -> Result<(), BackendError>;
+
+    /// Replaces all commits and rows by one commit and its rows: all or nothing, durable on return. The commit's link
+    /// must be the head. Whether what was replaced could also be wiped from the storage is told by the result.
+    ///
+    /// # Errors
+    /// [`BackendError::Conflict`] if the head is another; when the storage fails. Nothing has changed then.
+    fn replace(&mut self, commit: &Commit, rows: &[Row]) -> Result<Wiped, BackendError>;
 
     /// The commits after a serial, in order, at most `limit`.
     ///

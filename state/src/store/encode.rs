@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dmp_sdk::codec::{CodecError, decode, encode};
-use dmp_sdk::{Address, HoldsData, Layer, Machine, Marks, Value, Verb};
+use dmp_sdk::codec::{CodecError, Sealer, decode, encode};
+use dmp_sdk::{Address, AttributePath, HoldsData, Layer, Machine, Marks, Value, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -13,6 +13,7 @@ use crate::backends::{Row, Rows, Table};
 use crate::commit::{Hash, Serial};
 use crate::intent::{Intent, RunningBatch};
 use crate::keys::Keys;
+use crate::recipients::Wrapped;
 use crate::record::{
     Dependency, Hosting, Instance, Output, ProviderRecord, Record, Status, Stored,
 };
@@ -125,13 +126,37 @@ mod kept_null {
     }
 }
 
+/// Secrets are sealed each at its place, and then the whole value, where encryption is enforced.
 fn seal(keys: &Keys, owner: &str, part: &str, value: &Value) -> Result<Json, CodecError> {
-    encode(value, &keys.sealer(&format!("{owner}/{part}")))
+    let json = encode(value, &keys.sealer(&format!("{owner}/{part}")))?;
+    if !keys.is_whole() || json.is_null() {
+        return Ok(json);
+    }
+    // An owner of its own: a secret that is renamed to this must not open as a plain value.
+    let owner = format!("{owner}/{part}/{WHOLE}");
+    let sealed = keys
+        .sealer(&owner)
+        .seal(&AttributePath::default(), &json.to_string())?;
+    Ok(Json::Object(serde_json::Map::from_iter([(
+        WHOLE.to_owned(),
+        Json::String(sealed),
+    )])))
 }
 
 fn open(keys: &Keys, owner: &str, part: &str, json: &Json) -> Result<Value, CodecError> {
-    decode(json, &keys.sealer(&format!("{owner}/{part}")))
+    let sealer = format!("{owner}/{part}");
+    let Some(Json::String(sealed)) = json.get(WHOLE) else {
+        return decode(json, &keys.sealer(&sealer));
+    };
+    let owner = format!("{owner}/{part}/{WHOLE}");
+    let root = AttributePath::default();
+    let text = keys.sealer(&owner).open(&root, sealed)?;
+    let json = serde_json::from_str(&text).map_err(|_| CodecError::Malformed(root.to_string()))?;
+    decode(&json, &keys.sealer(&sealer))
 }
+
+/// The one member of what is sealed as a whole. In data such a name has one more `$`.
+pub(super) const WHOLE: &str = "$whole";
 
 fn to_json<T: Serialize>(value: &T) -> Result<Json, StateError> {
     serde_json::to_value(value).map_err(|error| StateError::Damaged(error.to_string()))
@@ -312,6 +337,7 @@ pub(super) fn record(record: &Record, keys: &Keys) -> Result<Stored, StateError>
         Record::ProviderRemoved { address } => Stored::ProviderRemoved {
             address: address.clone(),
         },
+        Record::Reconciled { seen } => Stored::Reconciled { seen: *seen },
         Record::OutputsPut(outputs) => {
             let sealed = |(name, output): (&String, &Output)| {
                 Ok((name.clone(), seal(keys, name, "output", &output.value)?))
@@ -323,13 +349,6 @@ pub(super) fn record(record: &Record, keys: &Keys) -> Result<Stored, StateError>
                     .collect::<Result<_, StateError>>()?,
             }
         }
-        Record::KeyWrapped {
-            wrapped,
-            recipients,
-        } => Stored::KeyWrapped {
-            wrapped: wrapped.clone(),
-            recipients: recipients.clone(),
-        },
     })
 }
 
@@ -387,17 +406,9 @@ fn remove(table: Table, key: &str) -> Row {
 /// The rows of records which need nothing but themselves.
 fn plain_rows(record: &Stored) -> Vec<Row> {
     match record {
-        Stored::Genesis { lineage, format } => vec![
-            put(Table::Meta, "lineage", lineage.clone()),
-            put(Table::Meta, "format", format.to_string()),
-        ],
-        Stored::KeyWrapped {
-            wrapped,
-            recipients,
-        } => vec![
-            put(Table::Meta, "wrapped_key", wrapped.clone()),
-            put(Table::Meta, "recipients", recipients.join("\n")),
-        ],
+        Stored::Genesis { .. } | Stored::Checkpoint { .. } | Stored::KeyWrapped(_) => {
+            meta_rows(record)
+        }
         Stored::IntentClosed { intent } => vec![remove(Table::Intents, intent)],
         Stored::InstancePut { instance } => {
             let address = instance["address"].as_str().unwrap_or_default();
@@ -424,6 +435,79 @@ fn plain_rows(record: &Stored) -> Vec<Row> {
         }
         _ => Vec::new(),
     }
+}
+
+/// What a record says of the state as a whole.
+pub(super) fn meta_rows(record: &Stored) -> Vec<Row> {
+    match record {
+        Stored::Genesis { lineage, format } | Stored::Checkpoint { lineage, format } => vec![
+            put(Table::Meta, "lineage", lineage.clone()),
+            put(Table::Meta, "format", format.to_string()),
+        ],
+        Stored::KeyWrapped(wrapped) => wrapped_rows(wrapped),
+        _ => Vec::new(),
+    }
+}
+
+fn wrapped_rows(wrapped: &Wrapped) -> Vec<Row> {
+    let offline = &wrapped.offline_recipients;
+    let or_none = |key: &str, body: Option<String>| match body {
+        Some(body) => put(Table::Meta, key, body),
+        None => remove(Table::Meta, key),
+    };
+    vec![
+        put(Table::Meta, "wrapped_key", wrapped.wrapped.clone()),
+        put(Table::Meta, "recipients", wrapped.recipients.join("\n")),
+        or_none(
+            "offline_recipients",
+            (!offline.is_empty()).then(|| offline.join("\n")),
+        ),
+        or_none("passphrase_key", wrapped.by_passphrase.clone()),
+        or_none("sealing", wrapped.whole.then(|| "whole".to_owned())),
+    ]
+}
+
+/// The wrapped key, as the tables hold it.
+pub(super) fn wrapped(rows: &Rows) -> Result<Wrapped, StateError> {
+    let empty = BTreeMap::new();
+    let meta = rows.get(&Table::Meta).unwrap_or(&empty);
+    let lines = |key: &str| -> Vec<String> {
+        let text = meta.get(key).map(String::as_str).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    let missing = || StateError::Damaged("`wrapped_key` is missing".into());
+    Ok(Wrapped {
+        wrapped: meta.get("wrapped_key").ok_or_else(missing)?.clone(),
+        recipients: lines("recipients"),
+        offline_recipients: lines("offline_recipients"),
+        by_passphrase: meta.get("passphrase_key").cloned(),
+        whole: meta
+            .get("sealing")
+            .is_some_and(|sealing| sealing == "whole"),
+    })
+}
+
+/// The records that make all that a state is now.
+pub(super) fn everything(snapshot: &Snapshot) -> Vec<Record> {
+    let mut records = Vec::new();
+    let boxed = |instance: &Instance| Box::new(instance.clone());
+    for instance in snapshot.instances.values() {
+        records.push(Record::InstancePut(boxed(instance)));
+    }
+    for instance in snapshot.deposed.values() {
+        records.push(Record::InstanceDeposed(boxed(instance)));
+    }
+    for intent in snapshot.intents.values() {
+        records.push(Record::IntentOpened(Box::new(intent.clone())));
+    }
+    for (address, provider) in &snapshot.providers {
+        records.push(Record::ProviderPut {
+            address: address.clone(),
+            provider: Box::new(provider.clone()),
+        });
+    }
+    records.push(Record::OutputsPut(snapshot.outputs.clone()));
+    records
 }
 
 /// What the tables hold.

@@ -13,6 +13,7 @@ const NOW: &str = "2026-01-01T00:00:00Z";
 fn outside(folder: &Path) -> Outside {
     Outside {
         identity_file: folder.join("identity"),
+        passphrase: None,
         seen_folder: folder.join("seen"),
     }
 }
@@ -24,7 +25,9 @@ fn open(folder: &Path) -> Store {
 
 fn begun(folder: &Path) -> Store {
     let mut store = open(folder);
-    store.begin("lineage".into(), "run", NOW).expect("begins");
+    store
+        .begin("lineage".into(), &Wanted::default(), "run", NOW)
+        .expect("begins");
     store
 }
 

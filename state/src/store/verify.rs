@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::StateError;
-use crate::backends::{Backend, Rows, Table};
+use super::encode::WHOLE;
+use crate::backends::{Backend, Row, Rows, Table};
 use crate::commit::{Hash, Serial};
 use crate::keys::Keys;
 use crate::record::Stored;
@@ -31,6 +32,7 @@ pub(super) fn verify(
 ) -> Result<Verified, StateError> {
     let mut replay = Replay::default();
     let mut last = (Serial::default(), Hash::default());
+    let mut count = 0;
     loop {
         let commits = backend.log(last.0, 1000)?;
         if commits.is_empty() {
@@ -38,6 +40,13 @@ pub(super) fn verify(
         }
         for commit in commits {
             let serial = commit.serial;
+            let records: Vec<Stored> = serde_json::from_str(&commit.records)
+                .map_err(|error| StateError::Damaged(format!("commit {serial}: {error}")))?;
+            // What was before a checkpoint is gone: the log begins with it.
+            if count == 0 && matches!(records.first(), Some(Stored::Checkpoint { .. })) {
+                last = (Serial(serial.0.saturating_sub(1)), commit.previous.clone());
+            }
+            count += 1;
             if serial != last.0.next() {
                 return Err(StateError::Damaged(format!(
                     "commit {serial} follows commit {}",
@@ -54,8 +63,6 @@ pub(super) fn verify(
                     "commit {serial} was changed after it was written"
                 )));
             }
-            let records: Vec<Stored> = serde_json::from_str(&commit.records)
-                .map_err(|error| StateError::Damaged(format!("commit {serial}: {error}")))?;
             for record in records {
                 replay.apply(record);
             }
@@ -79,7 +86,7 @@ pub(super) fn verify(
         return Err(StateError::Damaged(why));
     }
     Ok(Verified {
-        commits: last.0.0,
+        commits: count,
         instances: replay.instances.len(),
         intents: replay.intents.len(),
         older_than_seen: last_seen
@@ -92,6 +99,7 @@ pub(super) fn verify(
 #[derive(Default)]
 struct Replay {
     lineage: Option<String>,
+    meta: BTreeMap<String, String>,
     instances: BTreeMap<String, Json>,
     deposed: BTreeMap<String, Json>,
     intents: BTreeMap<String, Json>,
@@ -101,8 +109,16 @@ struct Replay {
 
 impl Replay {
     fn apply(&mut self, record: Stored) {
+        for row in super::encode::meta_rows(&record) {
+            match row {
+                Row::Put { key, body, .. } => self.meta.insert(key, body),
+                Row::Remove { key, .. } => self.meta.remove(&key),
+            };
+        }
         match record {
-            Stored::Genesis { lineage, .. } => self.lineage = Some(lineage),
+            Stored::Genesis { lineage, .. } | Stored::Checkpoint { lineage, .. } => {
+                self.lineage = Some(lineage);
+            }
             Stored::IntentOpened { intent } => {
                 self.intents
                     .insert(intent["id"].as_str().unwrap_or_default().to_owned(), intent);
@@ -138,23 +154,52 @@ impl Replay {
             Stored::OutputsPut { outputs } => {
                 self.outputs = Some(Json::Object(outputs.into_iter().collect()));
             }
+            Stored::IntentId { intent, object_id } => {
+                if let Some(intent) = self.intents.get_mut(&intent) {
+                    intent["object_id"] = object_id.into();
+                }
+            }
             Stored::RunBegan { .. }
             | Stored::RunEnded { .. }
-            | Stored::IntentId { .. }
+            | Stored::Reconciled { .. }
             | Stored::BatchSent { .. }
-            | Stored::KeyWrapped { .. } => {}
+            | Stored::KeyWrapped(_) => {}
         }
     }
 
     fn compare(&self, rows: &Rows) -> Result<(), StateError> {
         let empty = BTreeMap::new();
         let table = |table: Table| rows.get(&table).unwrap_or(&empty);
-        // Intents change by small records which reseal them: their ids have to agree, not their text.
+        let differs = |name: Table, key: &str| {
+            StateError::Damaged(format!(
+                "{} `{key}` is not what the log says",
+                name.as_str()
+            ))
+        };
+        let parsed = |name: Table, key: &str| -> Option<Json> {
+            let text = table(name).get(key)?;
+            serde_json::from_str(text).ok()
+        };
+        same_keys(Table::Meta, self.meta.keys(), table(Table::Meta).keys())?;
+        for (key, body) in &self.meta {
+            if table(Table::Meta).get(key) != Some(body) {
+                return Err(differs(Table::Meta, key));
+            }
+        }
+        // Intents change by small records which reseal them: all agrees but what is sealed, which is opened later.
         same_keys(
             Table::Intents,
             self.intents.keys(),
             table(Table::Intents).keys(),
         )?;
+        for (key, intent) in &self.intents {
+            if parsed(Table::Intents, key).map(unsealed) != Some(unsealed(intent.clone())) {
+                return Err(differs(Table::Intents, key));
+            }
+        }
+        if parsed(Table::Outputs, "all") != self.outputs {
+            return Err(differs(Table::Outputs, "all"));
+        }
         for (name, replayed) in [
             (Table::Instances, &self.instances),
             (Table::Deposed, &self.deposed),
@@ -162,19 +207,34 @@ impl Replay {
         ] {
             same_keys(name, replayed.keys(), table(name).keys())?;
             for (key, json) in replayed {
-                let stored: Option<Json> = table(name)
-                    .get(key)
-                    .and_then(|text| serde_json::from_str(text).ok());
-                if stored.as_ref() != Some(json) {
-                    return Err(StateError::Damaged(format!(
-                        "{} `{key}` is not what the log says",
-                        name.as_str()
-                    )));
+                if parsed(name, key).as_ref() != Some(json) {
+                    return Err(differs(name, key));
                 }
             }
         }
         Ok(())
     }
+}
+
+/// An intent without what is sealed in it, and without its batches, whose machines are.
+fn unsealed(mut json: Json) -> Json {
+    fn strip(json: &mut Json) {
+        match json {
+            Json::Object(members)
+                if members.contains_key("$sealed") || members.contains_key(WHOLE) =>
+            {
+                *json = Json::Null;
+            }
+            Json::Object(members) => members.values_mut().for_each(strip),
+            Json::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    if let Some(intent) = json.as_object_mut() {
+        intent.remove("batches");
+    }
+    strip(&mut json);
+    json
 }
 
 fn same_keys<'a>(

@@ -203,6 +203,7 @@ fn primary_data_is_not_deleted_but_may_be_left() {
 fn record(sandbox: &Sandbox, address: &str, rewrite: impl FnOnce(&mut dmp_state::Instance)) {
     let outside = dmp_state::Outside {
         identity_file: sandbox.path().join(".config/dmp/identity.txt"),
+        passphrase: None,
         seen_folder: sandbox.path().join(".local/state/dmp/seen"),
     };
     let local = dmp_state::Local::open(&sandbox.stack_folder().join(".dmp/state.sqlite"));

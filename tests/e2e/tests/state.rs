@@ -204,3 +204,94 @@ output "sum" { value = core_value.sum.value }
         .expect_success()
         .shows("0 instances, 0 open intents");
 }
+
+const LATER: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_thing" "old" { name = "old" }
+resource "test_entry" "old" {
+  key  = "old"
+  text = "old"
+}
+"#;
+
+const SINCE: &str = r#"
+resource "test_thing" "new" { name = "new" }
+resource "test_entry" "new" {
+  key  = "new"
+  text = "new"
+}
+resource "core_random_password" "new" { length = 20 }
+resource "core_value" "new" { value = "x" }
+"#;
+
+#[test]
+fn an_older_copy_is_gone_on_from_only_when_a_person_says_so_and_what_it_cannot_know_is_told() {
+    let sandbox = Sandbox::stack(LATER).applied();
+    let file = sandbox.stack_folder().join(".dmp/state.sqlite");
+    let older = std::fs::read(&file).expect("is there");
+    sandbox
+        .run(&["state", "reconcile"])
+        .expect_success()
+        .shows("there is nothing to reconcile");
+    sandbox.write("since.hcl", SINCE);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    std::fs::write(&file, older).expect("writable");
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(1)
+        .says("the state is an older copy")
+        .says("dmp state reconcile");
+    let before = calls(&sandbox);
+    sandbox
+        .run(&["state", "reconcile"])
+        .expect_code(1)
+        .says("there is no terminal to ask on");
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the state is an older copy");
+    let told = sandbox
+        .run(&["state", "reconcile", "--yes"])
+        .expect_success();
+    let under = |title: &str| {
+        let (_, rest) = told.out.split_once(title).expect(title);
+        let lines = rest.lines().skip(1);
+        let found = lines.take_while(|line| line.starts_with("  "));
+        found.map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(under("Found by its path or name"), "test_entry.new");
+    assert_eq!(under("Found only by a mark"), "test_thing.new");
+    assert_eq!(
+        under("Secrets that were recorded"),
+        "core_random_password.new"
+    );
+    assert_eq!(
+        under("Recorded in the state alone, and made anew"),
+        "core_value.new"
+    );
+    assert_eq!(calls(&sandbox), before, "nothing outside was changed");
+
+    // The hint is followed: what has only a mark is imported, nothing is there twice.
+    let id = sandbox
+        .look()
+        .things
+        .iter()
+        .find_map(|(id, thing)| (thing.name == "new").then(|| id.clone()));
+    let id = id.expect("was made");
+    sandbox.write(
+        "import.hcl",
+        &format!("import {{\n  to = test_thing.new\n  id = \"{id}\"\n}}\n"),
+    );
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(sandbox.look().things.len(), 2);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox.run(&["state", "verify"]).expect_success();
+    sandbox
+        .run(&["state", "history"])
+        .expect_success()
+        .shows("state reconcile: reconciled")
+        .shows("went on from an older copy (commit");
+}
