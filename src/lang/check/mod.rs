@@ -346,12 +346,7 @@ impl<'c> Checking<'c> {
     }
 
     fn walk_body(&mut self, body: &'c Body, place: Place<'c>) {
-        for attribute in body.attributes.values() {
-            self.walk(&attribute.expr, place);
-        }
-        for block in &body.blocks {
-            self.walk_body(&block.body, place);
-        }
+        Walk::new(self, place).body(body);
     }
 }
 
