@@ -172,6 +172,7 @@ impl Walker<'_, '_> {
                 key: task.intent.clone(),
                 label: task.address.to_string(),
                 steps: task.steps.clone(),
+                within: task.within,
                 read: task.read_scripts(machine).unwrap_or_default(),
                 after: self.needed_in(*op, &positions),
             })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use dmp_events::{BusyWith, Event};
 use dmp_lang::config::Check;
+use dmp_lang::config::Timed;
 use dmp_plan::world::{Expansion, Place, instance_address};
 use dmp_plan::{Finding, ProviderState, ReadKind, ReadRequest, World, provider_address};
 use dmp_sdk::{Configured, Diagnostic, ModulePath};
@@ -100,6 +101,7 @@ async fn read(
         kind: ReadKind::Data { source, config },
         provider,
         provider_address,
+        within: world.timeout(&address, Timed::Read).ok().flatten(),
     };
     let from = services.elapsed();
     let findings = services.reader.read(vec![request]).await;

@@ -1,7 +1,9 @@
 //! Plans one instance again with what is known by now, and turns the decision into work.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use dmp_lang::config::Timed;
 use dmp_plan::envelope::{Late, compare};
 use dmp_plan::instance::{Inputs, conform, decide};
 use dmp_plan::planner::read_before_create;
@@ -42,6 +44,8 @@ pub(crate) struct Task {
     pub has_successor: bool,
     pub steps: Vec<Step>,
     pub calls: bool,
+    /// How long the work may take, if the configuration says so.
+    pub within: Option<Duration>,
 }
 
 /// What became of the wish to begin an operation.
@@ -104,6 +108,7 @@ impl Task {
             },
             provider: Arc::clone(&self.provider),
             provider_address: self.instance.provider.clone(),
+            within: None,
         }
     }
 
@@ -312,6 +317,10 @@ impl Walker<'_, '_> {
             Verb::Update
         };
         let wanted = without_unknowns(&decision.planned);
+        let wrong = self.world.wrong_timeouts(address).into_iter().next();
+        if let Some(wrong) = wrong {
+            return Err(Box::new(wrong));
+        }
         let mut task = self.task(planned, &resource, &provider, verb);
         if record.is_none() {
             task.is_new = true;
@@ -517,6 +526,12 @@ impl Walker<'_, '_> {
     ) -> Task {
         let instance = self.instance(planned, resource.as_ref());
         let lineage = self.run.store.snapshot().lineage.clone();
+        let timed = match verb {
+            Verb::Create => Some(Timed::Create),
+            Verb::Update => Some(Timed::Update),
+            Verb::Delete => Some(Timed::Delete),
+            Verb::Leave => None,
+        };
         Task {
             address: planned.address.clone(),
             action: planned.action,
@@ -540,6 +555,9 @@ impl Walker<'_, '_> {
             has_successor: false,
             steps: Vec::new(),
             calls: false,
+            // What is wrong there was told of when it was planned.
+            within: timed
+                .and_then(|timed| self.world.timeout(&planned.address, timed).ok().flatten()),
         }
     }
 

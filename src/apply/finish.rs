@@ -38,7 +38,7 @@ impl Walker<'_, '_> {
                     .filter(|(position, _)| position == step)
                     .map(|(_, output)| output);
                 Err(match task.steps.get(*step) {
-                    Some(step) => work::failed_step(step, output),
+                    Some(step) => work::failed_step(&task, step, output),
                     None => Diagnostic::bug("a step failed that was never sent"),
                 })
             }

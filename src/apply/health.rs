@@ -132,6 +132,7 @@ impl Walker<'_, '_> {
             kind: ReadKind::Data { source, config },
             provider,
             provider_address,
+            within: self.world.timeout_at(data, &probe.place).ok().flatten(),
         }))
     }
 

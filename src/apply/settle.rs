@@ -200,6 +200,7 @@ fn request(
         },
         provider,
         provider_address: instance.provider.clone(),
+        within: None,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dmp_events::{BusyWith, Event, OperationEnd};
 use dmp_graph::Progress;
 use dmp_lang::Chance;
+use dmp_lang::config::Timed;
 use dmp_plan::ops::{Operation, Operations, operations};
 use dmp_plan::{Finding, Plan, ProviderState, ReadKind, ReadRequest, World};
 use dmp_sdk::{Action, Address, Diagnostic, Fetch, Known, Machine, Output, Report};
@@ -458,6 +459,7 @@ impl Walker<'_, '_> {
                     kind,
                     provider,
                     provider_address: name,
+                    within: self.world.timeout(address, Timed::Read).ok().flatten(),
                 };
                 Ok(Some((op, request)))
             }

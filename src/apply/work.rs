@@ -2,7 +2,7 @@
 //! for its word where something has to be on disk first.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dmp_plan::Finding;
@@ -141,7 +141,12 @@ async fn sequence(
 ) -> Result<Result<(), Diagnostic>, Diagnostic> {
     let mut start = 0;
     let mut part = 0;
+    let began = Instant::now();
     while start < task.steps.len() {
+        // Where the time is over, the next machine's first step is what says so.
+        let within = task
+            .within
+            .map(|within| within.saturating_sub(began.elapsed()));
         let on = task.steps[start].on.clone();
         let same = task.steps[start..]
             .iter()
@@ -167,6 +172,7 @@ async fn sequence(
             key: batch.clone(),
             label: task.address.to_string(),
             steps,
+            within,
             read: Vec::new(),
             after: vec![],
         };
@@ -228,6 +234,7 @@ async fn sequence(
             ItemEnd::Failed(step) => {
                 let position = start + step;
                 return Ok(Err(failed_step(
+                    task,
                     &task.steps[position],
                     outputs[position].as_ref(),
                 )));
@@ -281,9 +288,20 @@ pub(crate) async fn run_calls(
         }
         task.resource.call(&cx, &job).await
     };
+    let over = async {
+        match task.within {
+            Some(within) => tokio::time::sleep(within).await,
+            None => std::future::pending().await,
+        }
+    };
+    let mut is_late = false;
     let result = tokio::select! {
         result = calls => result,
         () = hard.cancelled() => Err(stopped()),
+        () = over => {
+            is_late = true;
+            Err(out_of_time(&task, task.within.unwrap_or_default()))
+        }
     };
     if hard.is_cancelled() {
         let finding = Finding::Unreachable("stopped".into());
@@ -320,12 +338,26 @@ pub(crate) async fn run_calls(
         }
     }
     let finding = only_candidate(first_finding(reader.read(vec![request]).await));
+    // A call that was let go of may come to something later: what it makes is looked for by the next run.
+    let is_settled = !(is_late
+        && matches!(
+            (task.verb, &finding),
+            (dmp_sdk::Verb::Create, Finding::Absent)
+        ));
+    let result = match is_settled {
+        true => result,
+        false => result.map_err(|late| {
+            late.state(
+                "nothing of it is there yet; its intent is open and is settled by the next run",
+            )
+        }),
+    };
     let _ = to
         .send(Message::Ended {
             op,
             result,
             finding,
-            is_settled: true,
+            is_settled,
         })
         .await;
 }
@@ -420,10 +452,20 @@ impl Cx for CallCx {
 }
 
 /// What is said of a step that failed.
-pub(crate) fn failed_step(step: &Step, output: Option<&Output>) -> Diagnostic {
+pub(crate) fn failed_step(task: &Task, step: &Step, output: Option<&Output>) -> Diagnostic {
     let mut diagnostic = Diagnostic::remote("step-failed", "a step failed")
         .detail(format!("`{}` on {}", step.title, step.on.address));
     if let Some(output) = output {
+        let is_over = |line: &str| line.trim_end() == dmp_sdk::TIME_IS_OVER;
+        if let Some(within) = task.within
+            && output.status == 124
+            && output.stderr.lines().any(is_over)
+        {
+            return out_of_time(task, within).detail(format!(
+                "`{}` on {} was under way",
+                step.title, step.on.address
+            ));
+        }
         let status = match output.status {
             124 => format!("not done after {} s", step.deadline.as_secs()),
             status => format!("status {status}"),
@@ -436,6 +478,17 @@ pub(crate) fn failed_step(step: &Step, output: Option<&Output>) -> Diagnostic {
         });
     }
     diagnostic
+}
+
+/// What is said of a work that took longer than the configuration lets it.
+fn out_of_time(task: &Task, within: Duration) -> Diagnostic {
+    let verb = task.verb;
+    let seconds = within.as_secs_f64();
+    Diagnostic::remote("out-of-time", "the time for the work is over")
+        .cause(format!(
+            "the {verb} was not done within {seconds} s, the time that `timeouts` gives"
+        ))
+        .help("give it more time, or look why it takes so long; the next apply goes on")
 }
 
 /// What is said when the machine went down inside a work.

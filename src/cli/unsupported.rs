@@ -3,7 +3,7 @@
 
 use dmp_lang::Configuration;
 use dmp_lang::ast::Body;
-use dmp_lang::config::{Module, ResourceBlock};
+use dmp_lang::config::Module;
 use dmp_sdk::{Diagnostic, Span};
 
 /// Everything in a configuration that would be passed over.
@@ -11,9 +11,6 @@ pub(crate) fn check(configuration: &Configuration) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for module in &configuration.modules {
         blocks(module, &mut found);
-        for resource in module.resources.values() {
-            of_resource(resource, &mut found);
-        }
     }
     let imports = configuration.root().imports.iter();
     for import in imports.filter(|import| import.provider.is_some()) {
@@ -61,12 +58,6 @@ fn in_body(body: &Body, place: &str, found: &mut Vec<Diagnostic>) {
     }
     for (name, attribute) in &body.attributes {
         found.push(refused(&format!("`{name}` {place}"), &attribute.name_span));
-    }
-}
-
-fn of_resource(resource: &ResourceBlock, found: &mut Vec<Diagnostic>) {
-    if let Some(timeouts) = &resource.timeouts {
-        found.push(refused("`timeouts`", &timeouts.span));
     }
 }
 

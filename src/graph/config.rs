@@ -382,6 +382,7 @@ impl<'a> Builder<'a> {
                 .flat_map(|repetition| references(repetition.expr())),
         );
         all.extend(&block.depends_on);
+        all.extend(block.timeouts.values().flat_map(references));
         all.extend(lifecycle.replace_triggered_by.iter().flat_map(references));
         all.extend(lifecycle.hosted_on.iter().flat_map(references));
         all.extend(lifecycle.prevent_destroy.iter().flat_map(references));

@@ -257,6 +257,27 @@ impl Body {
     }
 }
 
+impl Block {
+    /// What a `dynamic` block makes blocks of; `None` for any other block.
+    #[must_use]
+    pub fn makes(&self) -> Option<&Name> {
+        match self.kind.text.as_ref() {
+            "dynamic" => self.labels.first(),
+            _ => None,
+        }
+    }
+
+    /// What a `dynamic` block calls its element inside `content` and `labels`.
+    #[must_use]
+    pub fn iterator(&self) -> Option<&Arc<str>> {
+        let made = self.makes()?;
+        match self.body.expr("iterator").map(|expr| &expr.bare().kind) {
+            Some(ExprKind::Variable(name)) => Some(name),
+            _ => Some(&made.text),
+        }
+    }
+}
+
 impl Expr {
     /// The expression without parentheses around it.
     #[must_use]

@@ -14,8 +14,12 @@ use dmp_sdk::{
 
 use crate::Diagnostics;
 use crate::ast::{Block, Body, Expr, ExprKind};
+use crate::evaluate::evaluate_with;
 use crate::reference::Reference;
 use crate::scope::{FileError, Files, Scope};
+use blocks::Made;
+
+mod blocks;
 
 /// What a body says in the terms of a schema.
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ pub struct Decoded {
 pub fn decode(body: &Body, schema: &Schema, scope: &dyn Scope) -> Decoded {
     let mut decoding = Decoding {
         scope,
+        bound: Vec::new(),
         spans: BTreeMap::new(),
         diagnostics: Vec::new(),
     };
@@ -91,6 +96,8 @@ impl Files for LaterFiles {
 
 struct Decoding<'s> {
     scope: &'s dyn Scope,
+    /// The elements of the `dynamic` blocks around, the innermost last.
+    bound: Vec<(Arc<str>, Value)>,
     spans: BTreeMap<AttributePath, Span>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -162,7 +169,7 @@ impl Decoding<'_> {
         path: &AttributePath,
     ) -> Value {
         let blocks: Vec<&Block> = match as_blocks {
-            true => body.blocks_of(name).collect(),
+            true => blocks_for(body, name).collect(),
             false => Vec::new(),
         };
         if let Some(attribute) = body.attributes.get(name) {
@@ -177,42 +184,45 @@ impl Decoding<'_> {
             }
             return self.argument(&attribute.expr, ty, path);
         }
+        let Some(first) = blocks.first() else {
+            return Value::null();
+        };
+        let mut made = Made::default();
         match ty {
             Type::List(element) | Type::Set(element) => {
-                let items = blocks
-                    .iter()
-                    .enumerate()
-                    .map(|(index, block)| self.block(block, element, &path.index(index)))
-                    .collect();
-                let whole = blocks.first().map(|block| block.span.clone());
-                self.spans.extend(whole.map(|span| (path.clone(), span)));
-                self.convert(
-                    &Value::tuple(items),
-                    ty,
-                    path,
-                    blocks.first().map(|block| &block.span),
-                )
+                self.spans.insert(path.clone(), first.span.clone());
+                let place = |index| path.index(index);
+                self.made(&blocks, name, element, &place, &mut made);
+                let value = match made.value(ty) {
+                    Ok(value) => value,
+                    Err(items) if items.is_empty() => Value::null(),
+                    Err(items) => self.convert(&Value::tuple(items), ty, path, Some(&first.span)),
+                };
+                value.marked(&made.marks)
             }
             _ => {
-                for more in blocks.iter().skip(1) {
+                self.made(&blocks, name, ty, &|_| path.clone(), &mut made);
+                for more in made.spans.iter().skip(1) {
                     self.diagnostics.push(
                         Diagnostic::error("duplicate-block", "block comes twice")
                             .detail(format!("there may be one `{name}` here"))
-                            .at(more.span.clone())
-                            .label(blocks[0].span.clone(), "first one here")
+                            .at(more.clone())
+                            .label(made.spans[0].clone(), "first one here")
                             .path(path.clone()),
                     );
                 }
-                blocks
-                    .first()
-                    .map_or_else(Value::null, |block| self.block(block, ty, path))
+                let value = match made.value(ty) {
+                    Ok(value) => value,
+                    Err(items) => items.into_iter().next().unwrap_or_else(Value::null),
+                };
+                value.marked(&made.marks)
             }
         }
     }
 
     fn argument(&mut self, expr: &Expr, ty: &Type, path: &AttributePath) -> Value {
         self.note_spans(expr, path);
-        match crate::evaluate(expr, self.scope) {
+        match evaluate_with(expr, self.scope, &self.bound) {
             Ok(value) => self.convert(&value, ty, path, Some(&expr.span)),
             Err(failed) => {
                 self.diagnostics
@@ -223,41 +233,48 @@ impl Decoding<'_> {
     }
 
     /// A nested block as an object.
-    fn block(&mut self, block: &Block, ty: &Type, path: &AttributePath) -> Value {
+    fn block(&mut self, block: &Block, name: &str, ty: &Type, path: &AttributePath) -> Value {
         self.spans.insert(path.clone(), block.span.clone());
         for label in &block.labels {
             self.diagnostics.push(
                 Diagnostic::error("wrong-labels", "wrong number of labels")
-                    .detail(format!("`{}` takes no label here", block.kind.text))
+                    .detail(format!("`{name}` takes no label here"))
                     .at(label.span.clone()),
             );
         }
         let Type::Object(members) = ty else {
             self.diagnostics.push(
                 Diagnostic::error("unexpected-block", "unexpected block")
-                    .detail(format!("`{}` is an argument, not a block", block.kind.text))
+                    .detail(format!("`{name}` is an argument, not a block"))
                     .at(block.span.clone())
-                    .help(format!("write `{} = …`", block.kind.text)),
+                    .help(format!("write `{name} = …`")),
             );
             return Value::null();
         };
-        self.unknown_members(&block.body, &block.kind.text, members);
+        self.unknown_members(&block.body, name, members);
         let mut found = Members::new();
-        for (name, member) in members {
-            let path = path.member(name);
-            let value = match place_of(&block.body, name) {
-                Some(_) => self.written(&block.body, name, &member.ty, true, &path),
-                None => self.absent(name, member, block, path),
+        for (inner, member) in members {
+            let path = path.member(inner);
+            let value = match place_of(&block.body, inner) {
+                Some(_) => self.written(&block.body, inner, &member.ty, true, &path),
+                None => self.absent(inner, member, block, name, path),
             };
-            found.insert(Arc::clone(name), value);
+            found.insert(Arc::clone(inner), value);
         }
         Value::object(found)
     }
 
-    fn absent(&mut self, name: &str, member: &Member, block: &Block, path: AttributePath) -> Value {
+    fn absent(
+        &mut self,
+        name: &str,
+        member: &Member,
+        block: &Block,
+        of: &str,
+        path: AttributePath,
+    ) -> Value {
         if !member.optional {
             self.diagnostics.push(
-                missing(name, &block.kind.text, &block.body)
+                missing(name, of, &block.body)
                     .at(block.span.clone())
                     .path(path),
             );
@@ -331,7 +348,8 @@ impl Decoding<'_> {
             }
         }
         for block in &body.blocks {
-            let name = &block.kind.text;
+            let kind = block.makes().unwrap_or(&block.kind);
+            let name = &kind.text;
             let failed = match schema.attributes.get(name) {
                 Some(attribute) if attribute.block => continue,
                 Some(_) => Diagnostic::error("unexpected-block", "unexpected block")
@@ -344,7 +362,7 @@ impl Decoding<'_> {
                     .detail(format!("`{}` has no block `{name}`", schema.name))
                     .did_you_mean(name, schema.arguments()),
             };
-            self.diagnostics.push(failed.at(block.kind.span.clone()));
+            self.diagnostics.push(failed.at(kind.span.clone()));
         }
     }
 
@@ -354,10 +372,10 @@ impl Decoding<'_> {
             .attributes
             .iter()
             .map(|(name, attribute)| (name, &attribute.name_span));
-        let blocks = body
-            .blocks
-            .iter()
-            .map(|block| (&block.kind.text, &block.kind.span));
+        let blocks = body.blocks.iter().map(|block| {
+            let kind = block.makes().unwrap_or(&block.kind);
+            (&kind.text, &kind.span)
+        });
         for (name, span) in attributes.chain(blocks) {
             if !members.contains_key(name) {
                 self.diagnostics.push(
@@ -378,10 +396,19 @@ fn place_of(body: &Body, name: &str) -> Option<Span> {
         .get(name)
         .map(|attribute| attribute.name_span.clone());
     attribute.or_else(|| {
-        body.blocks_of(name)
+        blocks_for(body, name)
             .next()
-            .map(|block| block.kind.span.clone())
+            .map(|block| block.makes().unwrap_or(&block.kind).span.clone())
     })
+}
+
+/// The blocks of a name, written out or `dynamic`, in the order written.
+fn blocks_for<'b>(body: &'b Body, name: &'b str) -> impl Iterator<Item = &'b Block> + 'b {
+    let is_ours = move |block: &&Block| {
+        let kind = block.makes().unwrap_or(&block.kind);
+        kind.text.as_ref() == name
+    };
+    body.blocks.iter().filter(is_ours)
 }
 
 fn missing(name: &str, what: &str, body: &Body) -> Diagnostic {

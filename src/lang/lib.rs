@@ -36,6 +36,7 @@ mod parse;
 pub mod reference;
 mod scope;
 mod sources;
+mod timeouts;
 mod values;
 
 use dmp_sdk::Diagnostic;
@@ -52,6 +53,7 @@ pub use parse::{parse_expression, parse_template, parse_type};
 pub use reference::{Reference, Target, body_references, references};
 pub use scope::{Bindings, Chance, FileError, Files, NoFiles, Scope, unknown_reference};
 pub use sources::{Position, Sources};
+pub use timeouts::timeout;
 pub use values::{parse_value, parse_values_file};
 
 /// Everything that was wrong, in the order found.

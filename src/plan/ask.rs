@@ -1,6 +1,7 @@
 //! What the planner, the refresh and the apply want to have read, and what was found.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dmp_sdk::{
     Address, Configured, DataSource, Diagnostic, Mark, Object, Purpose, Resource, Value,
@@ -17,6 +18,8 @@ pub struct ReadRequest {
     pub provider: Arc<dyn Configured>,
     /// The provider configuration's address: queries are merged within one.
     pub provider_address: String,
+    /// How long it may take, if the configuration says so; what has a time of its own is read apart from the rest.
+    pub within: Option<Duration>,
 }
 
 /// What is read.

@@ -7,11 +7,12 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dmp_graph::{ConfigGraph, ConfigPath};
-use dmp_lang::config::{Configuration, Module, ProviderKey, Repetition, ResourceBlock};
+use dmp_lang::config::{Configuration, Module, ProviderKey, Repetition, ResourceBlock, Timed};
 use dmp_lang::reference::{Reference, ResourceKey, Target};
-use dmp_lang::{Chance, Decoded, DiskFiles, Expr, decode, evaluate};
+use dmp_lang::{Chance, Decoded, DiskFiles, Expr, decode, evaluate, timeout};
 use dmp_sdk::{
     Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, Span, Strictness,
     Type, Value, convert,
@@ -255,6 +256,55 @@ impl World {
             diagnostic.address = Some(address.clone());
         }
         Some(decoded)
+    }
+
+    /// How long one kind of work on an instance may take, if its block says so and it is known.
+    ///
+    /// # Errors
+    /// What is wrong in the block's `timeouts`.
+    pub fn timeout(
+        &self,
+        address: &Address,
+        timed: Timed,
+    ) -> Result<Option<Duration>, Vec<Diagnostic>> {
+        let block = self.block_of(address);
+        let Some(expr) = block.and_then(|block| block.timeouts.get(&timed)) else {
+            return Ok(None);
+        };
+        let place = self.place_of(address);
+        let scope = scope::At {
+            world: self,
+            place: &place,
+        };
+        timeout(timed, expr, &scope).map_err(|failed| {
+            let at = |diagnostic: Diagnostic| diagnostic.address(address);
+            failed.into_iter().map(at).collect()
+        })
+    }
+
+    /// How long a data source that is only seen at a place may be read.
+    ///
+    /// # Errors
+    /// What is wrong in the block's `timeouts`.
+    pub fn timeout_at(
+        &self,
+        data: &ResourceBlock,
+        place: &Place,
+    ) -> Result<Option<Duration>, Vec<Diagnostic>> {
+        match data.timeouts.get(&Timed::Read) {
+            Some(expr) => timeout(Timed::Read, expr, &scope::At { world: self, place }),
+            None => Ok(None),
+        }
+    }
+
+    /// What is wrong in the `timeouts` of an instance.
+    #[must_use]
+    pub fn wrong_timeouts(&self, address: &Address) -> Vec<Diagnostic> {
+        let block = self.block_of(address);
+        let timed = block.map(|block| block.timeouts.keys().copied().collect::<Vec<_>>());
+        let wrong = timed.unwrap_or_default().into_iter();
+        let wrong = wrong.filter_map(|timed| self.timeout(address, timed).err());
+        wrong.flatten().collect()
     }
 
     /// Evaluates the arguments of a data source that is only seen at a place.

@@ -58,8 +58,38 @@ impl Reader {
         self
     }
 
-    /// Reads all that is asked for, in as few exchanges as possible.
+    /// Reads all that is asked for, in as few exchanges as possible. What has a time of its own is read side by side
+    /// with the rest, and can't be reached when that is over.
     pub async fn read(&self, requests: Vec<ReadRequest>) -> Vec<(Address, Finding)> {
+        let mut apart: BTreeMap<Option<Duration>, Vec<ReadRequest>> = BTreeMap::new();
+        for request in requests {
+            apart.entry(request.within).or_default().push(request);
+        }
+        let read = apart.into_iter().map(|(within, requests)| async move {
+            let Some(within) = within else {
+                return self.read_together(requests).await;
+            };
+            let addresses: Vec<Address> = requests.iter().map(|one| one.address.clone()).collect();
+            let patient = Self {
+                deadline: within,
+                ..self.clone()
+            };
+            match tokio::time::timeout(within, patient.read_together(requests)).await {
+                Ok(findings) => findings,
+                Err(_) => {
+                    let why = format!(
+                        "not read within {} s, the time that `timeouts` gives",
+                        within.as_secs_f64()
+                    );
+                    let late = |address| (address, Finding::Unreachable(why.clone()));
+                    addresses.into_iter().map(late).collect()
+                }
+            }
+        });
+        futures::future::join_all(read).await.concat()
+    }
+
+    async fn read_together(&self, requests: Vec<ReadRequest>) -> Vec<(Address, Finding)> {
         let mut findings = Vec::new();
         let mut pending = Vec::new();
         for request in requests {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use dmp_lang::config::Timed;
 use dmp_plan::planner::Configure;
 use dmp_plan::{Finding, ReadKind, ReadRequest, World};
 use dmp_sdk::{Address, Configured, Diagnostic, Mark, Purpose};
@@ -100,6 +101,7 @@ fn request(
         },
         provider: Arc::clone(provider),
         provider_address: instance.provider.clone(),
+        within: world.timeout(address, Timed::Read).ok().flatten(),
     })
 }
 

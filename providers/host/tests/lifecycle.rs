@@ -179,6 +179,7 @@ impl Object {
             key: self.mark.instance.clone(),
             label: self.address.to_string(),
             steps,
+            within: None,
             read: Vec::new(),
             after: Vec::new(),
         };

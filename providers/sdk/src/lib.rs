@@ -22,7 +22,7 @@ pub use change::{Action, Change, DryRun, Effect, Intended, Reason};
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
 pub use function::{FunctionFault, FunctionParameter, ProviderFunction};
 pub use machine::{
-    Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, Unreachable,
+    Batch, BatchItem, Exchange, ItemEnd, Machine, Machines, Report, Step, TIME_IS_OVER, Unreachable,
 };
 pub use marks::Marks;
 pub use number::{Digits, Number, NumberError};

@@ -254,6 +254,9 @@ pub struct Batch {
     pub items: Vec<BatchItem>,
 }
 
+/// What stands in a step's errors when the time of its item was over before the step was done; its status is 124 then.
+pub const TIME_IS_OVER: &str = "ended by dmp: the time for the whole work is over";
+
 /// One instance's part of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchItem {
@@ -263,6 +266,8 @@ pub struct BatchItem {
     pub label: String,
     /// Steps, all for the batch's machine.
     pub steps: Vec<Step>,
+    /// How long all steps together may take, from the moment at which the first one begins.
+    pub within: Option<Duration>,
     /// What is read when the steps are through or one has failed.
     pub read: Vec<Script>,
     /// Items (by position) that must have succeeded; otherwise this one is skipped.

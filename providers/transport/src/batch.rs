@@ -1,7 +1,7 @@
 //! A batch as the program that spools, starts and follows it, in one channel; and the programs that attach to it,
 //! settle it or forget it. `runner.sh` carries it out, `follow.sh` is what a client does on the machine.
 
-use dmp_sdk::{Batch, Script};
+use dmp_sdk::{Batch, Script, TIME_IS_OVER};
 
 use crate::exchange::{PRELUDE, boundary};
 use crate::quote;
@@ -72,7 +72,7 @@ impl Program {
 
 /// Everything that the runner needs, by file name.
 fn spool_files(batch: &Batch) -> Vec<(String, Vec<u8>)> {
-    let runner = format!("{PRELUDE}{PLACES}\ndmp_places\n{RUNNER}");
+    let runner = format!("{PRELUDE}{PLACES}\ndmp_places\nwhole='{TIME_IS_OVER}'\n{RUNNER}");
     let mut files = vec![("runner".to_owned(), runner.into_bytes())];
     let mut plan = String::new();
     for (item, part) in batch.items.iter().enumerate() {
@@ -87,6 +87,10 @@ fn spool_files(batch: &Batch) -> Vec<(String, Vec<u8>)> {
             quote::file_name(&part.key),
             quote::one_line(&part.label)
         ));
+        if let Some(within) = part.within {
+            let hundredths = within.as_millis().div_ceil(10).max(1);
+            plan.push_str(&format!("within {hundredths}\n"));
+        }
         for (position, step) in part.steps.iter().enumerate() {
             let taken = part.steps.iter().any(|later| later.takes == Some(position));
             let kept = match (step.gives, taken) {
@@ -172,6 +176,7 @@ mod tests {
                 key: "k".into(),
                 label: "host_file.a\nb".into(),
                 steps: vec![Step::new("write\na file", &machine, run)],
+                within: None,
                 read: Vec::new(),
                 after: vec![0, 1],
             }],

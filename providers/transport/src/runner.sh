@@ -50,9 +50,22 @@ end_group() {
 	if [ -n "$leader" ]; then kill "-$1" "-$pid"; else end_tree "$1" "$pid"; fi 2>/dev/null
 }
 
-# Runs a script for at most $1 seconds: script $2, standard input $3, output $4, errors $5. Leaves status.
+# Runs a script for at most $1 seconds, and no longer than the item may take: script $2, standard input $3, output $4, errors $5. Leaves status.
 bounded() {
 	rm -f "$spool/late"
+	limit=$1 over="ended by dmp: not done within $1 s"
+	if [ -n "$due" ]; then
+		read_clock
+		left=$((due - clock))
+		if [ "$left" -le 0 ]; then
+			status=124
+			echo "$whole" >>"$5"
+			return 0
+		fi
+		if [ "$left" -lt $((limit * 100)) ]; then
+			limit=$(((left + 99) / 100)) over=$whole
+		fi
+	fi
 	$leader sh "$2" <"$3" >>"$4" 2>"$5" 9>&- &
 	pid=$!
 	step_start=
@@ -63,7 +76,7 @@ bounded() {
 	{
 		nap=
 		trap 'kill "$nap"; exit 0' TERM
-		sleep "$1" &
+		sleep "$limit" &
 		nap=$!
 		wait "$nap"
 		# Without its runner nobody calls the guard off; the number may then be another process's.
@@ -89,7 +102,7 @@ bounded() {
 	done
 	end_group KILL
 	status=124
-	echo "ended by dmp: not done within $1 s" >>"$5"
+	echo "$over" >>"$5"
 }
 
 input_of() {
@@ -170,11 +183,11 @@ while dmp_step_alive ''; do
 done
 echo "$id" >"$run/@owner"
 
-good= item= key= end= failed=-
+good= item= key= end= failed=- due=
 while read -r kind a b c d label; do
 	case $kind in
 	item)
-		item=$a key=$b end=D failed=- log=$state/$b.log
+		item=$a key=$b end=D failed=- due= log=$state/$b.log
 		if [ "$c" != - ]; then
 			rest=$c,
 			while [ -n "$rest" ]; do
@@ -184,12 +197,19 @@ while read -r kind a b c d label; do
 		fi
 		echo "## $d $label" >>"$log"
 		;;
+	within)
+		read_clock
+		due=$((clock + a))
+		;;
 	step)
 		[ "$end" = D ] || continue
 		echo "== $label" >>"$log"
 		do_step "$a" "$b" "$c" "$d"
 		;;
-	read) [ "$end" = K ] || do_read "$a" ;;
+	read)
+		due=
+		[ "$end" = K ] || do_read "$a"
+		;;
 	end) end_item ;;
 	esac
 done <"$spool/plan"

@@ -17,6 +17,7 @@ fn item(key: &str, steps: Vec<Step>) -> BatchItem {
         key: key.into(),
         label: format!("host_command.{key}"),
         steps,
+        within: None,
         read: Vec::new(),
         after: Vec::new(),
     }
@@ -550,4 +551,56 @@ async fn a_batch_that_can_not_be_written_down_does_nothing_and_says_why() {
         "{error}"
     );
     assert!(!marks.exists());
+}
+
+#[tokio::test]
+async fn an_item_ends_when_its_time_is_over_and_is_read_all_the_same() {
+    for sshd in Sshd::with_each_shell() {
+        let (ssh, on) = (ssh(), sshd.machine());
+        let file = sshd.path("file");
+        let path = |script: Script| script.var("file", file.display().to_string());
+        let mut slow = item(
+            "slow",
+            vec![
+                Step::new("write", &on, path(script("echo there >\"$file\""))),
+                Step::new("wait", &on, script("sleep 1.5")),
+                Step::new("wait on", &on, script("sleep 60")),
+                Step::new("never", &on, path(script("rm \"$file\""))),
+            ],
+        );
+        slow.within = Some(SECOND * 3);
+        slow.read = vec![path(script("cat \"$file\""))];
+        let next = item("next", vec![Step::new("go on", &on, script("sleep 1"))]);
+        let began = Instant::now();
+        let (result, reports) = run(&ssh, &on, &batch("b1", vec![slow, next])).await;
+        assert_eq!(result, Ok(()));
+        assert!(began.elapsed() < 30 * SECOND);
+        let ended = |item: &str| {
+            let mut ends = reports.iter().filter_map(|report| match report {
+                Report::ItemEnded {
+                    item: found,
+                    end,
+                    read,
+                } if found == item => Some((end.clone(), read.clone())),
+                _ => None,
+            });
+            ends.next().expect("it ended")
+        };
+        let (end, read) = ended("slow");
+        assert_eq!(end, ItemEnd::Failed(2));
+        assert_eq!(read[0].stdout, b"there\n");
+        assert_eq!(ended("next").0, ItemEnd::Done);
+        let late = reports.iter().find_map(|report| match report {
+            Report::StepEnded {
+                item,
+                step: 2,
+                output,
+                ..
+            } if item == "slow" => Some(output.clone()),
+            _ => None,
+        });
+        let late = late.expect("it ended");
+        assert_eq!(late.status, 124);
+        assert!(late.stderr.contains(dmp_sdk::TIME_IS_OVER), "{late:?}");
+    }
 }

@@ -13,7 +13,7 @@ use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Strictness, Type, conv
 
 use crate::ast::{Body, Expr};
 use crate::config::{
-    Condition, Configuration, Module, ModuleCall, Repetition, ResourceBlock, Rollout,
+    Condition, Configuration, Module, ModuleCall, Repetition, ResourceBlock, Rollout, Timed,
 };
 use scope::Declared;
 use walk::Walk;
@@ -153,6 +153,9 @@ impl<'c> Checking<'c> {
         if let Some(guard) = &lifecycle.prevent_destroy {
             self.expression(guard, &Type::Bool, place);
         }
+        for (timed, expr) in &resource.timeouts {
+            self.timeout(*timed, expr, place);
+        }
         self.conditions(&lifecycle.preconditions, place);
         let after = Place {
             self_object: true,
@@ -169,6 +172,13 @@ impl<'c> Checking<'c> {
                 self.diagnostics.push(failed.at(resource.type_span.clone()));
             }
         }
+    }
+
+    fn timeout(&mut self, timed: Timed, expr: &'c Expr, place: Place<'c>) {
+        self.walk(expr, place);
+        let declared = Declared::new(self, place);
+        let wrong = crate::timeout(timed, expr, &declared).err();
+        self.diagnostics.extend(wrong.unwrap_or_default());
     }
 
     fn rollout(&mut self, rollout: &'c Rollout, place: Place<'c>) {
@@ -191,6 +201,9 @@ impl<'c> Checking<'c> {
         };
         if let Some(data) = &health.data {
             self.provider_of(data);
+            for (timed, expr) in &data.timeouts {
+                self.timeout(*timed, expr, member);
+            }
             match self.schemas.resource(Mode::Data, &data.key.resource_type) {
                 Some(schema) => self.body(&data.body, schema, member),
                 None => {
@@ -346,12 +359,7 @@ impl<'c> Checking<'c> {
     }
 
     fn walk_body(&mut self, body: &'c Body, place: Place<'c>) {
-        for attribute in body.attributes.values() {
-            self.walk(&attribute.expr, place);
-        }
-        for block in &body.blocks {
-            self.walk_body(&block.body, place);
-        }
+        Walk::new(self, place).body(body);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dmp_sdk::{Diagnostic, Mode, Span};
 
 use super::{Checking, Place};
-use crate::ast::{Expr, ExprKind, Template, TemplatePart};
+use crate::ast::{Body, Expr, ExprKind, Template, TemplatePart};
 use crate::config::{Repetition, ResourceBlock};
 use crate::functions::check_call;
 use crate::reference::{Reference, ResourceKey, Step, Target};
@@ -22,6 +22,31 @@ impl<'a, 'c> Walk<'a, 'c> {
             checking,
             place,
             bound: Vec::new(),
+        }
+    }
+
+    /// Everything in a body. What a `dynamic` block calls its element is a name in what it makes.
+    pub(super) fn body(&mut self, body: &'c Body) {
+        for attribute in body.attributes.values() {
+            self.expression(&attribute.expr);
+        }
+        for block in &body.blocks {
+            let Some(iterator) = block.iterator() else {
+                self.body(&block.body);
+                continue;
+            };
+            let inside = &block.body;
+            if let Some(collection) = inside.expr("for_each") {
+                self.expression(collection);
+            }
+            self.bound.push(Arc::clone(iterator));
+            if let Some(labels) = inside.expr("labels") {
+                self.expression(labels);
+            }
+            for content in inside.blocks_of("content") {
+                self.body(&content.body);
+            }
+            self.bound.pop();
         }
     }
 

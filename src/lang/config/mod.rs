@@ -4,6 +4,7 @@ mod build;
 mod fields;
 mod resource;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_sdk::{Address, AttributePath, Layer, ModulePath, Span, Type, Value};
@@ -241,12 +242,38 @@ pub struct ResourceBlock {
     pub layer: Option<Layer>,
     /// How changes are made.
     pub lifecycle: Arc<Lifecycle>,
-    /// The `timeouts` block.
-    pub timeouts: Option<Body>,
+    /// How long each kind of work may take: texts such as `10m`.
+    pub timeouts: BTreeMap<Timed, Expr>,
     /// The arguments of the type itself: no meta-argument is left in it.
     pub body: Body,
     /// The block's header.
     pub span: Span,
+}
+
+/// Work that `timeouts` bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timed {
+    /// Making an object, or finishing one.
+    Create,
+    /// Reading it, or a data source.
+    Read,
+    /// Changing it in place.
+    Update,
+    /// Removing it.
+    Delete,
+}
+
+impl Timed {
+    /// The name as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::Update => "update",
+            Self::Delete => "delete",
+        }
+    }
 }
 
 /// The `lifecycle` block.

@@ -1,10 +1,12 @@
 //! `resource` and `data` blocks: their meta-arguments, and what is left for the type's schema.
 
+use std::collections::BTreeMap;
+
 use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode, Span};
 
 use super::build::repetition;
 use super::fields::{Fields, labels};
-use super::{Health, IgnoreChanges, Lifecycle, Repetition, ResourceBlock, Rollout};
+use super::{Health, IgnoreChanges, Lifecycle, Repetition, ResourceBlock, Rollout, Timed};
 use crate::ast::{Block, Expr, ExprKind};
 use crate::reference::{ResourceKey, Target};
 
@@ -24,7 +26,10 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
         Some(block) => lifecycle(block, mode, &mut repetition, fields.diagnostics),
         None => Lifecycle::default(),
     };
-    let timeouts = fields.block("timeouts").map(|block| block.body);
+    let timeouts = match fields.block("timeouts") {
+        Some(block) => timeouts(block, mode, fields.diagnostics),
+        None => BTreeMap::new(),
+    };
     Some(ResourceBlock {
         key: ResourceKey {
             mode,
@@ -42,6 +47,21 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
         body: fields.rest(),
         span,
     })
+}
+
+/// How long work may take: of a data source there is none but to read it.
+fn timeouts(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<Timed, Expr> {
+    let mut fields = Fields::new(block.body, block.span, diagnostics);
+    let known: &[Timed] = match mode {
+        Mode::Managed => &[Timed::Create, Timed::Read, Timed::Update, Timed::Delete],
+        Mode::Data => &[Timed::Read],
+    };
+    let found = known
+        .iter()
+        .filter_map(|timed| Some((*timed, fields.expr(timed.as_str())?)))
+        .collect();
+    fields.finish("`timeouts`");
+    found
 }
 
 fn layer(fields: &mut Fields<'_>) -> Option<Layer> {

@@ -124,3 +124,134 @@ fn without_evaluation_types_of_literals_are_checked() {
         "value has the wrong type: `cores`: a number is required"
     );
 }
+
+fn dynamic(text: &str, scope: &Bindings) -> Decoded {
+    let text = format!("name = \"a\"\n{text}");
+    let (body, failed) = parse_file(&text, "vm.hcl");
+    assert!(failed.is_empty(), "{failed:?}");
+    decode(&body, &schema(), scope)
+}
+
+#[test]
+fn a_dynamic_block_stands_where_its_blocks_would() {
+    let scope = Bindings::new().with_variable("sizes", Value::list(vec![2.into(), 3.into()]));
+    let text = "disk { size = 1 }
+dynamic \"disk\" {
+  for_each = var.sizes
+  content {
+    size = disk.value
+    bus  = \"scsi${each.key}\"
+  }
+  iterator = each
+}
+disk { size = 4 }
+";
+    let text = text.replace("disk.value", "each.value");
+    let decoded = dynamic(&text, &scope);
+    assert_eq!(messages(&decoded), Vec::<String>::new());
+    let disks = decoded.value.get("disk");
+    let sizes: Vec<_> = disks.as_items().into_iter().flatten().collect();
+    let seen: Vec<_> = sizes
+        .iter()
+        .map(|disk| (disk.get("size").as_i64(), disk.get("bus")))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Some(1), Value::null()),
+            (Some(2), "scsi0".into()),
+            (Some(3), "scsi1".into()),
+            (Some(4), Value::null()),
+        ]
+    );
+    assert!(
+        decoded
+            .set_paths
+            .contains(&AttributePath::of("disk").index(2).member("bus"))
+    );
+}
+
+#[test]
+fn a_dynamic_block_of_what_is_not_known_is_an_unknown_list_and_still_checked() {
+    let scope = Bindings::new().with_variable(
+        "sizes",
+        Value::unknown(Type::Any).marked(&Marks::sensitive()),
+    );
+    let decoded = dynamic(
+        "dynamic \"disk\" {\n  for_each = var.sizes\n  content {\n    sice = disk.value\n  }\n}\n",
+        &scope,
+    );
+    let said = messages(&decoded).join("\n");
+    assert!(said.contains("`disk` has no argument `sice`"), "{said}");
+    assert!(said.contains("`size` of `disk` must be set"), "{said}");
+    let disks = decoded.value.get("disk");
+    assert!(
+        !disks.is_known() && disks.marks().is_sensitive(),
+        "{disks:?}"
+    );
+    assert!(decoded.set_paths.contains(&AttributePath::of("disk")));
+    assert_eq!(decoded.set_paths.len(), 2);
+}
+
+#[test]
+fn a_dynamic_block_without_elements_is_no_block() {
+    let decoded = dynamic(
+        "dynamic \"disk\" {\n  for_each = []\n  content {\n    size = 1\n  }\n}\n",
+        &Bindings::new(),
+    );
+    assert_eq!(messages(&decoded), Vec::<String>::new());
+    assert!(decoded.value.get("disk").is_null());
+}
+
+#[test]
+fn mistakes_in_a_dynamic_block_are_told_where_they_are() {
+    let one = |inside: &str| {
+        let text = format!("dynamic \"disk\" {{\n{inside}\n}}\n");
+        messages(&dynamic(&text, &Bindings::new())).join("\n")
+    };
+    let content = "content {\n  size = 1\n}";
+    for (inside, expected) in [
+        (
+            content.to_owned(),
+            "`for_each` of a `dynamic` block must be set",
+        ),
+        ("for_each = [1]".to_owned(), "needs a `content` block"),
+        (format!("for_each = null\n{content}"), "and this is null"),
+        (
+            format!("for_each = \"a\"\n{content}"),
+            "and this is a string",
+        ),
+        (
+            format!("for_each = [1]\niterator = \"x\"\n{content}"),
+            "without quotes",
+        ),
+        (
+            format!("for_each = [1]\nlabels = [\"x\"]\n{content}"),
+            "takes no label",
+        ),
+        (
+            format!("for_eech = [1]\n{content}"),
+            "has no argument `for_eech`",
+        ),
+        (
+            format!("for_each = [1]\n{content}\n{content}"),
+            "may be one `content`",
+        ),
+        (
+            "for_each = [1]\nsize {\n}".to_owned(),
+            "has no block `size`",
+        ),
+        (
+            "for_each = [1]\ncontent {\n  size = dusk.value\n}".to_owned(),
+            "dusk.value",
+        ),
+    ] {
+        let said = one(&inside);
+        assert!(said.contains(expected), "{inside}: {said}");
+    }
+    let other = dynamic(
+        "dynamic \"disc\" {\n  for_each = [1]\n  content {\n  }\n}\n",
+        &Bindings::new(),
+    );
+    assert!(messages(&other)[0].contains("has no block `disc`"));
+}

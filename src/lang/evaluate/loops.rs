@@ -125,7 +125,7 @@ impl Results {
 }
 
 /// The keys and elements of a collection; `None` if it is not known.
-pub(super) fn pairs(
+pub(crate) fn pairs(
     collection: &Value,
     span: &Span,
 ) -> Result<Option<Vec<(Value, Value)>>, Diagnostics> {

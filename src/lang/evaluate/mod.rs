@@ -6,7 +6,7 @@
 
 pub(crate) mod access;
 pub(crate) mod equality;
-mod loops;
+pub(crate) mod loops;
 mod operators;
 mod template;
 
@@ -28,6 +28,19 @@ use crate::scope::Scope;
 /// Everything that was found wrong in it; each has a place.
 pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, Diagnostics> {
     Evaluation::new(scope).value(expr)
+}
+
+/// The value of an expression in which names have values.
+///
+/// # Errors
+/// Everything that was found wrong in it; each has a place.
+pub(crate) fn evaluate_with(
+    expr: &Expr,
+    scope: &dyn Scope,
+    names: &[(Arc<str>, Value)],
+) -> Result<Value, Diagnostics> {
+    let names = names.iter().cloned();
+    Evaluation::new(scope).with_bound(names, |evaluation| evaluation.value(expr))
 }
 
 /// The value of a template file's text, rendered with the members of an object.

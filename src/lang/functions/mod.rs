@@ -25,6 +25,8 @@ mod sets;
 mod template;
 mod text;
 mod time;
+
+pub(crate) use time::duration;
 mod yaml;
 
 use std::collections::HashMap;

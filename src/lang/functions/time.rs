@@ -176,6 +176,13 @@ fn timeadd(arguments: &[Value]) -> Result<Value, Fault> {
     }
 }
 
+/// A length of time as `timeadd` takes it: numbers with units, such as `1h30m`. Negative ones are none.
+#[must_use]
+pub(crate) fn duration(text: &str) -> Option<std::time::Duration> {
+    let nanoseconds = u64::try_from(nanoseconds(text)?).ok()?;
+    Some(std::time::Duration::from_nanos(nanoseconds))
+}
+
 /// A duration: numbers with units.
 fn nanoseconds(text: &str) -> Option<i64> {
     let (is_negative, mut rest) = match text.strip_prefix(['-', '+']) {

@@ -1,10 +1,15 @@
 //! Files and blocks, and how the parser goes on after a broken statement.
+//!
+//! What a `dynamic` block calls its element is a name only inside `content` and `labels`, and may be said after them:
+//! the parser looks for it before it goes into the block.
+
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::cursor::{Parsed, Parser, is_name_start, syntax_error};
 use super::term::text_of;
-use crate::ast::{Attribute, Block, Body, Name};
+use crate::ast::{Attribute, Block, Body, ExprKind, Name};
 
 impl Parser<'_> {
     /// A whole file.
@@ -69,10 +74,16 @@ impl Parser<'_> {
         self.skip_space();
         if self.looking_at("=") && !self.looking_at("==") {
             self.at += 1;
-            let expr = self.expression()?;
+            let expr = match name.text.as_ref() {
+                "labels" => self.with_iterator(Self::expression)?,
+                _ => self.expression()?,
+            };
             self.add_attribute(body, name, expr);
         } else {
-            let block = self.block(name)?;
+            let block = match name.text.as_ref() {
+                "content" => self.with_iterator(|parser| parser.block(name))?,
+                _ => self.block(name)?,
+            };
             body.blocks.push(block);
         }
         self.skip_space();
@@ -100,6 +111,29 @@ impl Parser<'_> {
         body.attributes.insert(name.text, attribute);
     }
 
+    /// Runs a part in which the element of the `dynamic` block around, if it is one, has its name.
+    fn with_iterator<T>(&mut self, part: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        let before = self.bound.len();
+        self.bound.extend(self.iterator.clone());
+        let parsed = part(self);
+        self.bound.truncate(before);
+        parsed
+    }
+
+    /// What the `dynamic` block whose body begins here calls its element.
+    fn iterator_of(&self, labels: &[Name], header: &dmp_sdk::Span) -> Option<Arc<str>> {
+        let label = labels.first().map(|label| Arc::clone(&label.text));
+        // Looking ahead inside of looking ahead would cost twice as much with each level.
+        if self.is_ahead {
+            return label;
+        }
+        let body = self.ahead().block_body(header.clone()).ok()?;
+        match body.expr("iterator").map(|expr| &expr.bare().kind) {
+            Some(ExprKind::Variable(name)) => Some(Arc::clone(name)),
+            _ => label,
+        }
+    }
+
     /// The labels and the body of a block.
     fn block(&mut self, kind: Name) -> Parsed<Block> {
         let start = kind.span.start;
@@ -112,9 +146,16 @@ impl Parser<'_> {
             labels.push(self.label()?);
         }
         let header = self.span(start, self.text[..self.at].trim_end().len());
+        let iterator = match kind.text.as_ref() {
+            "dynamic" => self.iterator_of(&labels, &header),
+            _ => None,
+        };
+        let around = std::mem::replace(&mut self.iterator, iterator);
         let body = self.deeper(|parser| {
             parser.with_lines_joined(false, |parser| parser.block_body(header.clone()))
-        })?;
+        });
+        self.iterator = around;
+        let body = body?;
         Ok(Block {
             kind,
             labels,

@@ -25,6 +25,10 @@ pub(super) struct Parser<'t> {
     pub(super) names: Names,
     /// Names bound by the `for`s around, the innermost last.
     pub(super) bound: Vec<Arc<str>>,
+    /// The name that stands for the element inside the `dynamic` block whose body this is directly.
+    pub(super) iterator: Option<Arc<str>>,
+    /// Whether the parser only looks ahead, and what it finds is not kept.
+    pub(super) is_ahead: bool,
     /// Whether a line's end means nothing here.
     pub(super) lines_joined: bool,
     /// How deep the parser itself is.
@@ -52,11 +56,25 @@ impl<'t> Parser<'t> {
             file: name.into(),
             names,
             bound: Vec::new(),
+            iterator: None,
+            is_ahead: false,
             lines_joined: false,
             depth: 0,
             height: 0,
             diagnostics: Vec::new(),
             unclosed: None,
+        }
+    }
+
+    /// A parser at the same place, whose findings are not kept.
+    pub(super) fn ahead(&self) -> Self {
+        Self {
+            at: self.at,
+            file: Arc::clone(&self.file),
+            bound: self.bound.clone(),
+            is_ahead: true,
+            depth: self.depth,
+            ..Self::new(self.text, "", self.names)
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dmp_lang::Decoded;
+use dmp_lang::config::Timed;
 use dmp_sdk::{Action, Address, Diagnostic, Reason, Value};
 
 use super::references::origins_in_words;
@@ -37,6 +38,7 @@ impl Planner {
             },
             provider: Arc::clone(configured),
             provider_address: provider.to_owned(),
+            within: self.world.timeout(address, Timed::Read).ok().flatten(),
         })
     }
 

@@ -53,6 +53,7 @@ impl Planner {
             },
             provider,
             provider_address,
+            within: None,
         })
     }
 

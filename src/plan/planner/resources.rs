@@ -157,6 +157,8 @@ impl Planner {
         if is_wrong {
             return None;
         }
+        let wrong = self.world.wrong_timeouts(address);
+        self.plan.diagnostics.extend(wrong);
         let state = self.providers.get(provider)?;
         let request = match address.mode {
             Mode::Data => self.data_request(address, &decoded, provider, state),
@@ -640,6 +642,7 @@ pub fn read_before_create(
         },
         provider: Arc::clone(configured),
         provider_address: provider.to_owned(),
+        within: None,
     })
 }
 
@@ -669,6 +672,7 @@ pub fn import_request(
         },
         provider: Arc::clone(configured),
         provider_address: provider.to_owned(),
+        within: None,
     })
 }
 

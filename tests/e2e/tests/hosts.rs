@@ -467,3 +467,19 @@ fn only_a_persons_word_drops_the_pin_of_a_machine_that_was_silent() {
         .expect_success()
         .shows("6 instances, 0 open intents");
 }
+
+#[test]
+fn work_on_a_machine_ends_when_the_time_of_its_block_is_over() {
+    let slow = STACK.replace(
+        "  create  = \"echo made >>ROOT/count; sleep 0.1\"",
+        "  create  = \"echo made >>ROOT/count; sleep 60\"\n  timeouts {\n    create = \"2s\"\n  }",
+    );
+    let Some(site) = Site::with(&slow) else {
+        return;
+    };
+    site.run(&["apply", "--yes"])
+        .expect_code(3)
+        .says("the time for the work is over")
+        .says("the create was not done within 2 s, the time that `timeouts` gives");
+    assert_eq!(site.text("count"), "made\n");
+}

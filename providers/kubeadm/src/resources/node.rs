@@ -69,7 +69,8 @@ fn schema() -> Schema {
             Attribute::optional(
                 Type::list(taint),
                 "Taints of the node object: `key`, `value`, `effect`.",
-            ),
+            )
+            .block(),
         )
         .attribute(
             "ignored_preflight_errors",

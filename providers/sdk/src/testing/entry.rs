@@ -9,7 +9,7 @@ use crate::resource::{
     Answers, Cx, Fetch, Job, Known, Object, Query, Reading, Resource, Verb, Work, configured,
 };
 use crate::schema::{Attribute, Layer, MarkWay, Quantifier, Schema};
-use crate::types::Type;
+use crate::types::{Member, Type};
 use crate::value::Value;
 
 /// The resource type.
@@ -39,11 +39,33 @@ impl Default for TestEntry {
                 Attribute::optional(Type::String, "What it stands on.").hosting(Quantifier::All),
             )
             .attribute(
+                "note",
+                Attribute::optional(Type::list(note()), "Notes that the cloud has no place for.")
+                    .block(),
+            )
+            .attribute(
                 "length",
                 Attribute::computed(Type::Number, "How long the text is."),
             );
         Self { schema }
     }
+}
+
+/// A note, with words in blocks of its own.
+fn note() -> Type {
+    let word = Type::object([("text", Type::String)]);
+    let member = |ty, optional| Member {
+        ty,
+        optional,
+        default: None,
+    };
+    Type::Object(
+        [
+            ("title".into(), member(Type::String, false)),
+            ("word".into(), member(Type::list(word), true)),
+        ]
+        .into(),
+    )
 }
 
 #[async_trait]
@@ -74,6 +96,7 @@ impl Resource for TestEntry {
             ("key", key),
             ("text", entry.text.into()),
             ("on", known.attributes.get("on")),
+            ("note", known.attributes.get("note")),
             ("length", length.into()),
         ]);
         Ok(Reading::Found(Object {

@@ -509,6 +509,7 @@ impl<'a> Subject<'a> {
                 key,
                 label: self.address.to_string(),
                 steps,
+                within: None,
                 read: Vec::new(),
                 after: Vec::new(),
             }],
