@@ -9,6 +9,7 @@ use dmp_sdk::{Action, Batch, BatchItem, Diagnostic, Machine, Unreachable};
 use dmp_state::Record;
 
 use crate::decide::Prepared;
+use crate::limits::Classes;
 use crate::walker::Walker;
 use crate::work::{self, Op};
 
@@ -32,8 +33,21 @@ impl Walker<'_, '_> {
             return Ok(());
         };
         let (machine, ready) = (queue.machine.clone(), std::mem::take(&mut queue.ready));
+        // A batch counts once for each provider and type that it has work of.
+        let (ready, later): (Vec<_>, Vec<_>) = ready
+            .into_iter()
+            .partition(|op| self.under_way.has_room(&self.classes(*op)));
+        let Some(queue) = self.queues.get_mut(key) else {
+            return Ok(());
+        };
+        queue.ready = later;
+        if ready.is_empty() {
+            return Ok(());
+        }
         queue.is_busy = true;
         let ops = self.with_followers(&machine, ready);
+        let classes: Classes = ops.iter().flat_map(|op| self.classes(*op)).collect();
+        self.under_way.begin(&classes);
         let batch = (self.run.services.mint)();
         let items = self.items(&machine, &ops);
         let tasks: Vec<_> = ops.iter().filter_map(|op| self.tasks.get(op)).collect();
@@ -49,7 +63,8 @@ impl Walker<'_, '_> {
         });
         self.run.commit(records)?;
         self.batches.insert(batch.clone(), ops);
-        self.running.insert(batch.clone(), key.to_owned());
+        self.running
+            .insert(batch.clone(), (key.to_owned(), classes));
         self.in_flight += 1;
         let entry = self
             .ended_batches
@@ -157,8 +172,14 @@ impl Walker<'_, '_> {
         if !self.progress.take_early(op) {
             return false;
         }
-        self.by_intent.insert(task.intent.clone(), op);
+        let intent = task.intent.clone();
         self.tasks.insert(op, Arc::new(task));
+        if !self.under_way.has_room(&self.classes(op)) {
+            self.tasks.remove(&op);
+            self.progress.give_back(op);
+            return false;
+        }
+        self.by_intent.insert(intent, op);
         true
     }
 
@@ -213,9 +234,11 @@ impl Walker<'_, '_> {
             .first()
             .and_then(|op| self.tasks.get(op))
             .and_then(|task| task.machine().cloned());
-        let machine = self.running.remove(batch);
-        if let Some(queue) = machine.and_then(|machine| self.queues.get_mut(&machine)) {
-            queue.is_busy = false;
+        if let Some((machine, classes)) = self.running.remove(batch) {
+            self.under_way.end(&classes);
+            if let Some(queue) = self.queues.get_mut(&machine) {
+                queue.is_busy = false;
+            }
         }
         if let Err(unreachable) = result {
             // Its files are still needed to settle what is left.

@@ -20,6 +20,7 @@ mod decide;
 mod fail;
 mod finish;
 mod health;
+mod limits;
 mod run;
 mod settle;
 mod walker;
@@ -27,6 +28,7 @@ mod work;
 
 pub use checks::check;
 pub use fail::point as fail_point;
+pub use limits::Limits;
 pub use run::{Outcome, Run, Services, Stop};
 pub use settle::settle;
 pub use walker::apply;

@@ -11,6 +11,8 @@ use dmp_sdk::{Address, Diagnostic, Layer, Machines};
 use dmp_state::{Instance, Record, StateError, Store};
 use tokio_util::sync::CancellationToken;
 
+use crate::limits::Limits;
+
 /// A run that may write the state.
 pub struct Run<'a> {
     /// The state.
@@ -40,8 +42,8 @@ pub struct Services {
     pub mint: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether the person wants to stop.
     pub stop: Stop,
-    /// How many calls of APIs may be under way at once.
-    pub parallelism: usize,
+    /// How much may be under way at once.
+    pub limits: Limits,
     /// When the run began.
     pub started: Instant,
 }

@@ -1,6 +1,6 @@
 //! Starts what is ready, takes what comes back. The only one who knows how far the run is, and who writes the state.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dmp_events::{BusyWith, Event, OperationEnd};
@@ -9,12 +9,13 @@ use dmp_lang::Chance;
 use dmp_lang::config::Timed;
 use dmp_plan::ops::{Operation, Operations, operations};
 use dmp_plan::{Finding, Plan, ProviderState, ReadKind, ReadRequest, World};
-use dmp_sdk::{Action, Address, Diagnostic, Fetch, Known, Machine, Output, Report};
+use dmp_sdk::{Action, Address, Diagnostic, Fetch, Known, Machine, Mode, Output, Report};
 use dmp_state::{Record, mint_seed};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 use crate::decide::{Prepared, Task};
+use crate::limits::{Classes, Running, Waiting};
 use crate::run::{Outcome, Run};
 use crate::work::{self, Message, Op};
 
@@ -30,14 +31,15 @@ pub(crate) struct Walker<'r, 's> {
     pub(crate) queues: BTreeMap<String, Queue>,
     pub(crate) batches: HashMap<String, Vec<Op>>,
     /// The machine that each running batch keeps busy.
-    pub(crate) running: HashMap<String, String>,
+    pub(crate) running: HashMap<String, (String, Classes)>,
     pub(crate) by_intent: HashMap<String, Op>,
     pub(crate) ended_batches: BTreeMap<String, (Machine, Vec<String>)>,
     pub(crate) outcome: Outcome,
     pub(crate) to: mpsc::Sender<Message>,
     pub(crate) in_flight: usize,
-    calls: VecDeque<Op>,
-    calls_running: usize,
+    /// Calls and works over several machines that are ready.
+    calls: Waiting,
+    pub(crate) under_way: Running,
     began: HashMap<Op, u64>,
     step_began: HashMap<Op, (u64, bool)>,
     last_output: HashMap<Op, (usize, Output)>,
@@ -72,6 +74,7 @@ pub async fn apply(
     });
     let (to, mut inbox) = mpsc::channel(1024);
     let stop = run.services.stop.clone();
+    let under_way = Running::new(run.services.limits.clone());
     let mut walker = Walker {
         progress: operations.schedule.start(),
         operations: &operations,
@@ -88,8 +91,8 @@ pub async fn apply(
         outcome: Outcome::default(),
         to,
         in_flight: 0,
-        calls: VecDeque::new(),
-        calls_running: 0,
+        calls: Waiting::default(),
+        under_way,
         began: HashMap::new(),
         step_began: HashMap::new(),
         last_output: HashMap::new(),
@@ -226,7 +229,7 @@ impl Walker<'_, '_> {
         self.by_intent.insert(task.intent.clone(), op);
         self.tasks.insert(op, Arc::clone(&task));
         if task.calls {
-            self.calls.push_back(op);
+            self.enqueue_call(op);
             return;
         }
         match task.machine() {
@@ -238,8 +241,24 @@ impl Walker<'_, '_> {
                 });
                 queue.ready.push(op);
             }
-            None => self.calls.push_back(op),
+            None => self.enqueue_call(op),
         }
+    }
+
+    fn enqueue_call(&mut self, op: Op) {
+        let remaining = self.operations.schedule.remaining(op);
+        self.calls.push(op, remaining, self.classes(op));
+    }
+
+    /// What an operation counts as where only so many may be under way at once.
+    pub(crate) fn classes(&self, op: Op) -> Classes {
+        let task = self.tasks.get(&op);
+        let name = task.map(|task| Arc::<str>::from(&*task.address.resource_type));
+        let registry = &self.world.registry;
+        let provider = name
+            .as_ref()
+            .and_then(|name| registry.provider_of(Mode::Managed, name));
+        name.into_iter().chain(provider).collect()
     }
 
     /// Reads side by side what does not need the same machine.
@@ -274,17 +293,14 @@ impl Walker<'_, '_> {
 
     /// Starts calls and works over several machines, as many as may run at once.
     fn start_calls(&mut self) -> Result<(), Diagnostic> {
-        while self.calls_running < self.run.services.parallelism.max(1) {
-            let Some(op) = self.calls.pop_front() else {
-                break;
-            };
+        while let Some((op, classes)) = self.calls.take(&self.under_way) {
             let Some(task) = self.tasks.get(&op).cloned() else {
                 continue;
             };
             let intent = task.open_intent(&self.run.id);
             self.run
                 .commit(vec![Record::IntentOpened(Box::new(intent))])?;
-            self.calls_running += 1;
+            self.under_way.begin_call(&classes);
             self.in_flight += 1;
             self.operation_started(op);
             let (reader, to) = (self.run.services.reader.clone(), self.to.clone());
@@ -391,7 +407,7 @@ impl Walker<'_, '_> {
                 is_settled,
             } => {
                 self.in_flight -= 1;
-                self.calls_running -= 1;
+                self.under_way.end_call(&self.classes(op));
                 self.close_step(op);
                 self.finish(op, result, finding, is_settled)?;
             }

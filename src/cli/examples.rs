@@ -148,6 +148,33 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[("dmp state history", "What each run has changed.")],
     ),
     (
+        "state reconcile",
+        &[(
+            "dmp state reconcile",
+            "The newer state is lost for good: go on from this copy.",
+        )],
+    ),
+    (
+        "state rekey",
+        &[(
+            "dmp state rekey",
+            "Somebody left: from now on only those whom the stack names can open it.",
+        )],
+    ),
+    (
+        "state identity",
+        &[
+            (
+                "dmp state identity",
+                "What to write into `recipients`, so that you can open a stack's state.",
+            ),
+            (
+                "dmp state identity --new offline.txt",
+                "Another identity, to be kept in a safe.",
+            ),
+        ],
+    ),
+    (
         "state export",
         &[(
             "dmp state export",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dmp_apply::{Run, Services, Stop};
+use dmp_apply::{Limits, Run, Services, Stop};
 use dmp_events::{BusyWith, Event, Sink};
 use dmp_plan::planner::Configure;
 use dmp_plan::selection::{Part, Selection};
@@ -21,7 +21,7 @@ use crate::stack::{Stack, VERSION, now};
 pub(crate) fn services(
     registry: &Arc<Registry>,
     events: Arc<dyn Sink>,
-    parallelism: usize,
+    limits: Limits,
     is_patient: bool,
 ) -> Services {
     let mut options = Options::from_environment();
@@ -52,8 +52,20 @@ pub(crate) fn services(
         clock: Arc::new(now),
         mint: Arc::new(mint_id),
         stop: Stop::default(),
-        parallelism,
+        limits,
         started: Instant::now(),
+    }
+}
+
+/// How much of a stack may be under way at once, `calls` of them calls of APIs.
+pub(crate) fn limits(stack: &Stack, calls: usize) -> Limits {
+    let written = stack.configuration.root().stack.iter();
+    let limits = written.flat_map(|stack| &stack.limits);
+    Limits {
+        calls,
+        by_class: limits
+            .map(|(name, limit)| (Arc::clone(name), limit.number))
+            .collect(),
     }
 }
 

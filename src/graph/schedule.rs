@@ -68,6 +68,12 @@ impl Schedule {
         self.remaining.iter().copied().max().unwrap_or(0)
     }
 
+    /// The weight of the longest way that begins with a piece of work, itself included.
+    #[must_use]
+    pub fn remaining(&self, op: Op) -> u64 {
+        self.remaining[op]
+    }
+
     /// What a piece of work needs.
     #[must_use]
     pub fn needs(&self, op: Op) -> &[Op] {

@@ -121,7 +121,12 @@ pub(crate) async fn run(
     let run = mint_id();
     let timeline = Arc::new(Timeline::new());
     let events = sink(context, &stack, &arguments, &run, &timeline);
-    let services = runs::services(&context.registry, events, arguments.how.parallelism, true);
+    let services = runs::services(
+        &context.registry,
+        events,
+        runs::limits(&stack, arguments.how.parallelism),
+        true,
+    );
     if let Some(left) = &lock.left_by {
         services.events.emit(Event::LeftBehind {
             command: left.command.clone(),

@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         context.is_live,
         false,
     ));
-    let services = runs::services(&context.registry, events, 10, false);
+    let services = runs::services(&context.registry, events, runs::limits(&stack, 10), false);
     if lock.is_some() {
         let run = mint_id();
         if let Err(diagnostics) = runs::begin(

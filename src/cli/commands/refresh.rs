@@ -107,7 +107,7 @@ async fn go(
         context.is_live,
         false,
     ));
-    let services = runs::services(&context.registry, events, 10, false);
+    let services = runs::services(&context.registry, events, runs::limits(&stack, 10), false);
     let run = mint_id();
     if lock.is_some() {
         let nothing = BTreeSet::new();

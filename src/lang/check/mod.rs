@@ -9,7 +9,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Strictness, Type, convert};
+use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Span, Strictness, Type, convert};
 
 use crate::ast::{Body, Expr};
 use crate::config::{
@@ -87,8 +87,30 @@ pub(crate) struct Checking<'c> {
 }
 
 impl<'c> Checking<'c> {
+    /// A limit is that of a provider or of a resource type.
+    fn limit(&mut self, name: &str, span: &Span) {
+        let is_known = self.schemas.provider(name).is_some()
+            || self.schemas.resource(Mode::Managed, name).is_some();
+        if is_known {
+            return;
+        }
+        let names = self.schemas.provider_names().into_iter();
+        let names = names.chain(self.schemas.resource_types(Mode::Managed));
+        let diagnostic =
+            Diagnostic::error("unknown-limit", "there is nothing of this name to limit")
+                .detail(format!(
+                    "`{name}` is neither a provider nor a resource type"
+                ))
+                .at(span.clone())
+                .did_you_mean(name, names);
+        self.diagnostics.push(diagnostic);
+    }
+
     fn module(&mut self) {
         let module = self.module;
+        for (name, limit) in module.stack.iter().flat_map(|stack| &stack.limits) {
+            self.limit(name, &limit.span);
+        }
         for variable in module.variables.values() {
             self.conditions(&variable.validations, Place::default());
         }

@@ -1,5 +1,6 @@
 //! From the bodies of a module's files to its typed blocks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_sdk::{Diagnostic, Key, Kind, Strictness, Type, Value, convert};
@@ -7,7 +8,7 @@ use dmp_sdk::{Diagnostic, Key, Kind, Strictness, Type, Value, convert};
 use super::fields::{Fields, declare, labels, text};
 use super::resource::resource;
 use super::{
-    Check, EncryptionBlock, Endpoint, Import, Local, Module, ModuleCall, Moved, Output,
+    Check, EncryptionBlock, Endpoint, Import, Limit, Local, Module, ModuleCall, Moved, Output,
     ProviderBlock, ProviderKey, ProviderName, Removed, Repetition, StackBlock, Variable,
 };
 use crate::ast::{Block, Body, Expr, ExprKind};
@@ -86,6 +87,7 @@ fn stack(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
     let mut fields = Fields::new(block.body, block.span, diagnostics);
     let required_version = fields.text("required_version");
     let encryption = fields.block("encryption");
+    let limits = limits(&mut fields);
     let body = fields.rest();
     let encryption = encryption.map(|block| encryption_of(block, diagnostics));
     match &module.stack {
@@ -99,11 +101,47 @@ fn stack(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
             module.stack = Some(StackBlock {
                 required_version,
                 encryption,
+                limits,
                 body,
                 span,
             });
         }
     }
+}
+
+/// `limits = { NAME = NUMBER }`.
+fn limits(fields: &mut Fields<'_>) -> BTreeMap<Arc<str>, Limit> {
+    let Some(expr) = fields.expr("limits") else {
+        return BTreeMap::new();
+    };
+    let span = expr.span.clone();
+    let Some(value) = fields.constant(&expr, &Type::map(Type::Number)) else {
+        return BTreeMap::new();
+    };
+    let mut found = BTreeMap::new();
+    for (name, number) in value
+        .as_members()
+        .into_iter()
+        .flat_map(|members| members.iter())
+    {
+        match number
+            .as_i64()
+            .and_then(|number| usize::try_from(number).ok())
+        {
+            Some(number) if number > 0 => {
+                let span = span.clone();
+                found.insert(Arc::clone(name), Limit { number, span });
+            }
+            _ => fields.diagnostics.push(
+                Diagnostic::error("wrong-limit", "this can't be a limit")
+                    .detail(format!(
+                        "the limit of `{name}` is not a whole number above zero"
+                    ))
+                    .at(span.clone()),
+            ),
+        }
+    }
+    found
 }
 
 fn encryption_of(block: Block, diagnostics: &mut Vec<Diagnostic>) -> EncryptionBlock {

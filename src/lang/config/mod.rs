@@ -82,9 +82,20 @@ pub struct StackBlock {
     pub required_version: Option<Name>,
     /// Who can open the state.
     pub encryption: Option<EncryptionBlock>,
+    /// How much of a provider or of a resource type may be under way at once, by its name.
+    pub limits: BTreeMap<Arc<str>, Limit>,
     /// All else in it (backend), held as it is.
     pub body: Body,
     /// The block's header.
+    pub span: Span,
+}
+
+/// How much may be under way at once.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// At least one.
+    pub number: usize,
+    /// Where it is written.
     pub span: Span,
 }
 

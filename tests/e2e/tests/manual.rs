@@ -43,6 +43,7 @@ fn a_page_of_the_manual_is_there_for_every_command_and_can_be_set() {
     set(&folder, &names);
 }
 
+#[allow(clippy::print_stderr, reason = "a test that was left out says so")]
 /// Where there is a program that sets pages, it has nothing to complain of.
 fn set(folder: &std::path::Path, names: &[String]) {
     let pages = names.iter().map(|name| folder.join(name));

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use dmp_sdk::{Address, HoldsData, Layer, Marks, Value};
-use dmp_state::backends::{Backend, BackendError, Row, Rows, Table};
-use dmp_state::{Commit, Hash, Instance, Local, Outside, Record, Serial, Status, Store};
+use dmp_state::backends::{Backend, BackendError, Row, Rows, Table, Wiped};
+use dmp_state::{Commit, Hash, Instance, Local, Outside, Record, Serial, Status, Store, Wanted};
 use tempfile::TempDir;
 
 /// A state as it lies in a backend, with the identity that opens it.
@@ -70,6 +70,7 @@ const NOW: &str = "2026-01-01T00:00:00Z";
 fn outside(folder: &std::path::Path) -> Outside {
     Outside {
         identity_file: folder.join("identity"),
+        passphrase: None,
         seen_folder: folder.join("seen"),
     }
 }
@@ -80,7 +81,9 @@ fn base() -> &'static Base {
         let folder = TempDir::new().expect("a folder");
         let backend = Local::in_memory().expect("a backend");
         let mut store = Store::open(Box::new(backend), outside(folder.path())).expect("opens");
-        store.begin("lineage".into(), "run", NOW).expect("begins");
+        store
+            .begin("lineage".into(), &Wanted::default(), "run", NOW)
+            .expect("begins");
         let put = Record::InstancePut(Box::new(instance()));
         store.commit(vec![put], "run", NOW).expect("commits");
         let log = store.log(Serial::default(), 10).expect("a log");
@@ -132,6 +135,12 @@ impl Backend for Given {
     fn append(&mut self, commit: &Commit, _rows: &[Row]) -> Result<(), BackendError> {
         self.log.push(commit.clone());
         Ok(())
+    }
+
+    fn replace(&mut self, commit: &Commit, rows: &[Row]) -> Result<Wiped, BackendError> {
+        self.log.clear();
+        self.append(commit, rows)?;
+        Ok(Wiped::Done)
     }
 
     fn log(&self, after: Serial, limit: usize) -> Result<Vec<Commit>, BackendError> {
