@@ -43,7 +43,17 @@ impl Parser<'_> {
         self.diagnostics.truncate(known);
         let failed = syntax_error("the block that begins here is not closed", span);
         self.complain(failed.help("add a `}` after its last line"));
-        self.at = self.next_top_level(start);
+        self.at = self.back_to(self.next_top_level(start));
+    }
+
+    /// Where to go on: at a place that was passed already, as long as not too much is looked at again. Broken blocks inside
+    /// of broken blocks would double the work with each level.
+    fn back_to(&mut self, at: usize) -> usize {
+        self.again += self.at.saturating_sub(at);
+        match self.again > LOOKED_AT_AGAIN * self.text.len() {
+            true => self.at.max(at),
+            false => at,
+        }
     }
 
     /// The next line that begins, without indentation, as a statement does.
@@ -63,7 +73,7 @@ impl Parser<'_> {
         if let Err(failed) = self.statement_inside(body) {
             self.complain(*failed);
             self.lines_joined = false;
-            self.at = self.after_statement(start, self.at);
+            self.at = self.back_to(self.after_statement(start, self.at));
         }
     }
 
@@ -293,6 +303,9 @@ fn skip_quoted(bytes: &[u8], at: usize) -> usize {
     }
     bytes.len()
 }
+
+/// How often, on average, a byte of a broken file may be looked at again.
+const LOOKED_AT_AGAIN: usize = 8;
 
 /// The words that begin a block of a file.
 const TOP_LEVEL: [&str; 13] = [

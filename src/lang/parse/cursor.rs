@@ -38,6 +38,8 @@ pub(super) struct Parser<'t> {
     pub(super) diagnostics: Diagnostics,
     /// The header of the outermost block that the end of the text left open.
     pub(super) unclosed: Option<Span>,
+    /// How many bytes were looked at again because what they were part of was broken.
+    pub(super) again: usize,
 }
 
 /// What stopped the parser.
@@ -63,6 +65,7 @@ impl<'t> Parser<'t> {
             height: 0,
             diagnostics: Vec::new(),
             unclosed: None,
+            again: 0,
         }
     }
 

@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value as Json;
 use support::Sandbox;
 
@@ -65,55 +63,6 @@ output "nodes" {
 }
 "#;
 
-/// What a state holds, without what is minted, counted or measured anew in each run. Ids of the cloud stand as names.
-fn essence(sandbox: &Sandbox) -> Json {
-    let exported = sandbox.run(&["state", "export"]).expect_success();
-    let mut text = exported.out;
-    // Longer ids first: `t-1` is the beginning of `t-12`.
-    let things: BTreeMap<_, _> = sandbox
-        .look()
-        .things
-        .into_iter()
-        .map(|(id, thing)| ((std::cmp::Reverse(id.len()), id), thing.name))
-        .collect();
-    for ((_, id), name) in things {
-        text = text.replace(&format!("\"{id}\""), &format!("\"the id of {name}\""));
-        text = text.replace(&format!("on {id}\""), &format!("on the id of {name}\""));
-    }
-    let mut state: Json = serde_json::from_str(&text).expect("JSON");
-    for generated in ["serial", "hash", "lineage", "meta", "providers"] {
-        state.as_object_mut().expect("an object").remove(generated);
-    }
-    let instances = state["instances"].as_object_mut().expect("an object");
-    for instance in instances.values_mut() {
-        let members = instance.as_object_mut().expect("an object");
-        members.remove("id");
-        members.remove("create_milliseconds");
-        // Sealed anew each time.
-        if let Some(secret) = members["attributes"].pointer_mut("/object/secret") {
-            *secret = Json::Null;
-        }
-        let attributes = members["attributes"].to_string();
-        if attributes.contains("sealed") {
-            members["attributes"] = without_sealed(&members["attributes"]);
-        }
-    }
-    state
-}
-
-fn without_sealed(json: &Json) -> Json {
-    match json {
-        Json::Object(members) if members.keys().any(|name| name.contains("sealed")) => Json::Null,
-        Json::Object(members) => members
-            .iter()
-            .map(|(name, member)| (name.clone(), without_sealed(member)))
-            .collect::<serde_json::Map<_, _>>()
-            .into(),
-        Json::Array(items) => items.iter().map(without_sealed).collect(),
-        other => other.clone(),
-    }
-}
-
 fn counts(sandbox: &Sandbox) -> (usize, usize, usize, bool) {
     let cloud = sandbox.look();
     let whole = cloud.things.values().all(|thing| thing.is_whole);
@@ -137,7 +86,7 @@ fn kill_from(first: usize, unkilled: &Json) -> usize {
         assert_eq!(ran.code, None, "it was killed at {at}: {}", ran.err);
         sandbox.run(&["apply", "--yes"]).expect_success();
         assert_eq!(counts(&sandbox), (10, 16, 4, true), "killed at {at}");
-        assert_eq!(essence(&sandbox), *unkilled, "killed at {at}");
+        assert_eq!(sandbox.essence(), *unkilled, "killed at {at}");
         sandbox
             .run(&["plan", "--detailed-exitcode"])
             .expect_success();
@@ -154,9 +103,9 @@ fn thirty_instances_killed_at_each_place_end_as_if_nothing_had_happened() {
         .run(&["state", "verify"])
         .expect_success()
         .shows("30 instances, 0 open intents");
-    let unkilled = essence(&sandbox);
+    let unkilled = sandbox.essence();
     let again = Sandbox::stack(STACK).applied();
-    assert_eq!(essence(&again), unkilled, "two runs come to the same");
+    assert_eq!(again.essence(), unkilled, "two runs come to the same");
     let places = std::thread::scope(|scope| {
         let odd = scope.spawn(|| kill_from(1, &unkilled));
         let even = kill_from(2, &unkilled);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::cargo::{build_dmp, executable};
+use crate::cargo::{build_dmp, cargo, executable};
 use crate::lab::Lab;
 use crate::process::{Failure, Shell, print, say};
 
@@ -22,7 +22,11 @@ pub(crate) struct Arguments {
 
 /// Prepares a lab, runs the suite in it and clears it away.
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
-    let suites = suites(&shell.root().join("tests/live/tests"))?;
+    if arguments.name == CRASH {
+        return crash(shell).await;
+    }
+    let mut suites = suites(&shell.root().join("tests/live/tests"))?;
+    suites.push(CRASH.to_owned());
     if !suites.contains(&arguments.name) {
         return Err(Failure::Said(format!(
             "there is no suite `{}`, but: {}",
@@ -74,6 +78,28 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     ));
     Ok(())
 }
+
+/// The suite that needs no machines, but time: a stack of two hundred instances, killed at each place of what happens to it.
+async fn crash(shell: &Shell) -> Result<(), Failure> {
+    let start = Instant::now();
+    let words = [
+        "test",
+        "--release",
+        "--package",
+        "dmp-e2e",
+        "--test",
+        "estate",
+    ];
+    let words = [&words[..], &["--", "--ignored", "--show-output"]].concat();
+    shell.run(cargo(shell, &words)).await?;
+    print(format_args!(
+        "live crash: passed in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+const CRASH: &str = "crash";
 
 /// The suite that needs no machines, but OpenTofu.
 async fn language(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result<(), Failure> {

@@ -5,10 +5,12 @@
     reason = "each test file uses its own part"
 )]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use dmp_sdk::testing::{Cloud, State};
+use serde_json::Value as Json;
 use tempfile::TempDir;
 
 /// A sealed place for one stack.
@@ -94,6 +96,56 @@ impl Sandbox {
         command
     }
 
+    /// What a state holds, without what is minted, counted or measured anew in each run. Ids of the cloud stand as names.
+    pub fn essence(&self) -> Json {
+        let exported = self.run(&["state", "export"]).expect_success();
+        let mut text = exported.out;
+        // Longer ids first: `t-1` is the beginning of `t-12`.
+        let things: BTreeMap<_, _> = self
+            .look()
+            .things
+            .into_iter()
+            .map(|(id, thing)| ((std::cmp::Reverse(id.len()), id), thing.name))
+            .collect();
+        for ((_, id), name) in things {
+            text = text.replace(&format!("\"{id}\""), &format!("\"the id of {name}\""));
+            text = text.replace(&format!("on {id}\""), &format!("on the id of {name}\""));
+        }
+        let mut state: Json = serde_json::from_str(&text).expect("JSON");
+        for generated in ["serial", "hash", "lineage", "meta", "providers"] {
+            state.as_object_mut().expect("an object").remove(generated);
+        }
+        let instances = state["instances"].as_object_mut().expect("an object");
+        for instance in instances.values_mut() {
+            let members = instance.as_object_mut().expect("an object");
+            members.remove("id");
+            members.remove("create_milliseconds");
+            // Sealed anew each time.
+            if let Some(secret) = members["attributes"].pointer_mut("/object/secret") {
+                *secret = Json::Null;
+            }
+            let attributes = members["attributes"].to_string();
+            if attributes.contains("sealed") {
+                members["attributes"] = without_sealed(&members["attributes"]);
+            }
+        }
+        state
+    }
+
+    /// The same stack, cloud and home, in a folder of its own; the stack names its cloud by a relative path.
+    pub fn copied(&self) -> Self {
+        let copy = Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let ran = Command::new("cp")
+            .args(["-a", "--"])
+            .arg(self.path().join("."))
+            .arg(copy.path())
+            .status();
+        assert!(ran.is_ok_and(|status| status.success()), "a copy");
+        copy
+    }
+
     /// Applies, and expects it to go well.
     pub fn applied(self) -> Self {
         self.run(&["apply", "--yes"]).expect_success();
@@ -160,5 +212,18 @@ impl Ran {
             self.err
         );
         self
+    }
+}
+
+fn without_sealed(json: &Json) -> Json {
+    match json {
+        Json::Object(members) if members.keys().any(|name| name.contains("sealed")) => Json::Null,
+        Json::Object(members) => members
+            .iter()
+            .map(|(name, member)| (name.clone(), without_sealed(member)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Json::Array(items) => items.iter().map(without_sealed).collect(),
+        other => other.clone(),
     }
 }
