@@ -5,6 +5,7 @@
 //! | `arguments` | what can be said on the command line |
 //! | `stack` | a stack opened: configuration, variables, state |
 //! | `unsupported` | what is refused because it would be passed over |
+//! | `fetching` | modules from git repositories |
 //! | `run` | a run: lock, events, settling, planning |
 //! | `plan_file` | a plan that is kept for later |
 //! | `commands` | one verb each |
@@ -12,6 +13,7 @@
 mod arguments;
 mod commands;
 mod exit;
+mod fetching;
 mod part;
 mod plan_file;
 mod requirement;
@@ -110,7 +112,8 @@ fn with_long_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Flags that Terraform's commands have, as they are typed there.
-const ONE_DASH: [&str; 18] = [
+const ONE_DASH: [&str; 19] = [
+    "upgrade",
     "var",
     "var-file",
     "json",
