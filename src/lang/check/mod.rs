@@ -13,7 +13,8 @@ use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Strictness, Type, conv
 
 use crate::ast::{Body, Expr};
 use crate::config::{
-    Condition, Configuration, Module, ModuleCall, Repetition, ResourceBlock, Rollout, Timed,
+    Condition, Configuration, Module, ModuleCall, ProviderName, Repetition, ResourceBlock, Rollout,
+    Timed,
 };
 use scope::Declared;
 use walk::Walk;
@@ -125,8 +126,10 @@ impl<'c> Checking<'c> {
     }
 
     fn provider(&mut self, provider: &'c crate::config::ProviderBlock) {
+        self.repetition(provider.repetition.as_ref());
+        let place = Place::inside(provider.repetition.as_ref());
         match self.schemas.provider(&provider.key.name) {
-            Some(schema) => self.body(&provider.body, schema, Place::default()),
+            Some(schema) => self.body(&provider.body, schema, place),
             None => self.diagnostics.push(
                 Diagnostic::error("unknown-provider", "unknown provider")
                     .detail(format!("there is no provider `{}`", provider.key.name))
@@ -162,7 +165,7 @@ impl<'c> Checking<'c> {
             ..place
         };
         self.conditions(&lifecycle.postconditions, after);
-        self.provider_of(resource);
+        self.provider_of(resource, place);
         let (mode, resource_type) = (resource.key.mode, &resource.key.resource_type);
         match self.schemas.resource(mode, resource_type) {
             Some(schema) => self.body(&resource.body, schema, place),
@@ -200,7 +203,7 @@ impl<'c> Checking<'c> {
             ..place
         };
         if let Some(data) = &health.data {
-            self.provider_of(data);
+            self.provider_of(data, member);
             for (timed, expr) in &data.timeouts {
                 self.timeout(*timed, expr, member);
             }
@@ -239,10 +242,11 @@ impl<'c> Checking<'c> {
     }
 
     /// A provider configuration that is named must be there: here, or handed in by the caller.
-    fn provider_of(&mut self, resource: &ResourceBlock) {
+    fn provider_of(&mut self, resource: &'c ResourceBlock, place: Place<'c>) {
         let Some(named) = &resource.provider else {
             return;
         };
+        self.provider_instance(named, place);
         let is_root = std::ptr::eq(self.module, self.configuration.root());
         let is_there = self.module.providers.contains_key(&named.key);
         if is_there
@@ -268,8 +272,36 @@ impl<'c> Checking<'c> {
         );
     }
 
+    /// One instance is named of a provider with `for_each`, and of no other.
+    fn provider_instance(&mut self, named: &'c ProviderName, place: Place<'c>) {
+        if let Some(instance) = &named.instance {
+            self.expression(instance, &Type::String, place);
+        }
+        let key = &named.key;
+        let declared = self.module.providers.get(key);
+        let has_instances = declared.map(|declared| declared.repetition.is_some());
+        let failed = match (has_instances, &named.instance) {
+            (Some(true), None) => Diagnostic::error("missing-key", "instance is not named")
+                .detail(format!("`{key}` has several instances: which one?"))
+                .help(format!("write `{key}[each.key]`")),
+            (Some(false), Some(_)) => Diagnostic::error("no-instances", "no instances")
+                .detail(format!("the provider `{key}` has no `for_each`"))
+                .help(format!("write `{key}`")),
+            (None, Some(_)) => Diagnostic::error("no-instances", "no instances")
+                .detail(format!(
+                    "`{key}` is no provider of this module with `for_each`"
+                ))
+                .help("who calls a module chooses the instance that it hands in"),
+            _ => return,
+        };
+        self.diagnostics.push(failed.at(named.span.clone()));
+    }
+
     fn call(&mut self, call: &'c ModuleCall) {
         let place = Place::inside(call.repetition.as_ref());
+        for (_, outside) in &call.providers {
+            self.provider_instance(outside, place);
+        }
         self.repetition(call.repetition.as_ref());
         self.names(&call.depends_on);
         let Some(called) = call.module.map(|id| self.configuration.module(id)) else {

@@ -183,6 +183,15 @@ fn provider(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>
     let span = block.span.clone();
     let mut fields = Fields::new(block.body, block.span, diagnostics);
     let alias = text(fields.text("alias"));
+    let for_each = fields.expr("for_each");
+    if let (Some(expr), None) = (&for_each, &alias) {
+        fields.diagnostics.push(
+            Diagnostic::error("missing-argument", "missing argument")
+                .detail("a provider with `for_each` needs an `alias`")
+                .at(expr.span.clone())
+                .help("resources name its instances by it: `provider = name.alias[each.key]`"),
+        );
+    }
     let key = ProviderKey {
         name: name.text,
         alias,
@@ -190,6 +199,7 @@ fn provider(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>
     let provider = ProviderBlock {
         key: key.clone(),
         name_span: name.span,
+        repetition: for_each.map(Repetition::ForEach),
         body: fields.rest(),
         span,
     };
@@ -291,6 +301,13 @@ fn providers(fields: &mut Fields<'_>) -> Vec<(ProviderName, ProviderName)> {
     for item in items {
         let inside = fields.provider_name(&item.key);
         let outside = fields.provider_name(&item.value);
+        if let Some(key) = inside.as_ref().and_then(|inside| inside.instance.as_ref()) {
+            fields.diagnostics.push(
+                Diagnostic::error("not-a-provider", "not a provider configuration")
+                    .detail("what a module is handed in is one configuration, without a key")
+                    .at(key.span.clone()),
+            );
+        }
         found.extend(inside.zip(outside));
     }
     found

@@ -157,10 +157,12 @@ impl std::fmt::Display for ProviderKey {
 }
 
 /// A provider configuration where it is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderName {
     /// Which one.
     pub key: ProviderKey,
+    /// Which instance of it, if it has `for_each`.
+    pub instance: Option<Expr>,
     /// Where it is named.
     pub span: Span,
 }
@@ -172,7 +174,9 @@ pub struct ProviderBlock {
     pub key: ProviderKey,
     /// Where the provider's name stands.
     pub name_span: Span,
-    /// The configuration, without `alias`.
+    /// `for_each`: one configuration for each member, each with a key.
+    pub repetition: Option<Repetition>,
+    /// The configuration, without `alias` and `for_each`.
     pub body: Body,
     /// The block's header.
     pub span: Span,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use dmp_graph::{ConfigPath, Node, NodeId};
 use dmp_lang::Decoded;
 use dmp_lang::reference::{Reference, Target};
-use dmp_sdk::{Address, Configured, Diagnostic, Mode, ModulePath, Value};
+use dmp_sdk::{Address, Configured, Diagnostic, Marks, Mode, ModulePath, Value};
 use dmp_state::Snapshot;
 
 use self::references::origins_in_words;
@@ -34,7 +34,7 @@ mod providers;
 mod references;
 mod resources;
 
-pub use providers::{ProviderState, parse_provider_address, provider_address, provider_state};
+pub use providers::{ProviderState, provider_state};
 pub use resources::{import_request, read_before_create};
 
 /// Makes a usable provider of a wholly known configuration.
@@ -74,6 +74,8 @@ pub struct Planner {
     left_out: BTreeSet<Address>,
     plan: Plan,
     providers: BTreeMap<String, ProviderState>,
+    /// Provider configurations of which it is not known yet which instances they have, and what decides it.
+    open_providers: BTreeMap<String, Marks>,
     open: Vec<usize>,
     ready: Vec<NodeId>,
     needed_by: Vec<Vec<NodeId>>,
@@ -132,6 +134,7 @@ impl Planner {
                 ..Plan::default()
             },
             providers: BTreeMap::new(),
+            open_providers: BTreeMap::new(),
             open,
             ready,
             needed_by,

@@ -17,7 +17,7 @@ use super::{Asked, Planner, ProviderState, Tried};
 use crate::ask::{Finding, ReadKind, ReadRequest};
 use crate::instance::{Decision, Inputs, decide};
 use crate::model::{Deferred, Earlier, Group, Planned};
-use crate::world::{Place, World, block_key, instance_address};
+use crate::world::{Expansion, Place, World, instance_address};
 
 impl Planner {
     pub(super) fn visit_resource(
@@ -41,6 +41,11 @@ impl Planner {
                     self.plan.diagnostics.extend(diagnostics);
                     continue;
                 }
+            };
+            // Which objects go where is known when it is known where there is.
+            let expansion = match self.waits_for_provider(&module, key) {
+                Some(marks) => Expansion::unknown(marks.union(expansion.marks())),
+                None => expansion,
             };
             let keys = expansion.keys();
             let is_part = self.part.has_block(node);
@@ -72,15 +77,19 @@ impl Planner {
             if !is_part && key.mode == Mode::Data {
                 continue;
             }
-            let Some(provider) = self.provider_of(&module, key) else {
-                continue;
-            };
             for member in keys {
                 let address = instance_address(&module, key, member);
                 if !self.part.has_instance(node, &address) {
                     self.leave_out(&address);
                     continue;
                 }
+                if let Some(wrong) = self.wrong_provider(&address) {
+                    self.plan.diagnostics.extend(wrong);
+                    continue;
+                }
+                let Some(provider) = self.provider_of(&address) else {
+                    continue;
+                };
                 requests.extend(self.visit_instance(node, &address, &provider));
             }
         }
@@ -417,9 +426,7 @@ impl Planner {
         dry_run: Option<&Value>,
     ) -> Option<Decision> {
         let resource = self.resource_of(address)?;
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+        let provider = self.provider_of(address).unwrap_or_default();
         let lifecycle = self.world.block_of(address)?.lifecycle.clone();
         let record = self.snapshot.instances.get(address).cloned();
         let finding = self.findings.get(address).cloned();
@@ -507,9 +514,7 @@ impl Planner {
             None => self.import_id(address).ok().flatten(),
             Some(_) => None,
         };
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+        let provider = self.provider_of(address).unwrap_or_default();
         let lost_with = self.lost_with(address);
         self.world.set_instance(address, &decision.planned);
         let mut planned = self.blank(address, decoded, &provider, layer);
