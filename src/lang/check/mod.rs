@@ -9,13 +9,14 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Strictness, Type, convert};
+use dmp_sdk::{Diagnostic, Key, Mode, ProviderFunction, Schema, Strictness, Type, convert};
 
 use crate::ast::{Body, Expr};
 use crate::config::{
-    Condition, Configuration, Module, ModuleCall, ProviderName, Repetition, ResourceBlock, Rollout,
-    Timed,
+    Condition, Configuration, Import, Module, ModuleCall, ProviderName, Repetition, ResourceBlock,
+    Rollout, Timed,
 };
+use crate::reference::ResourceKey;
 use scope::Declared;
 use walk::Walk;
 
@@ -121,7 +122,57 @@ impl<'c> Checking<'c> {
             self.conditions(&found.asserts, place);
         }
         for import in &module.imports {
-            self.expression(&import.id, &Type::String, Place::default());
+            self.import(import);
+        }
+    }
+
+    fn import(&mut self, import: &'c Import) {
+        let place = Place::inside(import.repetition.as_ref());
+        self.repetition(import.repetition.as_ref());
+        for key in import.keys() {
+            self.expression(key, &Type::Any, place);
+        }
+        self.expression(&import.id, &Type::String, place);
+        let Some(named) = &import.provider else {
+            return;
+        };
+        self.provider_instance(named, place);
+        let failed = Diagnostic::error("other-provider", "another provider than the resource's");
+        let failed = failed.at(named.span.clone());
+        let any = import.address(|_| Ok::<_, std::convert::Infallible>(Key::Index(0)));
+        let Ok(Some(address)) = any else {
+            return;
+        };
+        if !address.module.is_root() {
+            self.diagnostics.push(
+                failed
+                    .detail("what a module's resources go through is said where it is called")
+                    .help("leave `provider` out"),
+            );
+            return;
+        }
+        let key = ResourceKey {
+            mode: address.mode,
+            resource_type: address.resource_type,
+            name: address.name,
+        };
+        let Some(block) = self.module.resources.get(&key) else {
+            return;
+        };
+        let same = match &block.provider {
+            Some(other) => other.key == named.key,
+            // The default one: that of the type.
+            None => named.key.alias.is_none(),
+        };
+        if !same {
+            let other = block.provider.as_ref().map(|other| other.key.to_string());
+            let other = other.unwrap_or_else(|| "the default one".to_owned());
+            let detail = format!("`{key}` goes through {other}, this says `{}`", named.key);
+            self.diagnostics.push(
+                failed
+                    .detail(detail)
+                    .help("the resource's own `provider` says through which one it is imported"),
+            );
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmp_sdk::{Diagnostic, Key, Kind, Strictness, Type, Value, convert};
+use dmp_sdk::{Diagnostic, Key, Kind, Mode, Strictness, Type, Value, convert};
 
 use super::fields::{Fields, declare, labels, text};
 use super::resource::resource;
@@ -435,28 +435,34 @@ fn removed(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>)
 fn import(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
     let span = block.span.clone();
     let mut fields = Fields::new(block.body, block.span, diagnostics);
-    let to = fields
-        .required("to")
-        .and_then(|expr| match endpoint(&expr, &mut fields)? {
-            Endpoint::Resource(address) => Some(address),
-            Endpoint::Module(_) => {
-                let failed = Diagnostic::error("wrong-address", "not an address");
-                let failed = failed.detail("a resource is imported, not a module");
-                fields.diagnostics.push(failed.at(expr.span.clone()));
-                None
-            }
-        });
+    let to = fields.required("to");
+    let repetition = fields.expr("for_each").map(Repetition::ForEach);
     let id = fields.required("id");
     let provider = fields.provider("provider");
     fields.finish("`import`");
-    if let (Some(to), Some(id)) = (to, id) {
-        module.imports.push(Import {
-            to,
-            id,
-            provider,
-            span,
-        });
+    let (Some(to), Some(id)) = (to, id) else {
+        return;
+    };
+    let import = Import {
+        to,
+        repetition,
+        id,
+        provider,
+        span,
+    };
+    let any = import.address(|_| Ok::<_, std::convert::Infallible>(Key::Index(0)));
+    let Ok(address) = any;
+    let is_managed = address.is_some_and(|address| address.mode == Mode::Managed);
+    if is_managed {
+        module.imports.push(import);
+        return;
     }
+    diagnostics.push(
+        Diagnostic::error("wrong-address", "not an address")
+            .detail("a resource is imported: its address is expected here")
+            .at(import.to.span.clone())
+            .help("write it like `module.net.host_file.motd[\"a\"]`"),
+    );
 }
 
 fn endpoint(expr: &Expr, fields: &mut Fields<'_>) -> Option<Endpoint> {

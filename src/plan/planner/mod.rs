@@ -23,6 +23,7 @@ use dmp_state::Snapshot;
 use self::references::origins_in_words;
 use self::resources::unreachable;
 use crate::ask::{Finding, ReadRequest};
+use crate::imports::Adoption;
 use crate::instance::{Decision, differing};
 use crate::model::{Deferred, Drift, Earlier, OutputChange, Plan};
 use crate::selection::Part;
@@ -81,7 +82,9 @@ pub struct Planner {
     needed_by: Vec<Vec<NodeId>>,
     waiting: HashMap<NodeId, usize>,
     asked: BTreeMap<Address, Asked>,
-    /// Positions of `import` blocks, by what they import.
+    /// What `import` blocks adopt.
+    adoptions: Vec<Adoption>,
+    /// The positions of these, by what they import to.
     imports: BTreeMap<Address, usize>,
     lost: BTreeSet<Address>,
     tolerates_lost: bool,
@@ -117,11 +120,16 @@ impl Planner {
         }
         let open: Vec<usize> = graph.needs.iter().map(Vec::len).collect();
         let ready = (0..open.len()).filter(|node| open[*node] == 0).collect();
-        let imports = input.world.configuration.root().imports.iter().enumerate();
+        let (adoptions, wrong) = match input.is_destroy {
+            true => Default::default(),
+            false => crate::imports::expand(&input.world),
+        };
+        let imports = adoptions.iter().enumerate();
         let imports = imports
-            .map(|(position, import)| (import.to.clone(), position))
+            .map(|(position, adoption)| (adoption.to.clone(), position))
             .collect();
         let mut planner = Self {
+            adoptions,
             imports,
             world: input.world,
             snapshot: input.snapshot,
@@ -149,6 +157,7 @@ impl Planner {
                 .collect(),
             follow_up: Vec::new(),
         };
+        planner.plan.diagnostics.extend(wrong);
         planner.note_findings();
         planner
     }
@@ -247,7 +256,7 @@ impl Planner {
         self.plan.diagnostics.extend(again);
         crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
-        crate::imports::refuse(&mut self.plan, &self.world);
+        crate::imports::refuse(&mut self.plan, &self.world, &self.adoptions);
         self.refuse_impossible_rollouts();
         (self.plan, self.world, self.providers)
     }
