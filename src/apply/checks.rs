@@ -7,7 +7,7 @@ use dmp_events::{BusyWith, Event};
 use dmp_lang::config::Check;
 use dmp_lang::config::Timed;
 use dmp_plan::world::{Expansion, Place, instance_address};
-use dmp_plan::{Finding, ProviderState, ReadKind, ReadRequest, World, provider_address};
+use dmp_plan::{Finding, ProviderState, ReadKind, ReadRequest, World};
 use dmp_sdk::{Configured, Diagnostic, ModulePath};
 
 use crate::run::Services;
@@ -93,7 +93,14 @@ async fn read(
         .data_source(&address.resource_type)
         .cloned()
         .ok_or_else(missing)?;
-    let (provider, provider_address) = provider_of_data(services, world, providers, module, data)?;
+    let (provider, provider_address) = provider_of_data(
+        services,
+        world,
+        providers,
+        module,
+        data,
+        &Place::in_module(module),
+    )?;
     let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
     let schema = source.schema().clone();
     let request = ReadRequest {
@@ -129,6 +136,7 @@ pub(crate) fn provider_of_data(
     providers: &BTreeMap<String, ProviderState>,
     module: &ModulePath,
     data: &dmp_lang::config::ResourceBlock,
+    place: &Place,
 ) -> Result<(Arc<dyn Configured>, String), Diagnostic> {
     let missing = || {
         Diagnostic::bug(format!(
@@ -136,29 +144,25 @@ pub(crate) fn provider_of_data(
             data.key.resource_type, data.key.name
         ))
     };
-    let path = dmp_plan::world::config_path(module);
-    let (owner, key) = world
-        .graph
-        .provider_of(&world.configuration, &path, data)
-        .ok_or_else(missing)?;
-    let provider_address = provider_address(&ModulePath(module.0[..owner.0.len()].to_vec()), &key);
+    let at = world.provider_at(module, data, place);
+    let at = at.map_err(|failed| failed.into_iter().next().unwrap_or_else(missing))?;
+    let at = at.ok_or_else(missing)?;
+    let provider_address = at.to_string();
     let known = providers
         .get(&provider_address)
         .and_then(|state| state.configured.clone());
     let provider = match known {
         Some(provider) => provider,
         None => {
-            let decoded = world
-                .decode_provider(&ModulePath::root(), &key)
-                .ok_or_else(missing)?;
+            let decoded = world.decode_provider(&at).ok_or_else(missing)?;
             let schema = world
                 .registry
-                .provider(&key.name)
+                .provider(&at.key.name)
                 .ok_or_else(missing)?
                 .schema()
                 .clone();
             (services.configure)(
-                &key.name,
+                &at.key.name,
                 &dmp_plan::instance::conform(&schema, &decoded.value),
             )?
         }

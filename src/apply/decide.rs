@@ -7,7 +7,7 @@ use dmp_lang::config::Timed;
 use dmp_plan::envelope::{Late, compare};
 use dmp_plan::instance::{Inputs, conform, decide};
 use dmp_plan::planner::read_before_create;
-use dmp_plan::world::block_key;
+use dmp_plan::world::ProviderAt;
 use dmp_plan::{Earlier, Finding, Planned, ReadKind, ReadRequest};
 use dmp_sdk::{
     Action, Address, Configured, Diagnostic, Fetch, Job, Kind, Known, Machine, Mark, Marks, Object,
@@ -214,7 +214,7 @@ impl Walker<'_, '_> {
                     .address(address),
             ));
         }
-        let provider = self.usable_provider(&planned.provider, address)?;
+        let provider = self.usable_provider(&planned.provider)?;
         let is_import = planned.import.is_some() && planned.record.is_none();
         // The second half of a replacement makes a new object.
         let is_replaced = planned.action.replaces();
@@ -628,7 +628,6 @@ impl Walker<'_, '_> {
     pub(crate) fn usable_provider(
         &mut self,
         name: &str,
-        address: &Address,
     ) -> Result<Arc<dyn Configured>, Box<Diagnostic>> {
         let missing = || {
             Box::new(Diagnostic::bug(format!(
@@ -639,11 +638,9 @@ impl Walker<'_, '_> {
         let configured = match &state.configured {
             Some(configured) => Arc::clone(configured),
             None => {
-                let (module, key) = self.provider_key(address).ok_or_else(missing)?;
-                let decoded = self
-                    .world
-                    .decode_provider(&module, &key)
-                    .ok_or_else(missing)?;
+                let at = ProviderAt::parse(name).ok_or_else(missing)?;
+                let key = &at.key;
+                let decoded = self.world.decode_provider(&at).ok_or_else(missing)?;
                 let provider = self
                     .world
                     .registry
@@ -672,22 +669,6 @@ impl Walker<'_, '_> {
         };
         self.record_provider(name).map_err(Box::new)?;
         Ok(configured)
-    }
-
-    fn provider_key(
-        &self,
-        address: &Address,
-    ) -> Option<(dmp_sdk::ModulePath, dmp_lang::config::ProviderKey)> {
-        let block = self.world.block(&address.module, &block_key(address))?;
-        let path = dmp_plan::world::config_path(&address.module);
-        let (owner, key) = self
-            .world
-            .graph
-            .provider_of(&self.world.configuration, &path, block)?;
-        Some((
-            dmp_sdk::ModulePath(address.module.0[..owner.0.len()].to_vec()),
-            key,
-        ))
     }
 
     /// Records a provider configuration if it is not recorded as it is. Empty ones say nothing and are left out.
@@ -724,10 +705,7 @@ impl Walker<'_, '_> {
         let snapshot = self.run.store.snapshot();
         // A block that is gone would be taken for an empty one: then what is recorded counts.
         let is_declared =
-            dmp_plan::planner::parse_provider_address(name).is_some_and(|(path, key)| {
-                let module = self.world.module(&path);
-                module.is_some_and(|module| module.providers.contains_key(&key))
-            });
+            ProviderAt::parse(name).is_some_and(|at| self.world.declares_provider(&at));
         if (is_declared || !snapshot.providers.contains_key(name))
             && let Some(configured) = self
                 .providers

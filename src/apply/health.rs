@@ -124,8 +124,14 @@ impl Walker<'_, '_> {
         let source = self.world.registry.data_source(&data.key.resource_type);
         let source = source.cloned().ok_or_else(missing)?;
         let module = &probe.address.module;
-        let (provider, provider_address) =
-            provider_of_data(&self.run.services, self.world, self.providers, module, data)?;
+        let (provider, provider_address) = provider_of_data(
+            &self.run.services,
+            self.world,
+            self.providers,
+            module,
+            data,
+            &probe.place,
+        )?;
         let config = conform(source.schema(), &decoded.value);
         Ok(Some(ReadRequest {
             address: instance_address(module, &data.key, None),

@@ -466,7 +466,7 @@ impl Walker<'_, '_> {
         let (Some(source), Some(decoded)) = (source, decoded) else {
             return Ok(None);
         };
-        match self.usable_provider(&name, address) {
+        match self.usable_provider(&name) {
             Ok(provider) => {
                 let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
                 let kind = ReadKind::Data { source, config };

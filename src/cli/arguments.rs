@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Fetch the modules of the stack, and make its folder ready.
+    Init(Init),
     /// Check the configuration without looking at anything outside.
     Validate(Machine),
     /// Bring `*.hcl` files into the canonical layout, and list those that were in another.
@@ -59,6 +61,16 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Machine {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Take what branches and tags say now, instead of the commits in `dmp.lock.hcl`.
+    #[arg(long)]
+    pub upgrade: bool,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

@@ -6,6 +6,7 @@
 //! | `examples` | that, with examples |
 //! | `stack` | a stack opened: configuration, variables, state |
 //! | `unsupported` | what is refused because it would be passed over |
+//! | `fetching` | modules from git repositories |
 //! | `run` | a run: lock, events, settling, planning |
 //! | `plan_file` | a plan that is kept for later |
 //! | `encryption` | who can open the state |
@@ -16,6 +17,7 @@ mod commands;
 mod encryption;
 mod examples;
 mod exit;
+mod fetching;
 mod part;
 mod plan_file;
 mod requirement;
@@ -117,7 +119,8 @@ fn with_long_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Flags that Terraform's commands have, as they are typed there.
-const ONE_DASH: [&str; 19] = [
+const ONE_DASH: [&str; 20] = [
+    "upgrade",
     "var",
     "var-file",
     "json",

@@ -12,13 +12,6 @@ pub(crate) fn check(configuration: &Configuration) -> Vec<Diagnostic> {
     for module in &configuration.modules {
         blocks(module, &mut found);
     }
-    let imports = configuration.root().imports.iter();
-    for import in imports.filter(|import| import.provider.is_some()) {
-        found.push(
-            refused("`provider` of an `import` block", &import.span)
-                .help("leave it out: the object is read as the resource says"),
-        );
-    }
     let nested = configuration
         .modules
         .iter()

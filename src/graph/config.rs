@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use dmp_lang::config::{Configuration, Module, ModuleId, ProviderKey, ResourceBlock};
+use dmp_lang::Expr;
+use dmp_lang::config::{Configuration, Module, ModuleId, ProviderKey, Repetition, ResourceBlock};
 use dmp_lang::reference::{Reference, ResourceKey, Step, Target};
 use dmp_lang::{body_references, references};
 use dmp_sdk::{Diagnostic, Mode, Span};
@@ -140,14 +141,14 @@ impl ConfigGraph {
         self.modules.get(path).map(|id| configuration.module(*id))
     }
 
-    /// The provider configuration of a block: the module that it stands in, and its key there.
+    /// The provider configuration of a block.
     #[must_use]
-    pub fn provider_of(
+    pub fn provider_of<'a>(
         &self,
-        configuration: &Configuration,
+        configuration: &'a Configuration,
         path: &ConfigPath,
-        block: &ResourceBlock,
-    ) -> Option<(ConfigPath, ProviderKey)> {
+        block: &'a ResourceBlock,
+    ) -> Option<ProviderOf<'a>> {
         let own = self
             .providers
             .get(&(block.key.mode, Arc::clone(&block.key.resource_type)))?;
@@ -161,14 +162,34 @@ impl ConfigGraph {
     }
 }
 
+/// The provider configuration that a block goes through.
+#[derive(Clone, Debug)]
+pub struct ProviderOf<'a> {
+    /// The module that it stands in.
+    pub path: ConfigPath,
+    /// Its key there.
+    pub key: ProviderKey,
+    /// Which instance of it, if it has `for_each`.
+    pub instance: Option<InstanceOf<'a>>,
+}
+
+/// The instance of a provider configuration that is named.
+#[derive(Clone, Debug)]
+pub struct InstanceOf<'a> {
+    /// Its key.
+    pub key: &'a Expr,
+    /// The module call that hands it in; `None` where the block itself names it.
+    pub call: Option<(ConfigPath, Arc<str>)>,
+}
+
 /// Follows a provider configuration up through the modules that hand it in or inherit it.
-fn resolve_provider(
-    configuration: &Configuration,
+fn resolve_provider<'a>(
+    configuration: &'a Configuration,
     modules: &HashMap<ConfigPath, ModuleId>,
     path: &ConfigPath,
     own: &Arc<str>,
-    block: &ResourceBlock,
-) -> (ConfigPath, ProviderKey) {
+    block: &'a ResourceBlock,
+) -> ProviderOf<'a> {
     let default = ProviderKey {
         name: Arc::clone(own),
         alias: None,
@@ -177,24 +198,34 @@ fn resolve_provider(
         .provider
         .as_ref()
         .map_or(default, |provider| provider.key.clone());
+    let named = block.provider.as_ref();
+    let mut instance = named
+        .and_then(|named| named.instance.as_ref())
+        .map(|key| InstanceOf { key, call: None });
     let mut path = path.clone();
     loop {
         let declared = modules
             .get(&path)
             .map(|id| configuration.module(*id).providers.contains_key(&key));
-        if declared == Some(true) {
-            return (path, key);
-        }
-        let Some((parent, call)) = path.parent() else {
-            return (path, key);
+        let parent = path.parent().filter(|_| declared != Some(true));
+        let Some((parent, name)) = parent else {
+            return ProviderOf {
+                path,
+                key,
+                instance,
+            };
         };
         let call = modules
             .get(&parent)
-            .and_then(|id| configuration.module(*id).calls.get(&call));
+            .and_then(|id| configuration.module(*id).calls.get(&name));
         let handed_in =
             call.and_then(|call| call.providers.iter().find(|(inner, _)| inner.key == key));
         if let Some((_, outer)) = handed_in {
             key = outer.key.clone();
+            instance = outer.instance.as_ref().map(|key| InstanceOf {
+                key,
+                call: Some((parent.clone(), name)),
+            });
         }
         path = parent;
     }
@@ -301,22 +332,21 @@ impl<'a> Builder<'a> {
                 self.refer(&node, all);
             }
             for (key, provider) in &module.providers {
-                self.refer(
-                    &Node::Provider(path.clone(), key.clone()),
-                    body_references(&provider.body),
-                );
+                let mut all = body_references(&provider.body);
+                let repetition = provider.repetition.iter();
+                all.extend(repetition.flat_map(|repetition| references(repetition.expr())));
+                self.refer(&Node::Provider(path.clone(), key.clone()), all);
             }
             for (key, block) in &module.resources {
                 self.connect_resource(&path, key, block);
             }
             for (name, call) in &module.calls {
                 let node = Node::Call(path.clone(), Arc::clone(name));
-                let repetition = call
-                    .repetition
-                    .iter()
-                    .flat_map(|repetition| references(repetition.expr()))
-                    .collect();
-                self.refer(&node, repetition);
+                let repetition = call.repetition.iter().map(Repetition::expr);
+                let handed_in = call.providers.iter();
+                let instances = handed_in.filter_map(|(_, outside)| outside.instance.as_ref());
+                let all = repetition.chain(instances).flat_map(references).collect();
+                self.refer(&node, all);
             }
             for (name, check) in &module.checks {
                 let node = Node::Check(path.clone(), Arc::clone(name));
@@ -382,6 +412,8 @@ impl<'a> Builder<'a> {
                 .flat_map(|repetition| references(repetition.expr())),
         );
         all.extend(&block.depends_on);
+        let instance = block.provider.iter().filter_map(|it| it.instance.as_ref());
+        all.extend(instance.flat_map(references));
         all.extend(block.timeouts.values().flat_map(references));
         all.extend(lifecycle.replace_triggered_by.iter().flat_map(references));
         all.extend(lifecycle.hosted_on.iter().flat_map(references));
@@ -425,8 +457,8 @@ impl<'a> Builder<'a> {
             .get(&(key.mode, Arc::clone(&key.resource_type)))
             .cloned();
         let Some(own) = own else { return };
-        let (owner, key) = resolve_provider(self.configuration, &self.modules, path, &own, block);
-        let provider = Node::Provider(owner, key);
+        let found = resolve_provider(self.configuration, &self.modules, path, &own, block);
+        let provider = Node::Provider(found.path, found.key);
         if self.ids.contains_key(&provider) {
             self.need(
                 node,

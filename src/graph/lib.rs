@@ -4,5 +4,5 @@
 mod config;
 mod schedule;
 
-pub use config::{ConfigGraph, ConfigPath, Node, NodeId};
+pub use config::{ConfigGraph, ConfigPath, InstanceOf, Node, NodeId, ProviderOf};
 pub use schedule::{Op, Progress, Schedule};

@@ -32,6 +32,7 @@ mod evaluate;
 mod format;
 mod functions;
 pub mod load;
+pub mod package;
 mod parse;
 pub mod reference;
 mod scope;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,9 @@ use dmp_sdk::{Diagnostic, Fault, Span};
 use sha2::{Digest, Sha256};
 
 use crate::config::{Configuration, Module, ModuleId, add_file};
+use crate::package::{
+    LOCK_FILE, LockedPackages, PACKAGES, Package, Source, has_login, read_source, without_login,
+};
 use crate::parse::parse_file;
 use crate::scope::{FileError, Files};
 use crate::sources::Sources;
@@ -19,11 +23,88 @@ use crate::sources::Sources;
 /// The configuration holds whatever could be understood; it may be used only if no diagnostic is an error.
 #[must_use]
 pub fn load_stack(directory: &Path) -> (Configuration, Sources, Vec<Diagnostic>) {
+    let mut of_lock = Sources::new();
+    let (lock, failed) = match read_lock(directory, &mut of_lock) {
+        Ok(lock) => (lock, Vec::new()),
+        Err(failed) => (LockedPackages::default(), failed),
+    };
+    let mut loaded = load_with(directory, &lock);
+    let is_broken = !failed.is_empty();
+    // Then it is the lock file that makes modules look as if they were missing.
+    let missing = |diagnostic: &Diagnostic| is_broken && diagnostic.code == NOT_FETCHED;
+    loaded.diagnostics.retain(|diagnostic| !missing(diagnostic));
+    loaded.diagnostics.extend(failed);
+    for (name, text) in of_lock.iter().filter(|_| is_broken) {
+        loaded.sources.add(name, text.to_string());
+    }
+    (loaded.configuration, loaded.sources, loaded.diagnostics)
+}
+
+/// Reads the lock file of a stack, and adds its text to others; without one nothing is locked.
+///
+/// # Errors
+/// What is wrong in it.
+pub fn read_lock(
+    directory: &Path,
+    sources: &mut Sources,
+) -> Result<LockedPackages, Vec<Diagnostic>> {
+    let path = tidy(directory).join(LOCK_FILE);
+    let name = shown(&path);
+    let refused = |why: String| {
+        let failed = Diagnostic::error("cannot-read", "cannot read file");
+        vec![failed.detail(format!("`{name}`: {why}"))]
+    };
+    match read_bounded(&path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => {
+                let lock = LockedPackages::parse(&text, &name);
+                sources.add(&name, text);
+                lock
+            }
+            Err(_) => Err(refused("it is not UTF-8 text".into())),
+        },
+        Err(FileError::NotFound) => Ok(LockedPackages::default()),
+        Err(error) => Err(refused(error.to_string())),
+    }
+}
+
+/// A stack as far as it could be loaded.
+pub struct Loaded {
+    /// What could be understood.
+    pub configuration: Configuration,
+    /// The texts.
+    pub sources: Sources,
+    /// What is wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Packages that are not there as the lock says, in the order in which they are called.
+    pub missing: Vec<Package>,
+    /// Packages that are.
+    pub used: Vec<Package>,
+}
+
+impl Loaded {
+    /// What is wrong beside modules that are not fetched.
+    #[must_use]
+    pub fn other_errors(&self) -> Vec<Diagnostic> {
+        let is_other =
+            |diagnostic: &&Diagnostic| diagnostic.is_error() && diagnostic.code != NOT_FETCHED;
+        self.diagnostics.iter().filter(is_other).cloned().collect()
+    }
+}
+
+/// The same with a lock that is not in the folder yet.
+#[must_use]
+pub fn load_with(directory: &Path, lock: &LockedPackages) -> Loaded {
     let mut loader = Loader {
         root: tidy(directory),
         modules: Vec::new(),
         known: HashMap::new(),
         under_way: Vec::new(),
+        lock,
+        package: None,
+        sound: HashMap::new(),
+        missing: Vec::new(),
+        used: Vec::new(),
         sources: Sources::new(),
         diagnostics: Vec::new(),
     };
@@ -37,20 +118,33 @@ pub fn load_stack(directory: &Path) -> (Configuration, Sources, Vec<Diagnostic>)
         modules: loader.modules,
         digest: digest(&loader.sources, &loader.root),
     };
-    (configuration, loader.sources, loader.diagnostics)
+    Loaded {
+        configuration,
+        sources: loader.sources,
+        diagnostics: loader.diagnostics,
+        missing: loader.missing,
+        used: loader.used,
+    }
 }
 
-struct Loader {
+struct Loader<'l> {
     root: PathBuf,
     modules: Vec<Module>,
     known: HashMap<PathBuf, ModuleId>,
     /// The folders whose modules are being loaded, the stack's first.
     under_way: Vec<PathBuf>,
+    lock: &'l LockedPackages,
+    /// The folder of the package whose modules are being loaded; what they call by a path is inside it.
+    package: Option<PathBuf>,
+    /// Whether what is in a package's folder is what is locked.
+    sound: HashMap<PathBuf, bool>,
+    missing: Vec<Package>,
+    used: Vec<Package>,
     sources: Sources,
     diagnostics: Vec<Diagnostic>,
 }
 
-impl Loader {
+impl Loader<'_> {
     /// Loads a folder, unless that was done before. `None` if there is nothing, which has been complained of.
     fn folder(&mut self, directory: &Path, called: Option<&Span>) -> Option<ModuleId> {
         let identity = match fs::canonicalize(directory) {
@@ -122,18 +216,108 @@ impl Loader {
     fn calls(&mut self, directory: &Path, module: &mut Module) {
         for call in module.calls.values_mut() {
             let source = call.source.text.as_ref();
-            if !source.starts_with(['.', '/']) {
-                self.complain(
-                    Diagnostic::error("not-a-folder", "source is not a folder")
-                        .detail(format!("`{source}` is neither relative nor absolute"))
-                        .at(call.source.span.clone())
-                        .help(format!("write `./{source}` for a folder beside this file")),
-                );
-                continue;
+            // A line with a login in it is not shown.
+            let place = match has_login(source) {
+                true => call.span.clone(),
+                false => call.source.span.clone(),
+            };
+            match read_source(source) {
+                Ok(Source::Folder) => {
+                    let folder = tidy(&directory.join(source));
+                    call.module = match self.is_outside(&folder) {
+                        true => {
+                            self.complain(outside(source, &place));
+                            None
+                        }
+                        false => self.folder(&folder, Some(&place)),
+                    };
+                }
+                Ok(Source::Package { package, below }) => {
+                    call.module = self.package(&call.name.text, package, &below, &place);
+                }
+                Err(why) => {
+                    let failed = Diagnostic::error("wrong-source", "no such source of modules")
+                        .detail(format!("`{}`: {why}", without_login(source)))
+                        .at(place);
+                    let is_name = !source.contains(':') && !source.contains("//");
+                    self.complain(match is_name {
+                        true => {
+                            failed.help(format!("write `./{source}` for a folder beside this file"))
+                        }
+                        false => failed,
+                    });
+                }
             }
-            let folder = tidy(&directory.join(source));
-            call.module = self.folder(&folder, Some(&call.source.span));
         }
+    }
+
+    /// Whether a folder is beyond the package that calls it.
+    fn is_outside(&self, folder: &Path) -> bool {
+        let Some(package) = &self.package else {
+            return false;
+        };
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        match (real(package), real(folder)) {
+            (Some(package), Some(folder)) => !folder.starts_with(package),
+            // It is complained of as missing.
+            _ => false,
+        }
+    }
+
+    /// A module in a package that `dmp init` has fetched.
+    fn package(
+        &mut self,
+        call: &str,
+        package: Package,
+        below: &str,
+        place: &Span,
+    ) -> Option<ModuleId> {
+        let not_fetched = |summary: &str, why: &str| {
+            Diagnostic::error(NOT_FETCHED, summary)
+                .detail(format!(
+                    "`{package}`, which the module `{call}` comes from, {why}"
+                ))
+                .at(place.clone())
+                .help("run `dmp init`")
+        };
+        let Some(locked) = self.lock.get(&package) else {
+            self.complain(not_fetched(
+                "module is not fetched",
+                &format!("is not in `{LOCK_FILE}`"),
+            ));
+            note(&mut self.missing, package);
+            return None;
+        };
+        let folder = self
+            .root
+            .join(PACKAGES)
+            .join(package.folder_name(&locked.commit));
+        if !folder.is_dir() {
+            self.complain(not_fetched("module is not fetched", "is not here yet"));
+            note(&mut self.missing, package);
+            return None;
+        }
+        let is_sound = *self.sound.entry(folder.clone()).or_insert_with(|| {
+            digest_of_folder(&folder).is_ok_and(|digest| digest == locked.digest)
+        });
+        if !is_sound {
+            let why = format!("is not what `{LOCK_FILE}` says: somebody has changed it");
+            self.complain(not_fetched("module is another one", &why));
+            note(&mut self.missing, package);
+            return None;
+        }
+        note(&mut self.used, package);
+        let around = self.package.replace(folder.clone());
+        let inside = tidy(&folder.join(below));
+        let module = match self.is_outside(&inside) {
+            true => {
+                self.complain(outside(below, place));
+                None
+            }
+            false => self.folder(&inside, Some(place)),
+        };
+        self.package = around;
+        module
     }
 
     fn calls_itself(&self, at: usize, directory: &Path, called: Option<&Span>) -> Diagnostic {
@@ -159,14 +343,68 @@ impl Loader {
     }
 }
 
-/// The `*.hcl` files of a folder, sorted by name; hidden ones and files of values are left out.
+fn note(packages: &mut Vec<Package>, package: Package) {
+    if !packages.contains(&package) {
+        packages.push(package);
+    }
+}
+
+fn outside(source: &str, place: &Span) -> Diagnostic {
+    Diagnostic::error("outside", "module is outside of its package")
+        .detail(format!(
+            "`{}` leads out of what was fetched",
+            without_login(source)
+        ))
+        .at(place.clone())
+}
+
+/// `sha256:` and SHA-256 over the names and contents of all files below a folder, links by where they lead.
+///
+/// # Errors
+/// When something can't be read, or there are more than a hundred thousand files.
+pub fn digest_of_folder(folder: &Path) -> io::Result<String> {
+    let mut files = Vec::new();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(below) = waiting.pop() {
+        for entry in fs::read_dir(&below)? {
+            let path = entry?.path();
+            match fs::symlink_metadata(&path)?.is_dir() {
+                true => waiting.push(path),
+                false => files.push(path),
+            }
+            if files.len() > MOST_FILES {
+                return Err(io::Error::other(format!("more than {MOST_FILES} files")));
+            }
+        }
+    }
+    files.sort();
+    let mut hash = Sha256::new();
+    for path in files {
+        let name = path.strip_prefix(folder).unwrap_or(&path);
+        let metadata = fs::symlink_metadata(&path)?;
+        let (kind, content) = match metadata.is_symlink() {
+            true => ("link", fs::read_link(&path)?.into_os_string().into_vec()),
+            false if metadata.is_file() => ("file", fs::read(&path)?),
+            false => return Err(io::Error::other("there is something that is no file")),
+        };
+        for part in [kind.as_bytes(), name.as_os_str().as_bytes(), &content] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    Ok(format!("sha256:{}", hex::encode(hash.finalize())))
+}
+
+/// The `*.hcl` files of a folder, sorted by name; hidden ones, files of values and lock files are left out.
 fn files_of(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_ours =
-            name.ends_with(".hcl") && !name.starts_with('.') && !name.ends_with(".auto.hcl");
+        let is_ours = name.ends_with(".hcl")
+            && !name.starts_with('.')
+            && !name.ends_with(".auto.hcl")
+            && name != LOCK_FILE;
         if is_ours && path.is_file() {
             files.push(path);
         }
@@ -325,6 +563,8 @@ impl Files for DiskFiles {
     }
 }
 
+/// The code of what `dmp init` mends.
+const NOT_FETCHED: &str = "not-fetched";
 /// Links may lead in a circle.
 const DEEPEST_FOLDER: usize = 40;
 const MOST_FILES: usize = 100_000;

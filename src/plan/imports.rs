@@ -1,28 +1,130 @@
-//! What `import` blocks may not do: adopt an object that has an address already, or for an address that nobody describes.
+//! What `import` blocks adopt, and what they may not do: adopt an object that has an address already, or for an address
+//! that nobody describes.
 
-use dmp_sdk::{Action, Diagnostic};
+use std::collections::BTreeSet;
+
+use dmp_lang::Expr;
+use dmp_lang::config::Import;
+use dmp_sdk::{Action, Address, Diagnostic, Key, ModulePath};
 
 use crate::ending::stands_in_undecided_call;
 use crate::model::{Plan, Planned};
-use crate::world::{Expansion, World, block_key};
+use crate::world::{Expansion, Place, World, block_key};
+
+/// One object that an `import` block adopts.
+#[derive(Clone, Debug)]
+pub(crate) struct Adoption {
+    /// The instance that it becomes.
+    pub(crate) to: Address,
+    /// The block.
+    pub(crate) import: Import,
+    /// Where the block's expressions stand.
+    pub(crate) place: Place,
+}
+
+/// What the `import` blocks adopt, by what variables alone say.
+pub(crate) fn expand(world: &World) -> (Vec<Adoption>, Vec<Diagnostic>) {
+    let mut adoptions = Vec::new();
+    let mut wrong = Vec::new();
+    let root = Place::in_module(&ModulePath::root());
+    for import in &world.configuration.root().imports {
+        let expansion = match world.expand(import.repetition.as_ref(), &root) {
+            Ok(expansion) => expansion,
+            Err(failed) => {
+                wrong.extend(failed);
+                continue;
+            }
+        };
+        if expansion.is_unknown() {
+            wrong.push(
+                Diagnostic::error("import-unknown", "an import is not known")
+                    .detail(
+                        "`for_each` of an `import` block has to be known before anything is read",
+                    )
+                    .at(import.repetition.as_ref().map(|it| it.expr().span.clone())),
+            );
+        }
+        for key in expansion.keys() {
+            let place = root.clone().of_member(Some(&expansion), key.as_ref());
+            match import.address(|expr| key_at(world, expr, &place)) {
+                Ok(Some(to)) => adoptions.push(Adoption {
+                    to,
+                    import: import.clone(),
+                    place,
+                }),
+                Ok(None) => {}
+                Err(failed) => wrong.extend(failed),
+            }
+        }
+    }
+    (adoptions, wrong)
+}
+
+/// A key of the address that something is imported to.
+fn key_at(world: &World, expr: &Expr, place: &Place) -> Result<Key, Vec<Diagnostic>> {
+    let value = world.evaluate(expr, place)?;
+    let marks = value.deep_marks();
+    let index = value.as_i64().and_then(|index| u64::try_from(index).ok());
+    let key = match (value.as_str(), index) {
+        (Some(name), _) => Some(Key::Name(name.into())),
+        (None, index) => index.map(Key::Index),
+    };
+    let failed = Diagnostic::error("wrong-key", "unusable key").at(expr.span.clone());
+    match key {
+        Some(_) if marks.is_sensitive() || marks.is_ephemeral() => {
+            let detail = "a sensitive or ephemeral value can't be a part of an address";
+            Err(vec![failed.detail(detail)])
+        }
+        Some(key) => Ok(key),
+        None if !value.is_known() => {
+            Err(vec![failed.detail(
+                "the address of an import has to be known before anything is read",
+            )])
+        }
+        None => Err(vec![failed.detail("a key is a text or a whole number")]),
+    }
+}
+
+/// What is wrong with the provider that an `import` block names, where it names an instance.
+pub(crate) fn other_provider(world: &World, adoption: &Adoption) -> Option<Vec<Diagnostic>> {
+    let named = adoption.import.provider.as_ref()?;
+    let expr = named.instance.as_ref()?;
+    let block = world.block_of(&adoption.to)?;
+    let place = world.place_of(&adoption.to);
+    let at = match world.provider_at(&adoption.to.module, block, &place) {
+        Ok(at) => at?,
+        // It is told of where the instance is visited.
+        Err(_) => return None,
+    };
+    match key_at(world, expr, &adoption.place) {
+        Ok(key) if at.instance.as_ref() == Some(&key) => None,
+        Ok(key) => Some(vec![
+            Diagnostic::error("other-provider", "another provider than the resource's")
+                .address(&adoption.to)
+                .detail(format!(
+                    "it goes through `{at}`, this says `{}{key}`",
+                    named.key
+                ))
+                .at(named.span.clone()),
+        ]),
+        Err(failed) => Some(failed),
+    }
+}
 
 /// Refuses what is wrong with `import` blocks as a whole.
-pub(crate) fn refuse(plan: &mut Plan, world: &World) {
-    let imports = &world.configuration.root().imports;
+pub(crate) fn refuse(plan: &mut Plan, world: &World, imports: &[Adoption]) {
     if imports.is_empty() || plan.is_destroy {
         return;
     }
     let mut refused = Vec::new();
-    for (position, import) in imports.iter().enumerate() {
-        if imports[..position]
-            .iter()
-            .any(|other| other.to == import.to)
-        {
+    let mut seen = BTreeSet::new();
+    for import in imports {
+        if !seen.insert(&import.to) {
             refused.push(
                 Diagnostic::error("import-twice", "two `import` blocks for one address")
                     .address(&import.to)
                     .help("leave one of them")
-                    .at(import.span.clone()),
+                    .at(import.import.span.clone()),
             );
         }
         let block = (import.to.module.clone(), block_key(&import.to));
@@ -37,7 +139,7 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
                 Diagnostic::error("import-undescribed", "an import of what is not described")
                     .detail(format!("the configuration has no `{}`", import.to))
                     .help("describe it with a `resource` block and its keys, or take the `import` block out")
-                    .at(import.span.clone()),
+                    .at(import.import.span.clone()),
             );
         }
     }
@@ -50,7 +152,7 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
                     .address(&planned.address)
                     .detail(format!("`{id}` is `{}` already", other.address))
                     .help("an object has one address: for another one write a `moved` block")
-                    .at(span.map(|import| import.span.clone())),
+                    .at(span.map(|import| import.import.span.clone())),
             );
         }
     }

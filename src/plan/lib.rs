@@ -38,6 +38,6 @@ pub mod world;
 
 pub use ask::{Finding, ReadKind, ReadRequest};
 pub use model::{Deferred, Drift, Earlier, Group, OutputChange, Plan, Planned};
-pub use planner::{Planner, PlannerInput, ProviderState, provider_address};
+pub use planner::{Planner, PlannerInput, ProviderState};
 pub use registry::Registry;
 pub use world::{Surroundings, World};

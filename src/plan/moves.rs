@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::world::ProviderAt;
 use dmp_lang::Configuration;
 use dmp_lang::config::{Endpoint, Module, Moved};
 use dmp_sdk::{Address, Diagnostic, ModulePath};
@@ -256,23 +257,24 @@ pub(crate) fn rest_of<'a>(
 
 /// The address of a provider configuration whose module has moved.
 fn provider(configuration: &Configuration, name: &str) -> String {
-    let Some((module, key)) = crate::planner::parse_provider_address(name) else {
+    let Some(at) = ProviderAt::parse(name) else {
         return name.to_owned();
     };
     // It goes wherever a resource in the same module would go.
     let address = Address {
-        module,
+        module: at.module.clone(),
         mode: dmp_sdk::Mode::Managed,
-        resource_type: key.name.clone(),
-        name: key.alias.clone().unwrap_or_else(|| "any".into()),
+        resource_type: at.key.name.clone(),
+        name: at.key.alias.clone().unwrap_or_else(|| "any".into()),
         key: None,
     };
     let moved = destination(configuration, &address, &mut Vec::new());
     let moved = moved.filter(|now| now.block().name == address.name);
-    moved.map_or_else(
-        || name.to_owned(),
-        |now| crate::planner::provider_address(&now.module, &key),
-    )
+    let now = |now: Address| ProviderAt {
+        module: now.module,
+        ..at
+    };
+    moved.map_or_else(|| name.to_owned(), |moved| now(moved).to_string())
 }
 
 /// Instances that are described at an address which a block moves away: it would move them at each run.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dmp_graph::{ConfigGraph, ConfigPath};
-use dmp_lang::config::{Configuration, Module, ProviderKey, Repetition, ResourceBlock, Timed};
+use dmp_lang::config::{Configuration, Module, Repetition, ResourceBlock, Timed};
 use dmp_lang::reference::{Reference, ResourceKey, Target};
 use dmp_lang::{Chance, Decoded, DiskFiles, Expr, decode, evaluate, timeout};
 use dmp_sdk::{
@@ -23,9 +23,11 @@ use time::OffsetDateTime;
 use crate::registry::Registry;
 
 mod expand;
+mod providers;
 mod scope;
 
 pub use expand::{Expansion, Instances};
+pub use providers::ProviderAt;
 pub use scope::Place;
 
 /// A block in a module instance.
@@ -318,33 +320,6 @@ impl World {
             schema,
             &scope::At { world: self, place },
         ))
-    }
-
-    /// Evaluates the configuration of a provider in a module instance.
-    #[must_use]
-    pub fn decode_provider(&self, module: &ModulePath, key: &ProviderKey) -> Option<Decoded> {
-        let provider = self.registry.provider(&key.name)?;
-        let declared = self.module(module)?.providers.get(key);
-        let place = Place::in_module(module);
-        let scope = scope::At {
-            world: self,
-            place: &place,
-        };
-        match declared {
-            Some(block) => Some(decode(&block.body, provider.schema(), &scope)),
-            None => {
-                let nowhere = dmp_sdk::Span {
-                    file: "".into(),
-                    start: 0,
-                    end: 0,
-                };
-                Some(decode(
-                    &dmp_lang::Body::empty(nowhere),
-                    provider.schema(),
-                    &scope,
-                ))
-            }
-        }
     }
 
     /// Where an instance's expressions stand.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dmp_lang::config::Timed;
 use dmp_plan::planner::Configure;
+use dmp_plan::world::ProviderAt;
 use dmp_plan::{Finding, ReadKind, ReadRequest, World};
 use dmp_sdk::{Address, Configured, Diagnostic, Mark, Purpose};
 use dmp_state::{Instance, Snapshot, Status};
@@ -121,14 +122,13 @@ pub fn provider_of_record(
         .map(|record| record.provider.clone());
     let name = name.unwrap_or_else(|| address.split('.').next().unwrap_or(address).to_owned());
     // A block that is gone would be taken for an empty one: then what is recorded counts.
-    let is_declared = |(path, key): &(dmp_sdk::ModulePath, dmp_lang::config::ProviderKey)| {
-        let module = world.module(path);
-        module.is_some_and(|module| module.providers.contains_key(key))
-            || (path.is_root() && !snapshot.providers.contains_key(address))
+    let is_declared = |at: &ProviderAt| {
+        world.declares_provider(at)
+            || (at.module.is_root() && !snapshot.providers.contains_key(address))
     };
-    let present = dmp_plan::planner::parse_provider_address(address)
+    let present = ProviderAt::parse(address)
         .filter(is_declared)
-        .and_then(|(path, key)| world.decode_provider(&path, &key));
+        .and_then(|at| world.decode_provider(&at));
     if let Some(decoded) = present
         && let Some(provider) = world.registry.provider(&name)
     {

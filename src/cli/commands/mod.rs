@@ -6,6 +6,7 @@ mod console;
 mod docs;
 mod fmt;
 mod graph;
+mod init;
 mod man;
 mod output;
 mod plan;
@@ -40,6 +41,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         return fail(context, &Sources::new(), &[missing]);
     }
     match arguments.command {
+        Command::Init(arguments) => init::run(context, &directory, &arguments).await,
         Command::Validate(arguments) => validate::run(context, &directory, &arguments),
         Command::Fmt(arguments) => fmt::run(context, &directory, &arguments),
         Command::Plan(arguments) => plan::run(context, &directory, arguments).await,

@@ -9,12 +9,14 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use dmp_sdk::{Diagnostic, Mode, ProviderFunction, Schema, Span, Strictness, Type, convert};
+use dmp_sdk::{Diagnostic, Key, Mode, ProviderFunction, Schema, Span, Strictness, Type, convert};
 
 use crate::ast::{Body, Expr};
 use crate::config::{
-    Condition, Configuration, Module, ModuleCall, Repetition, ResourceBlock, Rollout, Timed,
+    Condition, Configuration, Import, Module, ModuleCall, ProviderName, Repetition, ResourceBlock,
+    Rollout, Timed,
 };
+use crate::reference::ResourceKey;
 use scope::Declared;
 use walk::Walk;
 
@@ -142,13 +144,65 @@ impl<'c> Checking<'c> {
             self.conditions(&found.asserts, place);
         }
         for import in &module.imports {
-            self.expression(&import.id, &Type::String, Place::default());
+            self.import(import);
+        }
+    }
+
+    fn import(&mut self, import: &'c Import) {
+        let place = Place::inside(import.repetition.as_ref());
+        self.repetition(import.repetition.as_ref());
+        for key in import.keys() {
+            self.expression(key, &Type::Any, place);
+        }
+        self.expression(&import.id, &Type::String, place);
+        let Some(named) = &import.provider else {
+            return;
+        };
+        self.provider_instance(named, place);
+        let failed = Diagnostic::error("other-provider", "another provider than the resource's");
+        let failed = failed.at(named.span.clone());
+        let any = import.address(|_| Ok::<_, std::convert::Infallible>(Key::Index(0)));
+        let Ok(Some(address)) = any else {
+            return;
+        };
+        if !address.module.is_root() {
+            self.diagnostics.push(
+                failed
+                    .detail("what a module's resources go through is said where it is called")
+                    .help("leave `provider` out"),
+            );
+            return;
+        }
+        let key = ResourceKey {
+            mode: address.mode,
+            resource_type: address.resource_type,
+            name: address.name,
+        };
+        let Some(block) = self.module.resources.get(&key) else {
+            return;
+        };
+        let same = match &block.provider {
+            Some(other) => other.key == named.key,
+            // The default one: that of the type.
+            None => named.key.alias.is_none(),
+        };
+        if !same {
+            let other = block.provider.as_ref().map(|other| other.key.to_string());
+            let other = other.unwrap_or_else(|| "the default one".to_owned());
+            let detail = format!("`{key}` goes through {other}, this says `{}`", named.key);
+            self.diagnostics.push(
+                failed
+                    .detail(detail)
+                    .help("the resource's own `provider` says through which one it is imported"),
+            );
         }
     }
 
     fn provider(&mut self, provider: &'c crate::config::ProviderBlock) {
+        self.repetition(provider.repetition.as_ref());
+        let place = Place::inside(provider.repetition.as_ref());
         match self.schemas.provider(&provider.key.name) {
-            Some(schema) => self.body(&provider.body, schema, Place::default()),
+            Some(schema) => self.body(&provider.body, schema, place),
             None => self.diagnostics.push(
                 Diagnostic::error("unknown-provider", "unknown provider")
                     .detail(format!("there is no provider `{}`", provider.key.name))
@@ -184,7 +238,7 @@ impl<'c> Checking<'c> {
             ..place
         };
         self.conditions(&lifecycle.postconditions, after);
-        self.provider_of(resource);
+        self.provider_of(resource, place);
         let (mode, resource_type) = (resource.key.mode, &resource.key.resource_type);
         match self.schemas.resource(mode, resource_type) {
             Some(schema) => self.body(&resource.body, schema, place),
@@ -222,7 +276,7 @@ impl<'c> Checking<'c> {
             ..place
         };
         if let Some(data) = &health.data {
-            self.provider_of(data);
+            self.provider_of(data, member);
             for (timed, expr) in &data.timeouts {
                 self.timeout(*timed, expr, member);
             }
@@ -261,10 +315,11 @@ impl<'c> Checking<'c> {
     }
 
     /// A provider configuration that is named must be there: here, or handed in by the caller.
-    fn provider_of(&mut self, resource: &ResourceBlock) {
+    fn provider_of(&mut self, resource: &'c ResourceBlock, place: Place<'c>) {
         let Some(named) = &resource.provider else {
             return;
         };
+        self.provider_instance(named, place);
         let is_root = std::ptr::eq(self.module, self.configuration.root());
         let is_there = self.module.providers.contains_key(&named.key);
         if is_there
@@ -290,8 +345,36 @@ impl<'c> Checking<'c> {
         );
     }
 
+    /// One instance is named of a provider with `for_each`, and of no other.
+    fn provider_instance(&mut self, named: &'c ProviderName, place: Place<'c>) {
+        if let Some(instance) = &named.instance {
+            self.expression(instance, &Type::String, place);
+        }
+        let key = &named.key;
+        let declared = self.module.providers.get(key);
+        let has_instances = declared.map(|declared| declared.repetition.is_some());
+        let failed = match (has_instances, &named.instance) {
+            (Some(true), None) => Diagnostic::error("missing-key", "instance is not named")
+                .detail(format!("`{key}` has several instances: which one?"))
+                .help(format!("write `{key}[each.key]`")),
+            (Some(false), Some(_)) => Diagnostic::error("no-instances", "no instances")
+                .detail(format!("the provider `{key}` has no `for_each`"))
+                .help(format!("write `{key}`")),
+            (None, Some(_)) => Diagnostic::error("no-instances", "no instances")
+                .detail(format!(
+                    "`{key}` is no provider of this module with `for_each`"
+                ))
+                .help("who calls a module chooses the instance that it hands in"),
+            _ => return,
+        };
+        self.diagnostics.push(failed.at(named.span.clone()));
+    }
+
     fn call(&mut self, call: &'c ModuleCall) {
         let place = Place::inside(call.repetition.as_ref());
+        for (_, outside) in &call.providers {
+            self.provider_instance(outside, place);
+        }
         self.repetition(call.repetition.as_ref());
         self.names(&call.depends_on);
         let Some(called) = call.module.map(|id| self.configuration.module(id)) else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dmp_sdk::{Diagnostic, Key, Kind, Strictness, Type, Value, convert};
+use dmp_sdk::{Diagnostic, Key, Kind, Mode, Strictness, Type, Value, convert};
 
 use super::fields::{Fields, declare, labels, text};
 use super::resource::resource;
@@ -257,6 +257,15 @@ fn provider(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>
     let span = block.span.clone();
     let mut fields = Fields::new(block.body, block.span, diagnostics);
     let alias = text(fields.text("alias"));
+    let for_each = fields.expr("for_each");
+    if let (Some(expr), None) = (&for_each, &alias) {
+        fields.diagnostics.push(
+            Diagnostic::error("missing-argument", "missing argument")
+                .detail("a provider with `for_each` needs an `alias`")
+                .at(expr.span.clone())
+                .help("resources name its instances by it: `provider = name.alias[each.key]`"),
+        );
+    }
     let key = ProviderKey {
         name: name.text,
         alias,
@@ -264,6 +273,7 @@ fn provider(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>
     let provider = ProviderBlock {
         key: key.clone(),
         name_span: name.span,
+        repetition: for_each.map(Repetition::ForEach),
         body: fields.rest(),
         span,
     };
@@ -365,6 +375,13 @@ fn providers(fields: &mut Fields<'_>) -> Vec<(ProviderName, ProviderName)> {
     for item in items {
         let inside = fields.provider_name(&item.key);
         let outside = fields.provider_name(&item.value);
+        if let Some(key) = inside.as_ref().and_then(|inside| inside.instance.as_ref()) {
+            fields.diagnostics.push(
+                Diagnostic::error("not-a-provider", "not a provider configuration")
+                    .detail("what a module is handed in is one configuration, without a key")
+                    .at(key.span.clone()),
+            );
+        }
         found.extend(inside.zip(outside));
     }
     found
@@ -492,28 +509,34 @@ fn removed(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>)
 fn import(module: &mut Module, block: Block, diagnostics: &mut Vec<Diagnostic>) {
     let span = block.span.clone();
     let mut fields = Fields::new(block.body, block.span, diagnostics);
-    let to = fields
-        .required("to")
-        .and_then(|expr| match endpoint(&expr, &mut fields)? {
-            Endpoint::Resource(address) => Some(address),
-            Endpoint::Module(_) => {
-                let failed = Diagnostic::error("wrong-address", "not an address");
-                let failed = failed.detail("a resource is imported, not a module");
-                fields.diagnostics.push(failed.at(expr.span.clone()));
-                None
-            }
-        });
+    let to = fields.required("to");
+    let repetition = fields.expr("for_each").map(Repetition::ForEach);
     let id = fields.required("id");
     let provider = fields.provider("provider");
     fields.finish("`import`");
-    if let (Some(to), Some(id)) = (to, id) {
-        module.imports.push(Import {
-            to,
-            id,
-            provider,
-            span,
-        });
+    let (Some(to), Some(id)) = (to, id) else {
+        return;
+    };
+    let import = Import {
+        to,
+        repetition,
+        id,
+        provider,
+        span,
+    };
+    let any = import.address(|_| Ok::<_, std::convert::Infallible>(Key::Index(0)));
+    let Ok(address) = any;
+    let is_managed = address.is_some_and(|address| address.mode == Mode::Managed);
+    if is_managed {
+        module.imports.push(import);
+        return;
     }
+    diagnostics.push(
+        Diagnostic::error("wrong-address", "not an address")
+            .detail("a resource is imported: its address is expected here")
+            .at(import.to.span.clone())
+            .help("write it like `module.net.host_file.motd[\"a\"]`"),
+    );
 }
 
 fn endpoint(expr: &Expr, fields: &mut Fields<'_>) -> Option<Endpoint> {

@@ -187,6 +187,14 @@ impl<'d> Fields<'d> {
     }
 
     pub(super) fn provider_name(&mut self, expr: &Expr) -> Option<ProviderName> {
+        if let ExprKind::Index(of, key) = &expr.bare().kind
+            && matches!(of.kind, ExprKind::Reference(_))
+        {
+            let mut whole = self.provider_name(of)?;
+            whole.instance = Some(key.as_ref().clone());
+            whole.span = expr.span.clone();
+            return Some(whole);
+        }
         let key = match &expr.bare().kind {
             ExprKind::Variable(name) => Some((name.clone(), None)),
             ExprKind::Literal(_) => expr.as_text().map(|name| (name.clone(), None)),
@@ -204,12 +212,13 @@ impl<'d> Fields<'d> {
         match key {
             Some((name, alias)) => Some(ProviderName {
                 key: ProviderKey { name, alias },
+                instance: None,
                 span: expr.span.clone(),
             }),
             None => {
                 self.diagnostics.push(
                     Diagnostic::error("not-a-provider", "not a provider configuration")
-                        .detail("a provider is named here, or `provider.alias`")
+                        .detail("a provider is named here, or `provider.alias`, or `provider.alias[key]`")
                         .at(expr.span.clone()),
                 );
                 None

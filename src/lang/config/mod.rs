@@ -7,11 +7,11 @@ mod resource;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dmp_sdk::{Address, AttributePath, Layer, ModulePath, Span, Type, Value};
+use dmp_sdk::{Address, AttributePath, Key, Layer, ModulePath, Span, Type, Value};
 use indexmap::IndexMap;
 
-use crate::ast::{Block, Body, Expr, Name};
-use crate::reference::{Reference, ResourceKey};
+use crate::ast::{Block, Body, Expr, ExprKind, Name};
+use crate::reference::{Reference, ResourceKey, Target};
 
 pub(crate) use build::add_file;
 
@@ -186,10 +186,12 @@ impl std::fmt::Display for ProviderKey {
 }
 
 /// A provider configuration where it is named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProviderName {
     /// Which one.
     pub key: ProviderKey,
+    /// Which instance of it, if it has `for_each`.
+    pub instance: Option<Expr>,
     /// Where it is named.
     pub span: Span,
 }
@@ -201,7 +203,9 @@ pub struct ProviderBlock {
     pub key: ProviderKey,
     /// Where the provider's name stands.
     pub name_span: Span,
-    /// The configuration, without `alias`.
+    /// `for_each`: one configuration for each member, each with a key.
+    pub repetition: Option<Repetition>,
+    /// The configuration, without `alias` and `for_each`.
     pub body: Body,
     /// The block's header.
     pub span: Span,
@@ -462,12 +466,80 @@ pub struct Removed {
 /// An `import` block.
 #[derive(Clone, Debug)]
 pub struct Import {
-    /// The instance that adopts the object.
-    pub to: Address,
+    /// The address of the instance that adopts the object; its keys may be any expressions.
+    pub to: Expr,
+    /// `for_each`: an object for each member.
+    pub repetition: Option<Repetition>,
     /// The object's id.
     pub id: Expr,
-    /// The provider configuration to read it with.
+    /// The provider configuration that the instance's block names, said once more.
     pub provider: Option<ProviderName>,
     /// The block's header.
     pub span: Span,
+}
+
+impl Import {
+    /// The address of the instance, with keys as they turn out to be.
+    ///
+    /// # Errors
+    /// What `key` says of an expression; nothing if this is no address of a resource.
+    pub fn address<E>(
+        &self,
+        mut key: impl FnMut(&Expr) -> Result<Key, E>,
+    ) -> Result<Option<Address>, E> {
+        let mut text = String::new();
+        if !address_text(&self.to, &mut key, &mut text)? {
+            return Ok(None);
+        }
+        Ok(match text.parse() {
+            Ok(Endpoint::Resource(address)) => Some(address),
+            _ => None,
+        })
+    }
+
+    /// The expressions of its keys.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&Expr> {
+        let mut found = Vec::new();
+        let mut look = &self.to;
+        loop {
+            look = match &look.kind {
+                ExprKind::Index(of, key) => {
+                    found.push(key.as_ref());
+                    of
+                }
+                ExprKind::Attribute(of, _) => of,
+                _ => return found,
+            };
+        }
+    }
+}
+
+/// Writes an address as it reads with its keys. Returns whether it has the form of one.
+fn address_text<E>(
+    expr: &Expr,
+    key: &mut dyn FnMut(&Expr) -> Result<Key, E>,
+    text: &mut String,
+) -> Result<bool, E> {
+    match &expr.kind {
+        ExprKind::Reference(reference) => {
+            text.push_str(&reference.target.to_string());
+            Ok(matches!(
+                reference.target,
+                Target::Resource(_) | Target::Module(_)
+            ))
+        }
+        ExprKind::Attribute(of, name) => {
+            let is_one = address_text(of, key, text)?;
+            text.push('.');
+            text.push_str(&name.text);
+            Ok(is_one)
+        }
+        ExprKind::Index(of, at) => {
+            let is_one = address_text(of, key, text)?;
+            text.push_str(&key(at)?.to_string());
+            Ok(is_one)
+        }
+        _ => Ok(false),
+    }
 }

@@ -20,6 +20,7 @@ mod pattern;
 mod provider;
 mod re2;
 mod reference;
+mod rendering;
 mod secrecy;
 mod sets;
 mod template;
@@ -637,9 +638,13 @@ fn listed(items: impl Iterator<Item = Value>) -> Result<Value, Fault> {
 /// Refuses what would be longer than a text may be.
 fn bounded(length: usize) -> Result<(), Fault> {
     match length > crate::evaluate::LONGEST_TEXT {
-        true => Err(Fault::new("the text would be longer than 16 MiB")),
+        true => Err(longer()),
         false => Ok(()),
     }
+}
+
+fn longer() -> Fault {
+    Fault::new("the text would be longer than 16 MiB")
 }
 
 fn find(name: &str) -> Option<&'static Function> {

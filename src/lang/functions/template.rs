@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use dmp_sdk::{Kind, Marks, Number, Span, Type, Value};
-use tera::{Context, Tera};
+use tera::Context;
 
 use super::file::{later, read_text};
+use super::rendering::{self, Failed};
 use super::{Failure, Fault, Function, Gives, any, text};
-use crate::evaluate::{Evaluation, LONGEST_TEXT};
+use crate::evaluate::Evaluation;
 use crate::parse::{is_name, parse_template};
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -122,39 +123,31 @@ fn templatetera(
     let (Some(text), true) = (text, given.variables.is_wholly_known()) else {
         return Ok(later().marked(&marks));
     };
-    let failed = |error: tera::Error| {
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            why = inner.to_string();
-            cause = inner.source();
-        }
-        // Its words may quote a variable.
-        let why = match marks.is_sensitive() || marks.is_ephemeral() {
-            true => format!(
-                "`{}` has no result with these variables, some of them secret",
-                given.first
-            ),
-            false => format!("`{}`: {}", given.first, why.trim_end()),
-        };
-        Fault::of(0, why)
-    };
     let mut context = Context::new();
     for (name, value) in given.variables.as_members().into_iter().flatten() {
         context.insert_value(name.to_string(), for_tera(value));
     }
-    let mut tera = Tera::default();
-    // Files of hosts are no pages: what they hold is written as it is.
-    tera.autoescape_on(Vec::<&str>::new());
-    tera.add_raw_template(given.first, &text).map_err(failed)?;
-    let mut rendered = Bounded(Vec::new());
-    let outcome = tera.render_to(given.first, &context, &mut rendered);
-    if rendered.0.len() >= LONGEST_TEXT {
-        super::bounded(LONGEST_TEXT + 1)?;
-    }
-    outcome.map_err(failed)?;
-    let rendered =
-        String::from_utf8(rendered.0).map_err(|_| Fault::new("the result is no text"))?;
+    let rendered = match rendering::render(given.first, &text, context) {
+        Ok(rendered) => rendered,
+        Err(Failed::TooLong) => return Err(super::longer().into()),
+        Err(Failed::TooSlow) => {
+            let why = format!("rendering `{}` takes too long", given.first);
+            return Err(Fault::of(0, why).into());
+        }
+        Err(Failed::NoText) => return Err(Fault::new("the result is no text").into()),
+        // Its words may quote a variable.
+        Err(Failed::Tera(_)) if marks.is_sensitive() || marks.is_ephemeral() => {
+            let why = format!(
+                "`{}` has no result with these variables, some of them secret",
+                given.first
+            );
+            return Err(Fault::of(0, why).into());
+        }
+        Err(Failed::Tera(why)) => {
+            let why = format!("`{}`: {}", given.first, why.trim_end());
+            return Err(Fault::of(0, why).into());
+        }
+    };
     Ok(Value::from(rendered).marked(&marks))
 }
 
@@ -182,22 +175,5 @@ fn for_tera(value: &Value) -> tera::Value {
                 .map(|(name, member)| (name.to_string(), for_tera(member)));
             members.collect::<BTreeMap<_, _>>().into()
         }
-    }
-}
-
-/// What was rendered so far; it ends the rendering of a text that is longer than one may be.
-struct Bounded(Vec<u8>);
-
-impl std::io::Write for Bounded {
-    fn write(&mut self, more: &[u8]) -> std::io::Result<usize> {
-        let room = LONGEST_TEXT.saturating_sub(self.0.len());
-        let taken = more.len().min(room);
-        self.0.extend_from_slice(&more[..taken]);
-        // Nothing taken is an error to who writes.
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }

@@ -59,9 +59,7 @@ impl Planner {
     }
 
     pub(super) fn finish_data(&mut self, address: &Address, decoded: &Decoded, finding: Finding) {
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+        let provider = self.provider_of(address).unwrap_or_default();
         match finding {
             Finding::Data(value) => {
                 let schema = self.world.schema_of(address);

@@ -23,8 +23,7 @@ impl Planner {
             return None;
         }
         let resource = self.resource_of(address)?;
-        let provider_address =
-            self.provider_of(&address.module, &crate::world::block_key(address))?;
+        let provider_address = self.provider_of(address)?;
         let provider = self.providers.get(&provider_address)?.configured.clone()?;
         let record = self.snapshot.instances.get(address);
         let attributes = decision.planned.map_marks(&Marks::without_origins);

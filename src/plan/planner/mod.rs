@@ -17,12 +17,13 @@ use std::sync::Arc;
 use dmp_graph::{ConfigPath, Node, NodeId};
 use dmp_lang::Decoded;
 use dmp_lang::reference::{Reference, Target};
-use dmp_sdk::{Address, Configured, Diagnostic, Mode, ModulePath, Value};
+use dmp_sdk::{Address, Configured, Diagnostic, Marks, Mode, ModulePath, Value};
 use dmp_state::Snapshot;
 
 use self::references::origins_in_words;
 use self::resources::unreachable;
 use crate::ask::{Finding, ReadRequest};
+use crate::imports::Adoption;
 use crate::instance::Decision;
 use crate::model::{Deferred, Earlier, OutputChange, Plan};
 use crate::selection::Part;
@@ -34,7 +35,7 @@ mod providers;
 mod references;
 mod resources;
 
-pub use providers::{ProviderState, parse_provider_address, provider_address, provider_state};
+pub use providers::{ProviderState, provider_state};
 pub use resources::{import_request, read_before_create};
 
 /// Makes a usable provider of a wholly known configuration.
@@ -74,12 +75,16 @@ pub struct Planner {
     left_out: BTreeSet<Address>,
     plan: Plan,
     providers: BTreeMap<String, ProviderState>,
+    /// Provider configurations of which it is not known yet which instances they have, and what decides it.
+    open_providers: BTreeMap<String, Marks>,
     open: Vec<usize>,
     ready: Vec<NodeId>,
     needed_by: Vec<Vec<NodeId>>,
     waiting: HashMap<NodeId, usize>,
     asked: BTreeMap<Address, Asked>,
-    /// Positions of `import` blocks, by what they import.
+    /// What `import` blocks adopt.
+    adoptions: Vec<Adoption>,
+    /// The positions of these, by what they import to.
     imports: BTreeMap<Address, usize>,
     lost: BTreeSet<Address>,
     tolerates_lost: bool,
@@ -115,11 +120,16 @@ impl Planner {
         }
         let open: Vec<usize> = graph.needs.iter().map(Vec::len).collect();
         let ready = (0..open.len()).filter(|node| open[*node] == 0).collect();
-        let imports = input.world.configuration.root().imports.iter().enumerate();
+        let (adoptions, wrong) = match input.is_destroy {
+            true => Default::default(),
+            false => crate::imports::expand(&input.world),
+        };
+        let imports = adoptions.iter().enumerate();
         let imports = imports
-            .map(|(position, import)| (import.to.clone(), position))
+            .map(|(position, adoption)| (adoption.to.clone(), position))
             .collect();
         let mut planner = Self {
+            adoptions,
             imports,
             world: input.world,
             snapshot: input.snapshot,
@@ -132,6 +142,7 @@ impl Planner {
                 ..Plan::default()
             },
             providers: BTreeMap::new(),
+            open_providers: BTreeMap::new(),
             open,
             ready,
             needed_by,
@@ -146,6 +157,7 @@ impl Planner {
                 .collect(),
             follow_up: Vec::new(),
         };
+        planner.plan.diagnostics.extend(wrong);
         planner.plan.drift =
             crate::drift::find(&planner.world, &planner.snapshot, &planner.findings);
         planner
@@ -245,7 +257,7 @@ impl Planner {
         self.plan.diagnostics.extend(again);
         crate::replacing::arrange(&mut self.plan, &self.snapshot);
         crate::clash::refuse(&mut self.plan, &self.world);
-        crate::imports::refuse(&mut self.plan, &self.world);
+        crate::imports::refuse(&mut self.plan, &self.world, &self.adoptions);
         self.refuse_impossible_rollouts();
         (self.plan, self.world, self.providers)
     }

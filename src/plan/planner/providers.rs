@@ -6,12 +6,13 @@ use std::sync::Arc;
 use dmp_graph::ConfigPath;
 use dmp_lang::config::ProviderKey;
 use dmp_lang::reference::ResourceKey;
-use dmp_sdk::{Address, Configured, ModulePath, Reason, Schema, Value};
+use dmp_sdk::{Address, Configured, Diagnostic, Marks, ModulePath, Reason, Schema, Value};
 use dmp_state::{Hosting, Instance};
 
 use super::Planner;
-use super::references::hosting_by_schema;
-use crate::world::config_path;
+use super::references::{hosting_by_schema, origins_in_words};
+use crate::model::Deferred;
+use crate::world::ProviderAt;
 
 /// A provider configuration of the run.
 #[derive(Clone)]
@@ -28,50 +29,58 @@ pub struct ProviderState {
     pub hosted_on: Vec<Hosting>,
 }
 
-/// The address of a provider configuration, such as `kubernetes` or `module.edge.kubernetes.west`.
-#[must_use]
-pub fn provider_address(module: &ModulePath, key: &ProviderKey) -> String {
-    if module.is_root() {
-        key.to_string()
-    } else {
-        format!("{module}.{key}")
-    }
-}
-
-/// The module and the key of a provider configuration's address.
-#[must_use]
-pub fn parse_provider_address(text: &str) -> Option<(ModulePath, ProviderKey)> {
-    // It looks like a resource's: `module.edge.kubernetes.west`, or without a name.
-    let parsed = text.parse::<Address>().ok();
-    let alias = parsed.as_ref().map(|address| Arc::clone(&address.name));
-    let address = parsed.or_else(|| format!("{text}.any").parse().ok())?;
-    let name = address.resource_type;
-    Some((address.module, ProviderKey { name, alias }))
-}
-
 impl Planner {
     pub(super) fn visit_provider(&mut self, path: &ConfigPath, key: &ProviderKey) {
         for module in self.world.module_instances(path) {
-            self.make_provider(&module, key);
+            let block = self.world.module(&module);
+            let Some(block) = block.and_then(|module| module.providers.get(key)) else {
+                continue;
+            };
+            let mut at = ProviderAt {
+                module,
+                key: key.clone(),
+                instance: None,
+            };
+            let expansion = match self.world.expand_provider(&at.module, block) {
+                Ok(expansion) => expansion,
+                Err(diagnostics) => {
+                    self.plan.diagnostics.extend(diagnostics);
+                    continue;
+                }
+            };
+            if expansion.is_unknown() {
+                let marks = expansion.marks().clone();
+                self.plan.deferred.push(Deferred {
+                    block: format!("provider.{at}"),
+                    waits_for: origins_in_words(marks.origins().iter().map(AsRef::as_ref)),
+                    layer: None,
+                });
+                self.open_providers.insert(at.to_string(), marks);
+            }
+            for instance in expansion.keys() {
+                at.instance = instance;
+                self.make_provider(&at);
+            }
         }
     }
 
     /// Evaluates a provider configuration and, where it is known, makes it usable.
-    pub(super) fn make_provider(&mut self, module: &ModulePath, key: &ProviderKey) {
-        let address = provider_address(module, key);
+    pub(super) fn make_provider(&mut self, at: &ProviderAt) {
+        let address = at.to_string();
         if self.providers.contains_key(&address) {
             return;
         }
-        let Some(decoded) = self.world.decode_provider(module, key) else {
+        let Some(decoded) = self.world.decode_provider(at) else {
             return;
         };
         self.plan.diagnostics.extend(decoded.diagnostics.clone());
-        let Some(provider) = self.world.registry.provider(&key.name) else {
+        let name = &at.key.name;
+        let Some(provider) = self.world.registry.provider(name) else {
             return;
         };
-        let mut state = provider_state(&key.name, provider.schema(), &decoded.value);
+        let mut state = provider_state(name, provider.schema(), &decoded.value);
         if state.config.is_wholly_known() {
-            match (self.configure)(&key.name, &state.config) {
+            match (self.configure)(name, &state.config) {
                 Ok(configured) => state.configured = Some(configured),
                 Err(diagnostic) => self.plan.diagnostics.push(diagnostic),
             }
@@ -80,16 +89,57 @@ impl Planner {
     }
 
     /// The provider configuration of an instance; the implied empty one is made on first use.
-    pub(super) fn provider_of(&mut self, module: &ModulePath, key: &ResourceKey) -> Option<String> {
+    pub(super) fn provider_of(&mut self, address: &Address) -> Option<String> {
+        let block = self.world.block_of(address)?;
+        let place = self.world.place_of(address);
+        match self.world.provider_at(&address.module, block, &place) {
+            Ok(at) => {
+                let at = at?;
+                self.make_provider(&at);
+                Some(at.to_string())
+            }
+            // It was told of when the instance was visited.
+            Err(_) => None,
+        }
+    }
+
+    /// What is wrong with the instance of a provider that an instance goes through.
+    pub(super) fn wrong_provider(&mut self, address: &Address) -> Option<Vec<Diagnostic>> {
+        let block = self.world.block_of(address)?;
+        let place = self.world.place_of(address);
+        let span = block.provider.as_ref().map(|named| named.span.clone());
+        let at = match self.world.provider_at(&address.module, block, &place) {
+            Ok(at) => at?,
+            Err(failed) => return Some(failed),
+        };
+        let instance = at.instance.as_ref()?;
+        if self.providers.contains_key(&at.to_string()) {
+            return None;
+        }
+        let of_block = |name: &&String| {
+            ProviderAt::parse(name).is_some_and(|other| other.whole() == at.whole())
+        };
+        let known: Vec<&String> = self.providers.keys().filter(of_block).collect();
+        let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        let failed = Diagnostic::error("no-instance", "provider has no such instance")
+            .detail(format!("`{}` has no instance {instance}", at.whole()))
+            .at(span)
+            .address(address);
+        Some(vec![match list.is_empty() {
+            true => failed.help("its `for_each` is empty"),
+            false => failed.help(format!("there are {}", list.join(", "))),
+        }])
+    }
+
+    /// The marks of what a block waits for, if it is not known yet which instances its provider has.
+    pub(super) fn waits_for_provider(
+        &self,
+        module: &ModulePath,
+        key: &ResourceKey,
+    ) -> Option<Marks> {
         let block = self.world.block(module, key)?;
-        let path = config_path(module);
-        let (owner, provider) =
-            self.world
-                .graph
-                .provider_of(&self.world.configuration, &path, block)?;
-        let owner = ModulePath(module.0[..owner.0.len()].to_vec());
-        self.make_provider(&owner, &provider);
-        Some(provider_address(&owner, &provider))
+        let at = self.world.whole_provider_of(module, block)?;
+        self.open_providers.get(&at.to_string()).cloned()
     }
 
     /// Whether an object was made through a provider configuration that means another place than its present one.

@@ -15,9 +15,10 @@ use dmp_sdk::{
 use super::references::origins_in_words;
 use super::{Asked, Planner, ProviderState, Tried};
 use crate::ask::{Finding, ReadKind, ReadRequest};
+use crate::imports::Adoption;
 use crate::instance::{Decision, Inputs, decide};
 use crate::model::{Deferred, Earlier, Group, Planned};
-use crate::world::{Place, World, block_key, instance_address};
+use crate::world::{Expansion, Place, World, instance_address};
 
 impl Planner {
     pub(super) fn visit_resource(
@@ -41,6 +42,11 @@ impl Planner {
                     self.plan.diagnostics.extend(diagnostics);
                     continue;
                 }
+            };
+            // Which objects go where is known when it is known where there is.
+            let expansion = match self.waits_for_provider(&module, key) {
+                Some(marks) => Expansion::unknown(marks.union(expansion.marks())),
+                None => expansion,
             };
             let keys = expansion.keys();
             let is_part = self.part.has_block(node);
@@ -72,15 +78,19 @@ impl Planner {
             if !is_part && key.mode == Mode::Data {
                 continue;
             }
-            let Some(provider) = self.provider_of(&module, key) else {
-                continue;
-            };
             for member in keys {
                 let address = instance_address(&module, key, member);
                 if !self.part.has_instance(node, &address) {
                     self.leave_out(&address);
                     continue;
                 }
+                if let Some(wrong) = self.wrong_provider(&address) {
+                    self.plan.diagnostics.extend(wrong);
+                    continue;
+                }
+                let Some(provider) = self.provider_of(&address) else {
+                    continue;
+                };
                 requests.extend(self.visit_instance(node, &address, &provider));
             }
         }
@@ -211,14 +221,18 @@ impl Planner {
         read_before_create(resource, address, &decoded.value, configured, provider)
     }
 
+    /// What an `import` block adopts at an address.
+    fn adoption(&self, address: &Address) -> Option<&Adoption> {
+        self.adoptions.get(*self.imports.get(address)?)
+    }
+
     /// The id by which an `import` block adopts an object at an address.
     pub(super) fn import_id(&self, address: &Address) -> Result<Option<String>, Vec<Diagnostic>> {
-        let Some(position) = self.imports.get(address) else {
+        let Some(adoption) = self.adoption(address) else {
             return Ok(None);
         };
-        let import = &self.world.configuration.root().imports[*position];
-        let place = Place::in_module(&ModulePath::root());
-        let value = self.world.evaluate(&import.id, &place)?;
+        let import = &adoption.import;
+        let value = self.world.evaluate(&import.id, &adoption.place)?;
         match value.as_str() {
             Some(_) if value.deep_marks().is_sensitive() => Err(vec![
                 Diagnostic::error("import-id", "the id is secret")
@@ -324,15 +338,15 @@ impl Planner {
         let wrong: Vec<Diagnostic> = match self.import_id(address) {
             Ok(None) => Vec::new(),
             Ok(Some(id)) => {
-                let imports = self.world.configuration.root().imports.iter();
-                let span = imports
-                    .filter(|import| import.to == *address)
-                    .map(|import| import.span.clone())
-                    .next();
+                let adoption = self.adoption(address);
+                let span = adoption.map(|adoption| adoption.import.span.clone());
+                let other = adoption
+                    .and_then(|adoption| crate::imports::other_provider(&self.world, adoption));
                 let refused = self.refused_import(address, config, &id);
+                let refused = refused.map(|diagnostic| diagnostic.at(span));
                 refused
-                    .map(|diagnostic| diagnostic.at(span))
                     .into_iter()
+                    .chain(other.unwrap_or_default())
                     .collect()
             }
             Err(diagnostics) => diagnostics,
@@ -417,9 +431,7 @@ impl Planner {
         dry_run: Option<&Value>,
     ) -> Option<Decision> {
         let resource = self.resource_of(address)?;
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+        let provider = self.provider_of(address).unwrap_or_default();
         let lifecycle = self.world.block_of(address)?.lifecycle.clone();
         let record = self.snapshot.instances.get(address).cloned();
         let finding = self.findings.get(address).cloned();
@@ -452,10 +464,11 @@ impl Planner {
         match decide(resource.as_ref(), &inputs) {
             Ok(decision) => Some(decision),
             Err(diagnostic) => {
-                let mut imports = self.world.configuration.root().imports.iter();
-                let block = imports.find(|block| import.is_some() && block.to == *address);
+                let block = self.adoption(address).filter(|_| import.is_some());
                 let diagnostic = match block {
-                    Some(block) if diagnostic.path.is_none() => diagnostic.at(block.span.clone()),
+                    Some(block) if diagnostic.path.is_none() => {
+                        diagnostic.at(block.import.span.clone())
+                    }
                     _ => diagnostic,
                 };
                 let diagnostic = self.placed(address, decoded, diagnostic);
@@ -507,9 +520,7 @@ impl Planner {
             None => self.import_id(address).ok().flatten(),
             Some(_) => None,
         };
-        let provider = self
-            .provider_of(&address.module, &block_key(address))
-            .unwrap_or_default();
+        let provider = self.provider_of(address).unwrap_or_default();
         let lost_with = self.lost_with(address);
         self.world.set_instance(address, &decision.planned);
         let mut planned = self.blank(address, decoded, &provider, layer);

@@ -42,6 +42,15 @@ impl Expansion {
         }
     }
 
+    /// Decided later, by what these are the marks of.
+    #[must_use]
+    pub fn unknown(marks: Marks) -> Self {
+        Self {
+            instances: Instances::Unknown,
+            marks,
+        }
+    }
+
     /// Whether it is decided later.
     #[must_use]
     pub fn is_unknown(&self) -> bool {

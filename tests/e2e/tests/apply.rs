@@ -324,7 +324,6 @@ stack {
 provider "test" { cloud = "CLOUD" }
 resource "test_thing" "vm" {
   name = "vm"
-  timeouts { create = "5m" }
 }
 environment "prod" {}
 "#,
@@ -332,7 +331,6 @@ environment "prod" {}
     sandbox
         .run(&["validate"])
         .expect_code(1)
-        .says("this dmp knows `timeouts`, but does nothing with it")
         .says("`backend` of the `stack` block")
         .says("an `environment` block");
 }

@@ -75,9 +75,24 @@ fn bad_input_is_an_error_and_no_crash() {
         "setproduct(range(60000), range(60000), range(60000))".to_owned(),
         "timeadd(\"9999-12-31T23:59:59Z\", \"9999h\")".to_owned(),
         "templatefile(\"endless\", {})".to_owned(),
+        "templatetera(\"slow\", {})".to_owned(),
+        "templatetera(\"growing\", {})".to_owned(),
+        "templatetera(\"multiplied\", {})".to_owned(),
+        "templatetera(\"deep\", {})".to_owned(),
+        "templatetera(\"itself\", {})".to_owned(),
     ];
     let sandbox = Sandbox::stack("");
     sandbox.write("endless", "${templatefile(\"endless\", {})}");
+    let turns = "{% for a in range(end=100000) %}";
+    let ends = "{% endfor %}{% endfor %}{% endfor %}";
+    sandbox.write("slow", &format!("{turns}{turns}{turns}{ends}"));
+    let doubled = "{% set_global x = x ~ x %}{% endfor %}";
+    sandbox.write("growing", &format!("{{% set x = \"x\" %}}{turns}{doubled}"));
+    let text = format!("{{% set x %}}{turns}aa{{% endfor %}}{{% endset %}}");
+    let multiplied = "{{ x | replace(from=\"a\", to=x) }}";
+    sandbox.write("multiplied", &format!("{text}{multiplied}"));
+    sandbox.write("deep", &format!("{{{{ {}1 }}}}", many("(")));
+    sandbox.write("itself", "{% include \"itself\" %}");
     let mut child = sandbox
         .command(&["console", "--json"])
         .stdin(Stdio::piped())
@@ -206,4 +221,27 @@ fn an_output_is_printed_with_every_character_it_has() {
     assert_eq!(raw.out, "a\u{1b}[1mb\u{7f}");
     let json = sandbox.run(&["output", "--json", "text"]).expect_success();
     assert_eq!(json.out, "\"a\\u001b[1mb\u{7f}\"\n");
+}
+
+#[test]
+fn a_file_that_nobody_has_written_by_hand_is_refused_before_it_is_read() {
+    let sandbox = Sandbox::stack("");
+    let line = "# nothing but a comment, again and again, until the file is far too large\n";
+    sandbox.write("huge.hcl", &line.repeat(50_000_000 / line.len()));
+    sandbox
+        .run(&["validate"])
+        .expect_code(1)
+        .says("`huge.hcl`: it is larger than 16777216 bytes");
+}
+
+#[test]
+fn what_a_template_of_tera_counts_is_not_in_its_text() {
+    let sandbox = Sandbox::stack(
+        "output \"text\" {\n  value = templatetera(\"t\", { names = [\"a\", \"b\"] })\n}\n",
+    );
+    let text = "{% for name in names -%}\n  {% set line = name ~ \"!\" -%}\n  {{ line }}\n{% endfor -%}\n|{{ names | join(sep=\", \") }}\n";
+    sandbox.write("t", text);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let raw = sandbox.run(&["output", "--raw", "text"]).expect_success();
+    assert_eq!(raw.out, "a!\nb!\n|a, b\n");
 }

@@ -478,11 +478,13 @@ fn an_import_block_that_would_be_passed_over_is_refused() {
         .expect_code(1)
         .says("the id is secret")
         .hides("as `t-77`");
-    let provider = IMPORT.replace("id = \"t-77\"", "id = \"t-77\"\n  provider = test");
+    let provider = IMPORT.replace("id = \"t-77\"", "id = \"t-77\"\n  provider = test.other");
     with_foreign_objects(&provider)
         .run(&["plan"])
         .expect_code(1)
-        .says("`provider` of an `import` block");
+        .says("goes through the default one, this says `test.other`");
+    let same = IMPORT.replace("id = \"t-77\"", "id = \"t-77\"\n  provider = test");
+    with_foreign_objects(&same).run(&["plan"]).expect_success();
 }
 
 #[test]
@@ -508,4 +510,122 @@ fn a_plan_in_json_says_where_an_object_was() {
     let change = &plan["resource_changes"][0];
     assert_eq!(change["address"], "test_thing.other");
     assert_eq!(change["previous_address"], "test_thing.vm");
+}
+
+const EACH: &str = r#"
+variable "adopted" {
+  default = { a = "first", "b.c" = "second" }
+}
+variable "clouds" {
+  type    = set(string)
+  default = ["x"]
+}
+provider "test" {
+  alias    = "by"
+  for_each = var.clouds
+  cloud    = "CLOUD"
+}
+import {
+  for_each = var.adopted
+  to       = module.inner["m-${each.key}"].test_entry.one[0]
+  id       = each.value
+}
+module "inner" {
+  source    = "./inner"
+  for_each  = { for name, key in var.adopted : "m-${name}" => key }
+  key       = each.value
+  providers = { test = test.by["x"] }
+}
+import {
+  for_each = toset(["third"])
+  to       = test_entry.own[each.key]
+  id       = each.value
+  provider = test.by[local.cloud]
+}
+locals { cloud = "x" }
+resource "test_entry" "own" {
+  for_each = toset(["third"])
+  provider = test.by["x"]
+  key      = each.key
+  text     = "kept"
+}
+"#;
+
+const EACH_INNER: &str = r#"
+variable "key" {}
+resource "test_entry" "one" {
+  count = 1
+  key   = var.key
+  text  = "kept"
+}
+"#;
+
+fn with_three_entries(hcl: &str) -> Sandbox {
+    let sandbox = Sandbox::stack(hcl);
+    std::fs::create_dir(sandbox.stack_folder().join("inner")).expect("writable");
+    sandbox.write("inner/main.hcl", EACH_INNER);
+    let change = |state: &mut dmp_sdk::testing::State| {
+        for key in ["first", "second", "third"] {
+            let text = "kept".into();
+            state.entries.insert(key.into(), Entry { text });
+        }
+    };
+    sandbox.cloud().change(change).expect("writable");
+    sandbox
+}
+
+#[test]
+fn an_import_block_with_for_each_adopts_an_object_for_each_member() {
+    let sandbox = with_three_entries(EACH);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("module.inner[\"m-b.c\"].test_entry.one[0]")
+        .shows("3 to import");
+    let sandbox = sandbox.applied();
+    let ran = sandbox.run(&["state", "list"]).expect_success();
+    assert_eq!(ran.out.lines().count(), 3, "{}", ran.out);
+    // What is adopted stays adopted, and nothing was written.
+    assert_eq!(changes(&sandbox), Vec::<String>::new());
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+}
+
+#[test]
+fn what_is_wrong_with_an_import_of_many_is_told() {
+    for (from, to, expected) in [
+        ("toset([\"third\"])\n  to", "[1]\n  to", "toset"),
+        ("own[each.key]\n", "own[each.value.x]\n", "each.value"),
+        (
+            "own[each.key]\n",
+            "own[\"same\"]\n",
+            "has no `test_entry.own[\"same\"]`",
+        ),
+        (
+            "test.by[local.cloud]",
+            "test.by[\"y\"]",
+            "this says `test.by[\"y\"]`",
+        ),
+        ("test.by[local.cloud]", "test.by", "which one?"),
+        (
+            "  id       = each.value\n}\nmodule",
+            "  id       = each.value\n  provider = test.by[\"x\"]\n}\nmodule",
+            "is said where it is called",
+        ),
+        (
+            "var.adopted\n  to",
+            "{ a = \"first\", \"b.c\" = uuid() }\n  to",
+            "`id` of an `import` block has to be known",
+        ),
+        (
+            "var.adopted\n  to",
+            "{ for name in [uuid()] : name => name }\n  to",
+            "`for_each` of an `import` block has to be known",
+        ),
+    ] {
+        assert!(EACH.contains(from), "{from}");
+        let sandbox = with_three_entries(&EACH.replace(from, to));
+        sandbox.run(&["plan"]).expect_code(1).says(expected);
+    }
 }
