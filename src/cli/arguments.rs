@@ -229,6 +229,15 @@ pub(crate) enum State {
         #[arg(long)]
         json: bool,
     },
+    /// Write `import` blocks for what a state of Terraform or OpenTofu has (`terraform state pull`, version 4). It is only
+    /// read.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Write them into this new file of the stack, instead of to standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Go on from an older copy, when the newer state is lost for good; tell what it can't know.
     Reconcile(Reconcile),
     /// Give the state another key, for those whom the stack now names, and seal everything anew with it. What the log

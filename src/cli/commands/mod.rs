@@ -15,6 +15,7 @@ mod ssh;
 mod state;
 mod state_edit;
 mod state_history;
+mod state_import;
 mod state_keys;
 mod state_reconcile;
 mod validate;
