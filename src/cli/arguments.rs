@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::Errand;
 use crate::part::PartOf;
 
 /// Provisions a stack through every layer, from networks and machines to the platform on top.
@@ -27,6 +28,9 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Do it, after asking.
     Apply(Apply),
+    /// Take over an object that is there already, for an instance that the stack describes, after asking. An `import` block
+    /// does the same for everybody.
+    Import(Import),
     /// Remove everything that the stack made, after asking.
     Destroy(Apply),
     /// Look what is left after a failure, and bring back what is lost, after asking.
@@ -109,6 +113,10 @@ pub(crate) struct Plan {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Write `resource` blocks for what `import` blocks name and nothing describes into this new file, and plan with
+    /// them.
+    #[arg(long, value_name = "FILE", conflicts_with = "destroy")]
+    pub generate_config_out: Option<PathBuf>,
     /// Plan to remove everything.
     #[arg(long)]
     pub destroy: bool,
@@ -133,6 +141,43 @@ pub(crate) struct Apply {
     pub yes: bool,
     #[command(flatten)]
     pub how: How,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The address of the instance.
+    pub address: String,
+    /// The object's id, as an `import` block has it.
+    pub id: String,
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Do not ask.
+    #[arg(long, alias = "auto-approve")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub how: How,
+}
+
+impl Import {
+    /// An apply of this instance and what it needs, with an import.
+    pub(crate) fn parts(self) -> (Apply, Errand) {
+        let errand = Errand::Import {
+            address: self.address.clone(),
+            id: self.id,
+        };
+        let part = PartOf {
+            target: vec![self.address],
+            ..PartOf::default()
+        };
+        let apply = Apply {
+            plan: None,
+            variables: self.variables,
+            part,
+            yes: self.yes,
+            how: self.how,
+        };
+        (apply, errand)
+    }
 }
 
 /// How a run is carried out and told of.

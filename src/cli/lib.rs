@@ -112,7 +112,7 @@ fn with_long_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Flags that Terraform's commands have, as they are typed there.
-const ONE_DASH: [&str; 18] = [
+const ONE_DASH: [&str; 19] = [
     "var",
     "var-file",
     "json",
@@ -122,6 +122,7 @@ const ONE_DASH: [&str; 18] = [
     "auto-approve",
     "detailed-exitcode",
     "destroy",
+    "generate-config-out",
     "target",
     "exclude",
     "replace",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dmp_graph::ConfigGraph;
+use dmp_lang::config::{Endpoint, Import};
 use dmp_lang::{Configuration, Sources, check, load_stack};
 use dmp_plan::{Registry, Surroundings, World};
 use dmp_sdk::{Diagnostic, Value};
@@ -79,6 +80,35 @@ impl Stack {
             opened: OffsetDateTime::now_utc(),
             registry: Arc::clone(&context.registry),
         })
+    }
+
+    /// Adds what an `import` block would say.
+    pub(crate) fn import(&mut self, address: &str, id: &str) -> Result<(), Diagnostic> {
+        let endpoint = crate::part::endpoint("import", address)?;
+        let Endpoint::Resource(to) = endpoint else {
+            return Err(Diagnostic::error(
+                "not-an-address",
+                "this is not the address of an instance",
+            )
+            .detail(format!("`{address}` is a module")));
+        };
+        // What is said of the id is shown at this text.
+        let name = "(command line)";
+        let quoted = serde_json::Value::from(id).to_string();
+        let text = quoted.replace("${", "$${").replace("%{", "%%{");
+        let id = dmp_lang::parse_expression(&text, name).map_err(|_| {
+            Diagnostic::error("import-id", "this is not an id").detail(format!("`{id}`"))
+        })?;
+        self.sources.add(name, text);
+        let configuration = Arc::make_mut(&mut self.configuration);
+        let root = configuration.root;
+        configuration.modules[root.0].imports.push(Import {
+            to,
+            span: id.span.clone(),
+            id,
+            provider: None,
+        });
+        Ok(())
     }
 
     /// A world in which only the input variables are known.

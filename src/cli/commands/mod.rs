@@ -5,6 +5,7 @@ mod completions;
 mod console;
 mod docs;
 mod fmt;
+mod generate;
 mod graph;
 mod output;
 mod plan;
@@ -27,6 +28,8 @@ use std::path::PathBuf;
 use dmp_lang::Sources;
 use dmp_sdk::Diagnostic;
 
+pub(crate) use apply::Errand;
+
 use crate::arguments::{Arguments, Command};
 use crate::stack::Broken;
 use crate::{Context, Exit};
@@ -45,6 +48,10 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Plan(arguments) => plan::run(context, &directory, arguments).await,
         Command::Apply(arguments) => {
             apply::run(context, &directory, arguments, apply::Errand::Apply).await
+        }
+        Command::Import(arguments) => {
+            let (arguments, errand) = arguments.parts();
+            apply::run(context, &directory, arguments, errand).await
         }
         Command::Destroy(arguments) => {
             apply::run(context, &directory, arguments, apply::Errand::Destroy).await

@@ -9,14 +9,14 @@ use dmp_report::Terminal;
 use dmp_sdk::Diagnostic;
 use dmp_state::{Lock, Store, mint_id};
 
-use super::{fail, fail_broken, print, say};
+use super::{fail, fail_broken, generate, print, say};
 use crate::arguments::Plan;
 use crate::run::Look;
 use crate::stack::{Stack, check_state, open_state, open_state_for_writing};
 use crate::{Context, Exit, encryption, plan_file, run as runs};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) -> Exit {
-    let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
+    let mut stack = match Stack::open(context, directory, Some(&arguments.variables)) {
         Ok(stack) => stack,
         Err(broken) => return fail_broken(context, &broken),
     };
@@ -40,6 +40,17 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         false,
     ));
     let services = runs::services(&context.registry, events, 10, false);
+    if let Some(out) = &arguments.generate_config_out {
+        let made = generate::generate(&stack, store.snapshot(), &services, out).await;
+        if let Err(diagnostics) = made {
+            return fail(context, &stack.sources, &diagnostics);
+        }
+        // The plan is made with what was written.
+        stack = match Stack::open(context, directory, Some(&arguments.variables)) {
+            Ok(stack) => stack,
+            Err(broken) => return fail_broken(context, &broken),
+        };
+    }
     if lock.is_some() {
         let run = mint_id();
         if let Err(diagnostics) = runs::begin(

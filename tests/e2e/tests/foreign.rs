@@ -171,3 +171,158 @@ fn what_is_no_state_is_refused_and_nothing_of_it_shown() {
         .expect_code(1)
         .says("no-such-file");
 }
+
+const CLOUD: &str = "provider \"test\" { cloud = \"CLOUD\" }\n";
+
+/// A stack whose cloud has a thing `t-77` that nobody here has made.
+fn with_a_thing(hcl: &str) -> Sandbox {
+    let sandbox = Sandbox::stack(&format!("{CLOUD}{hcl}"));
+    let thing = dmp_sdk::testing::Thing {
+        name: "old".into(),
+        size: 3,
+        is_whole: true,
+        ..Default::default()
+    };
+    let change = |state: &mut dmp_sdk::testing::State| state.things.insert("t-77".into(), thing);
+    sandbox.cloud().change(change).expect("writable");
+    sandbox
+}
+
+#[test]
+fn an_object_is_taken_over_by_a_command() {
+    let sandbox =
+        with_a_thing("resource \"test_thing\" \"vm\" {\n  name = \"old\"\n  size = 3\n}\n");
+    sandbox
+        .run(&["import", "test_thing.other", "t-77", "--yes"])
+        .expect_code(1)
+        .says("neither the configuration nor the state has `test_thing.other`");
+    sandbox
+        .run(&["import", "test_thing.vm", "t-78", "--yes"])
+        .expect_code(1)
+        .says("there is nothing to import");
+    sandbox
+        .run(&["import", "test_thing.vm", "t-77"])
+        .expect_code(1)
+        .shows("1 to import")
+        .says("there is no terminal to ask on");
+    sandbox
+        .run(&["import", "test_thing.vm", "t-77", "--yes"])
+        .expect_success();
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    assert_eq!(sandbox.look().things.len(), 1);
+    sandbox
+        .run(&["import", "test_thing.vm", "t-77", "--yes"])
+        .expect_code(1)
+        .says("the state has it already");
+    sandbox
+        .run(&["state", "history"])
+        .expect_success()
+        .shows("import: applied");
+}
+
+#[test]
+fn blocks_are_generated_whose_plan_is_nothing_but_the_import() {
+    let sandbox = with_a_thing("");
+    let motd = sandbox.path().join("motd").display().to_string();
+    std::fs::write(&motd, "a \"quote\", ${x} and %{y}\nand a second line\n").expect("writable");
+    sandbox.write(
+        "import.hcl",
+        &format!(
+            r#"
+import {{
+  to = test_thing.vm
+  id = "t-77"
+}}
+import {{
+  to = core_random_string.s
+  id = "abc"
+}}
+import {{
+  to = core_local_file.motd
+  id = "{motd}"
+}}
+"#
+        ),
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("an import of what is not described");
+    sandbox
+        .run(&["plan", "-generate-config-out=generated.hcl"])
+        .expect_success()
+        .says("Written to")
+        .shows("0 to create, 0 to change, 0 to replace, 0 to delete, 3 to import");
+    let file = sandbox.stack_folder().join("generated.hcl");
+    let text = std::fs::read_to_string(&file).expect("is there");
+    assert!(text.contains("resource \"test_thing\" \"vm\" {"), "{text}");
+    assert!(!text.contains("t-77"), "what only the server fills: {text}");
+    sandbox.run(&["fmt", "--check"]).expect_success();
+    // A second time nothing is missing, and nothing is written.
+    sandbox
+        .run(&["plan", "--generate-config-out", "generated.hcl"])
+        .expect_success();
+    assert_eq!(std::fs::read_to_string(&file).expect("is there"), text);
+    let calls = sandbox.look().calls.len();
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do");
+    let changes = &sandbox.look().calls[calls..];
+    assert!(
+        !changes.iter().any(|call| call.starts_with("create")),
+        "{changes:?}"
+    );
+    let after = std::fs::read_to_string(&motd).expect("is there");
+    assert!(after.contains("${x} and %{y}"), "{after}");
+}
+
+#[test]
+fn a_secret_is_generated_as_a_variable_and_what_cannot_be_read_is_refused() {
+    let sandbox = with_a_thing("");
+    let change = |state: &mut dmp_sdk::testing::State| {
+        if let Some(thing) = state.things.get_mut("t-77") {
+            thing.secret = Some(SECRET.into());
+        }
+    };
+    sandbox.cloud().change(change).expect("writable");
+    let import = |to: &str, id: &str| format!("import {{\n  to = {to}\n  id = \"{id}\"\n}}\n");
+    for (to, id, why) in [
+        ("test_thing.vm", "t-78", "there is nothing with this id"),
+        ("core_random_password.p", "x", "it can't be imported"),
+        ("core_value.v", "x", "it can't be imported"),
+        ("host_file.motd", "/etc/motd", "`host` says where it is"),
+        (
+            "test_thing.vm[0]",
+            "t-77",
+            "only a block in the stack itself",
+        ),
+    ] {
+        sandbox.write("import.hcl", &import(to, id));
+        sandbox
+            .run(&["plan", "--generate-config-out", "generated.hcl"])
+            .expect_code(1)
+            .says(why);
+        assert!(!sandbox.stack_folder().join("generated.hcl").exists());
+    }
+    sandbox.write("import.hcl", &import("test_thing.vm", "t-77"));
+    sandbox
+        .run(&["plan", "--generate-config-out", "generated.hcl"])
+        .expect_code(1)
+        .says("vm_secret")
+        .hides(SECRET);
+    let text = std::fs::read_to_string(sandbox.stack_folder().join("generated.hcl"));
+    let text = text.expect("is there");
+    assert!(text.contains("secret = var.vm_secret"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    let given = format!("vm_secret={SECRET}");
+    sandbox
+        .run(&["plan", "--var", &given])
+        .expect_success()
+        .shows("0 to create, 0 to change, 0 to replace, 0 to delete, 1 to import")
+        .hides(SECRET);
+}
