@@ -295,6 +295,9 @@ pub(crate) enum State {
         #[arg(long, value_name = "FILE")]
         new: Option<PathBuf>,
     },
+    /// Say who holds the state; ends with 5 if a run does. A dead run's lock is free by itself, and a living one's is not
+    /// taken away.
+    Unlock,
     /// Print the whole state as JSON; secrets stay sealed.
     Export,
     /// Check that the log is whole and the state is what it amounts to.

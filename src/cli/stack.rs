@@ -198,17 +198,27 @@ pub(crate) fn open_state_for_writing(
         since: now(),
         user: std::env::var("USER").unwrap_or_else(|_| "?".into()),
     };
-    let lock = Lock::take(&folder.join("lock"), &holder).map_err(|error| match &error {
-        LockError::Held(_) => Diagnostic::error("held", "the state is in use")
-            .detail(error.to_string())
-            .help("wait until it has ended; two runs at once are never allowed"),
-        LockError::File { .. } => cannot_open(&error.to_string()),
-    })?;
+    let lock = Lock::take(&folder.join("lock"), &holder).map_err(|error| no_lock(&error))?;
     let backend = Local::open(&folder.join("state.sqlite"))
         .map_err(|error| cannot_open(&error.to_string()))?;
     let store = Store::open(Box::new(backend), outside())
         .map_err(|error| cannot_open(&error.to_string()))?;
     Ok((store, lock))
+}
+
+/// Looks who holds the state, without taking it.
+pub(crate) fn look_at_lock(directory: &Path) -> Result<Option<Holder>, Diagnostic> {
+    let path = state_folder(directory).join("lock");
+    Lock::look(&path).map_err(|error| no_lock(&error))
+}
+
+fn no_lock(error: &LockError) -> Diagnostic {
+    match error {
+        LockError::Held(_) => Diagnostic::error("held", "the state is in use")
+            .detail(error.to_string())
+            .help("wait until it has ended; two runs at once are never allowed"),
+        LockError::File { .. } => cannot_open(&error.to_string()),
+    }
 }
 
 /// Why a stack's state can't be used as it is.

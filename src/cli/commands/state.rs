@@ -26,6 +26,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &State) 
             state_import::run(&context.registry, directory, file, out.as_deref())
                 .map_err(|error| vec![error]),
         ),
+        State::Unlock => Some(state_edit::unlock(directory).map_err(|error| vec![error])),
         State::Rekey => return state_keys::rekey(context, directory),
         State::Identity { new } => {
             Some(state_keys::identity(directory, new.as_deref()).map_err(|error| vec![error]))
@@ -63,6 +64,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &State) 
         | State::Import { .. }
         | State::Reconcile(_)
         | State::Rekey
+        | State::Unlock
         | State::Identity { .. } => Ok(()),
     };
     match result {
