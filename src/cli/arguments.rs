@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::Errand;
 use crate::part::{Only, PartOf};
 
 /// Provisions a stack through every layer, from networks and machines to the platform on top.
@@ -29,6 +30,9 @@ pub(crate) enum Command {
     Plan(Plan),
     /// Do it, after asking.
     Apply(Apply),
+    /// Take over an object that is there already, for an instance that the stack describes, after asking. An `import` block
+    /// does the same for everybody.
+    Import(Import),
     /// Remove everything that the stack made, after asking.
     Destroy(Apply),
     /// Look what is left after a failure, and bring back what is lost, after asking.
@@ -123,6 +127,10 @@ pub(crate) struct Plan {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Write `resource` blocks for what `import` blocks name and nothing describes into this new file, and plan with
+    /// them.
+    #[arg(long, value_name = "FILE", conflicts_with = "destroy")]
+    pub generate_config_out: Option<PathBuf>,
     /// Plan to remove everything.
     #[arg(long)]
     pub destroy: bool,
@@ -153,6 +161,47 @@ pub(crate) struct Apply {
     pub refresh_only: bool,
     #[command(flatten)]
     pub how: How,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// The address of the instance.
+    pub address: String,
+    /// The object's id, as an `import` block has it.
+    pub id: String,
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Do not ask.
+    #[arg(long, alias = "auto-approve")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub how: How,
+}
+
+impl Import {
+    /// An apply of this instance and what it needs, with an import.
+    pub(crate) fn parts(self) -> (Apply, Errand) {
+        let errand = Errand::Import {
+            address: self.address.clone(),
+            id: self.id,
+        };
+        let part = PartOf {
+            only: Only {
+                target: vec![self.address],
+                ..Only::default()
+            },
+            ..PartOf::default()
+        };
+        let apply = Apply {
+            plan: None,
+            variables: self.variables,
+            part,
+            refresh_only: false,
+            yes: self.yes,
+            how: self.how,
+        };
+        (apply, errand)
+    }
 }
 
 /// How a run is carried out and told of.
@@ -254,6 +303,15 @@ pub(crate) enum State {
         #[arg(long)]
         json: bool,
     },
+    /// Write `import` blocks for what a state of Terraform or OpenTofu has (`terraform state pull`, version 4). It is only
+    /// read.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Write them into this new file of the stack, instead of to standard output.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Go on from an older copy, when the newer state is lost for good; tell what it can't know.
     Reconcile(Reconcile),
     /// Give the state another key, for those whom the stack now names, and seal everything anew with it. What the log
@@ -266,6 +324,9 @@ pub(crate) enum State {
         #[arg(long, value_name = "FILE")]
         new: Option<PathBuf>,
     },
+    /// Say who holds the state; ends with 5 if a run does. A dead run's lock is free by itself, and a living one's is not
+    /// taken away.
+    Unlock,
     /// Print the whole state as JSON; secrets stay sealed.
     Export,
     /// Check that the log is whole and the state is what it amounts to.

@@ -119,7 +119,7 @@ fn with_long_flags(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// Flags that Terraform's commands have, as they are typed there.
-const ONE_DASH: [&str; 20] = [
+const ONE_DASH: [&str; 21] = [
     "upgrade",
     "var",
     "var-file",
@@ -130,6 +130,7 @@ const ONE_DASH: [&str; 20] = [
     "auto-approve",
     "detailed-exitcode",
     "destroy",
+    "generate-config-out",
     "target",
     "exclude",
     "refresh-only",

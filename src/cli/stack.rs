@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dmp_graph::ConfigGraph;
+use dmp_lang::config::{Endpoint, Import};
 use dmp_lang::{Configuration, Sources, check, load_stack};
 use dmp_plan::{Registry, Surroundings, World};
 use dmp_sdk::{Diagnostic, Value};
@@ -79,6 +80,35 @@ impl Stack {
             opened: OffsetDateTime::now_utc(),
             registry: Arc::clone(&context.registry),
         })
+    }
+
+    /// Adds what an `import` block would say.
+    pub(crate) fn import(&mut self, address: &str, id: &str) -> Result<(), Diagnostic> {
+        let endpoint = crate::part::endpoint("import", address)?;
+        let Endpoint::Resource(to) = endpoint else {
+            return Err(Diagnostic::error(
+                "not-an-address",
+                "this is not the address of an instance",
+            )
+            .detail(format!("`{address}` is a module")));
+        };
+        // What is said of the id is shown at this text.
+        let name = "(command line)";
+        let quoted = serde_json::Value::from(id).to_string();
+        let text = quoted.replace("${", "$${").replace("%{", "%%{");
+        let id = dmp_lang::parse_expression(&text, name).map_err(|_| {
+            Diagnostic::error("import-id", "this is not an id").detail(format!("`{id}`"))
+        })?;
+        self.sources.add(name, text);
+        let configuration = Arc::make_mut(&mut self.configuration);
+        let root = configuration.root;
+        configuration.modules[root.0].imports.push(Import {
+            to,
+            span: id.span.clone(),
+            id,
+            provider: None,
+        });
+        Ok(())
     }
 
     /// A world in which only the input variables are known.
@@ -168,17 +198,27 @@ pub(crate) fn open_state_for_writing(
         since: now(),
         user: std::env::var("USER").unwrap_or_else(|_| "?".into()),
     };
-    let lock = Lock::take(&folder.join("lock"), &holder).map_err(|error| match &error {
-        LockError::Held(_) => Diagnostic::error("held", "the state is in use")
-            .detail(error.to_string())
-            .help("wait until it has ended; two runs at once are never allowed"),
-        LockError::File { .. } => cannot_open(&error.to_string()),
-    })?;
+    let lock = Lock::take(&folder.join("lock"), &holder).map_err(|error| no_lock(&error))?;
     let backend = Local::open(&folder.join("state.sqlite"))
         .map_err(|error| cannot_open(&error.to_string()))?;
     let store = Store::open(Box::new(backend), outside())
         .map_err(|error| cannot_open(&error.to_string()))?;
     Ok((store, lock))
+}
+
+/// Looks who holds the state, without taking it.
+pub(crate) fn look_at_lock(directory: &Path) -> Result<Option<Holder>, Diagnostic> {
+    let path = state_folder(directory).join("lock");
+    Lock::look(&path).map_err(|error| no_lock(&error))
+}
+
+fn no_lock(error: &LockError) -> Diagnostic {
+    match error {
+        LockError::Held(_) => Diagnostic::error("held", "the state is in use")
+            .detail(error.to_string())
+            .help("wait until it has ended; two runs at once are never allowed"),
+        LockError::File { .. } => cannot_open(&error.to_string()),
+    }
 }
 
 /// Why a stack's state can't be used as it is.

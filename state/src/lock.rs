@@ -67,12 +67,6 @@ impl Lock {
         match taken {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let unknown = || Holder {
-                    pid: 0,
-                    command: "?".into(),
-                    since: "?".into(),
-                    user: "?".into(),
-                };
                 return Err(LockError::Held(noted.unwrap_or_else(unknown)));
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -86,10 +80,45 @@ impl Lock {
         Ok(lock)
     }
 
+    /// Looks who holds a lock, without taking it. `None` where there is no lock yet, or nobody left a note in it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when a living process holds it; when the file can't be used.
+    pub fn look(path: &Path) -> Result<Option<Holder>, LockError> {
+        let failed = |source| LockError::File {
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(failed)?;
+        let noted: Option<Holder> = serde_json::from_str(&text).ok();
+        // A shared lock for a moment: who wants to write in this moment is refused, and no note is lost.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(noted),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held(noted.unwrap_or_else(unknown))),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     fn note(&mut self, text: &str) -> std::io::Result<()> {
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())
+    }
+}
+
+/// Somebody whose note can't be read.
+fn unknown() -> Holder {
+    Holder {
+        pid: 0,
+        command: "?".into(),
+        since: "?".into(),
+        user: "?".into(),
     }
 }
 
@@ -124,10 +153,13 @@ mod tests {
             matches!(&error, LockError::Held(held) if held.pid == 1),
             "{error}"
         );
+        let error = Lock::look(&path).expect_err("held");
+        assert!(matches!(&error, LockError::Held(held) if held.pid == 1));
         // A killed process leaves its note behind: forget the guard without its drop, and close the file.
         let file = first.file.try_clone().expect("a second handle");
         std::mem::forget(first);
         file.unlock().expect("unlocks");
+        assert_eq!(Lock::look(&path).expect("free"), Some(holder(1)));
         assert_eq!(
             Lock::take(&path, &holder(3)).expect("free again").left_by,
             Some(holder(1))

@@ -5,6 +5,7 @@
 
 mod client;
 mod config;
+mod counterparts;
 mod data_sources;
 mod dry_run;
 mod functions;

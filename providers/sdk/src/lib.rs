@@ -4,6 +4,7 @@
 pub mod address;
 pub mod change;
 pub mod codec;
+pub mod counterpart;
 pub mod diagnostic;
 pub mod function;
 pub mod machine;
@@ -19,6 +20,7 @@ pub mod value;
 
 pub use address::{Address, Key, Mode, ModulePath};
 pub use change::{Action, Change, DryRun, Effect, Intended, Reason};
+pub use counterpart::Counterpart;
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
 pub use function::{FunctionFault, FunctionParameter, ProviderFunction};
 pub use machine::{

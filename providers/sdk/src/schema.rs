@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::counterpart::Counterpart;
 use crate::types::{Member, Type};
 use crate::value::Value;
 
@@ -29,6 +30,8 @@ pub struct Schema {
     pub mark: MarkWay,
     /// What deleting one does, in a sentence for the reference and the plan.
     pub on_delete: &'static str,
+    /// Whose objects can be imported out of a state of Terraform or OpenTofu.
+    pub counterparts: Vec<Counterpart>,
 }
 
 /// One argument or attribute.
@@ -196,6 +199,7 @@ impl Schema {
             holds_data: HoldsData::None,
             mark: MarkWay::NaturalKey(&[]),
             on_delete: "",
+            counterparts: Vec::new(),
         }
     }
 
@@ -245,6 +249,14 @@ impl Schema {
     #[must_use]
     pub fn on_delete(mut self, sentence: &'static str) -> Self {
         self.on_delete = sentence;
+        self
+    }
+
+    /// Names a resource type of Terraform and OpenTofu whose objects can be imported, with the forms that the id of an
+    /// `import` block may have (see [`Counterpart::ids`]).
+    #[must_use]
+    pub fn counterpart(mut self, name: &'static str, ids: &'static [&'static str]) -> Self {
+        self.counterparts.push(Counterpart { name, ids });
         self
     }
 

@@ -11,8 +11,8 @@ use dmp_lang::Sources;
 use dmp_plan::Plan;
 use dmp_refresh::Planning;
 use dmp_report::{HtmlReport, JsonLines, RunLog, Terminal, Timeline};
-use dmp_sdk::{Action, Diagnostic};
-use dmp_state::{Lock, Record, Store, mint_id};
+use dmp_sdk::{Action, Address, Diagnostic};
+use dmp_state::{Lock, Record, Snapshot, Store, mint_id};
 
 use super::{fail, fail_broken, print, rebuild, say};
 use crate::arguments::Apply;
@@ -39,6 +39,13 @@ pub(crate) enum Errand {
     Destroy,
     /// Bringing back what is lost.
     Rebuild(rebuild::Wish),
+    /// Taking over an object that is there already.
+    Import {
+        /// For which instance.
+        address: String,
+        /// By which id.
+        id: String,
+    },
 }
 
 impl Errand {
@@ -47,13 +54,14 @@ impl Errand {
             Self::Apply => "apply",
             Self::Destroy => "destroy",
             Self::Rebuild(_) => "rebuild",
+            Self::Import { .. } => "import",
         }
     }
 
     fn wish(&self) -> Option<&rebuild::Wish> {
         match self {
             Self::Rebuild(wish) => Some(wish),
-            Self::Apply | Self::Destroy => None,
+            Self::Apply | Self::Destroy | Self::Import { .. } => None,
         }
     }
 }
@@ -67,7 +75,7 @@ pub(crate) async fn run(
     if arguments.refresh_only {
         return match errand {
             Errand::Apply => super::refresh::apply(context, directory, &arguments).await,
-            Errand::Destroy | Errand::Rebuild(_) => {
+            Errand::Destroy | Errand::Rebuild(_) | Errand::Import { .. } => {
                 fail(context, &Sources::new(), &[records_nothing()])
             }
         };
@@ -79,6 +87,10 @@ pub(crate) async fn run(
         Err(broken) if arguments.how.json => return tell(&broken.diagnostics),
         Err(broken) => return fail_broken(context, &broken),
     };
+    let imported = match &errand {
+        Errand::Import { address, id } => stack.import(address, id),
+        _ => Ok(()),
+    };
     let sources = stack.sources.clone();
     // Before there is a run to tell of it.
     let refuse = |diagnostics: &[Diagnostic]| match arguments.how.json {
@@ -86,6 +98,9 @@ pub(crate) async fn run(
         false => fail(context, &sources, diagnostics),
     };
     refuse(&stack.warnings);
+    if let Err(wrong) = imported {
+        return refuse(&[wrong]);
+    }
     let opened = open(
         &mut stack,
         directory,
@@ -97,6 +112,11 @@ pub(crate) async fn run(
         Ok(opened) => opened,
         Err(diagnostics) => return refuse(&diagnostics),
     };
+    if let Errand::Import { address, .. } = &errand
+        && let Some(known) = recorded(address, store.snapshot())
+    {
+        return refuse(&[known]);
+    }
     let part = saved.as_ref().map_or(&arguments.part, |saved| &saved.part);
     let selection = match part.selection() {
         Ok(selection) => selection,
@@ -184,6 +204,17 @@ fn records_nothing() -> Diagnostic {
     Diagnostic::error("refresh-only", "what is removed is not recorded as it is")
         .detail("`--refresh-only` is for `dmp plan` and `dmp apply`")
         .help("leave it out")
+}
+
+/// What is recorded has its object already.
+fn recorded(address: &str, snapshot: &Snapshot) -> Option<Diagnostic> {
+    let address: Address = address.parse().ok()?;
+    snapshot.instances.get(&address)?;
+    Some(
+        Diagnostic::error("import-recorded", "the state has it already")
+            .address(&address)
+            .help("forget it with `dmp state rm`, if it is another object"),
+    )
 }
 
 type Opened = (Store, Lock, Option<Saved>);

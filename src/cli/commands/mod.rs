@@ -5,6 +5,7 @@ mod completions;
 mod console;
 mod docs;
 mod fmt;
+mod generate;
 mod graph;
 mod init;
 mod man;
@@ -17,6 +18,7 @@ mod ssh;
 mod state;
 mod state_edit;
 mod state_history;
+mod state_import;
 mod state_keys;
 mod state_reconcile;
 mod validate;
@@ -27,6 +29,8 @@ use std::path::PathBuf;
 
 use dmp_lang::Sources;
 use dmp_sdk::Diagnostic;
+
+pub(crate) use apply::Errand;
 
 use crate::arguments::{Arguments, Command};
 use crate::stack::Broken;
@@ -47,6 +51,10 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Plan(arguments) => plan::run(context, &directory, arguments).await,
         Command::Apply(arguments) => {
             apply::run(context, &directory, arguments, apply::Errand::Apply).await
+        }
+        Command::Import(arguments) => {
+            let (arguments, errand) = arguments.parts();
+            apply::run(context, &directory, arguments, errand).await
         }
         Command::Destroy(arguments) => {
             apply::run(context, &directory, arguments, apply::Errand::Destroy).await

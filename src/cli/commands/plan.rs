@@ -9,7 +9,7 @@ use dmp_report::Terminal;
 use dmp_sdk::Diagnostic;
 use dmp_state::{Lock, Store, mint_id};
 
-use super::{fail, fail_broken, print, say};
+use super::{fail, fail_broken, generate, print, say};
 use crate::arguments::Plan;
 use crate::run::Look;
 use crate::stack::{Stack, check_state, open_state, open_state_for_writing};
@@ -19,7 +19,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     if arguments.refresh_only {
         return super::refresh::plan(context, directory, &arguments).await;
     }
-    let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
+    let mut stack = match Stack::open(context, directory, Some(&arguments.variables)) {
         Ok(stack) => stack,
         Err(broken) => return fail_broken(context, &broken),
     };
@@ -43,6 +43,17 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         false,
     ));
     let services = runs::services(&context.registry, events, runs::limits(&stack, 10), false);
+    if let Some(out) = &arguments.generate_config_out {
+        let made = generate::generate(&stack, store.snapshot(), &services, out).await;
+        if let Err(diagnostics) = made {
+            return fail(context, &stack.sources, &diagnostics);
+        }
+        // The plan is made with what was written.
+        stack = match Stack::open(context, directory, Some(&arguments.variables)) {
+            Ok(stack) => stack,
+            Err(broken) => return fail_broken(context, &broken),
+        };
+    }
     if lock.is_some() {
         let run = mint_id();
         if let Err(diagnostics) = runs::begin(

@@ -10,7 +10,7 @@ use dmp_state::backends::Table;
 use dmp_state::{Instance, Status, Store};
 use serde_json::{Value as Json, json};
 
-use super::{fail, print, state_edit, state_history, state_keys, state_reconcile};
+use super::{fail, print, state_edit, state_history, state_import, state_keys, state_reconcile};
 use crate::arguments::State;
 use crate::stack::open_state;
 use crate::{Context, Exit};
@@ -22,6 +22,11 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &State) 
         State::Reconcile(arguments) => {
             return state_reconcile::run(context, directory, arguments).await;
         }
+        State::Import { file, out } => Some(
+            state_import::run(&context.registry, directory, file, out.as_deref())
+                .map_err(|error| vec![error]),
+        ),
+        State::Unlock => Some(state_edit::unlock(directory).map_err(|error| vec![error])),
         State::Rekey => return state_keys::rekey(context, directory),
         State::Identity { new } => {
             Some(state_keys::identity(directory, new.as_deref()).map_err(|error| vec![error]))
@@ -56,8 +61,10 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &State) 
         State::History { json } => state_history::print_history(&store, *json),
         State::Mv { .. }
         | State::Rm { .. }
+        | State::Import { .. }
         | State::Reconcile(_)
         | State::Rekey
+        | State::Unlock
         | State::Identity { .. } => Ok(()),
     };
     match result {

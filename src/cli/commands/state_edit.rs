@@ -11,7 +11,7 @@ use dmp_state::{Lock, Record, Snapshot, Store, Wanted, mint_id};
 
 use super::print;
 use crate::part::endpoint;
-use crate::stack::{VERSION, check_age, now, open_state_for_writing};
+use crate::stack::{VERSION, check_age, look_at_lock, now, open_state_for_writing};
 
 /// Gives recorded objects another address.
 pub(super) fn move_to(directory: &Path, from: &str, to: &str) -> Result<(), Vec<Diagnostic>> {
@@ -70,6 +70,19 @@ pub(super) fn remove(directory: &Path, addresses: &[String]) -> Result<(), Vec<D
         print(&format!("{address} is forgotten; the object stays\n"));
     }
     drop(lock);
+    Ok(())
+}
+
+/// Says who holds the state. The operating system's lock ends with its holder: there is nothing that would have to be
+/// taken away, and nothing is.
+pub(super) fn unlock(directory: &Path) -> Result<(), Diagnostic> {
+    match look_at_lock(directory)? {
+        None => print("Nobody holds the state.\n"),
+        Some(left) => print(&format!(
+            "Nobody holds the state. `dmp {}`, process {}, since {}, ended without giving it back; the next run goes on.\n",
+            left.command, left.pid, left.since
+        )),
+    }
     Ok(())
 }
 

@@ -98,5 +98,28 @@ fn two_runs_at_once_are_refused_and_the_living_one_is_named() {
         .expect_code(5)
         .says("another run holds the state")
         .says(&pid);
+    sandbox
+        .run(&["state", "unlock"])
+        .expect_code(5)
+        .says("another run holds the state")
+        .says(&pid);
     assert!(first.wait().expect("ends").success());
+    sandbox
+        .run(&["state", "unlock"])
+        .expect_success()
+        .shows("Nobody holds the state.");
+    let change = ["destroy", "--yes"];
+    let cut = sandbox.run_with(&change, &[("DMP_FAIL_AT", "call.before:1")]);
+    assert_eq!(cut.code, None, "{}", cut.err);
+    for _ in 0..2 {
+        sandbox
+            .run(&["state", "unlock"])
+            .expect_success()
+            .shows("Nobody holds the state. `dmp destroy`, process")
+            .shows("ended without giving it back");
+    }
+    sandbox
+        .run(&change)
+        .expect_success()
+        .says("ended without a word");
 }

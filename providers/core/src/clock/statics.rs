@@ -16,6 +16,7 @@ impl Chosen for TimeStatic {
         )
         .layer(Layer::Network)
         .on_delete("It leaves the state.")
+        .counterpart("time_static", &["{rfc3339}"])
         .attribute(
             "rfc3339",
             Attribute::optional_computed(Type::String, "The time, as in RFC 3339. Not given: now.")

@@ -31,6 +31,8 @@ impl LocalFile {
             .layer(Layer::Platform)
             .mark(MarkWay::NaturalKey(&["path"]))
             .on_delete("What stood there before dmp is put back; without such the file is removed.")
+            .counterpart("local_file", &["{/filename}"])
+            .counterpart("local_sensitive_file", &["{/filename}"])
             .attribute("path", Attribute::required(Type::String, "Absolute path.").replaces().unique())
             .attribute("content", Attribute::optional_computed(Type::String, "The content. Null for a `sensitive_content`, and for what is no text or larger than 256 KiB."))
             .attribute("sensitive_content", Attribute::optional(Type::String, "The content, never shown.").sensitive())

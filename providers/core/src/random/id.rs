@@ -21,6 +21,7 @@ impl Chosen for RandomId {
         )
         .layer(Layer::Network)
         .on_delete("It leaves the state.")
+        .counterpart("random_id", &["{prefix},{id}", "{id}"])
         .attribute(
             "byte_length",
             Attribute::required(Type::Number, "How many bytes, from 1 to 1024.").replaces(),

@@ -13,6 +13,7 @@ impl Chosen for RandomInteger {
         Schema::new("core_random_integer", "A random whole number of a range.")
             .layer(Layer::Network)
             .on_delete("It leaves the state.")
+            .counterpart("random_integer", &["{result},{min},{max},{seed}", "{result},{min},{max}"])
             .attribute("min", Attribute::required(Type::Number, "The least number that it may be.").replaces())
             .attribute("max", Attribute::required(Type::Number, "The greatest number that it may be.").replaces())
             .attribute("seed", Attribute::optional(Type::String, "A text from which the number follows: the same one each time, and one that can be foreseen.").replaces())

@@ -64,6 +64,7 @@ impl Chosen for RandomString {
 
     fn schema() -> Schema {
         arguments("core_random_string", "Random letters, digits and signs that everybody may see; `core_random_password` is for secrets.")
+            .counterpart("random_string", &["{result}"])
             .attribute("result", Attribute::computed(Type::String, "The text."))
             .attribute("id", Attribute::computed(Type::String, "The same."))
     }

@@ -13,6 +13,7 @@ impl Chosen for RandomUuid {
         Schema::new("core_random_uuid", "A random UUID (version 4).")
             .layer(Layer::Network)
             .on_delete("It leaves the state.")
+            .counterpart("random_uuid", &["{result}"])
             .attribute("keepers", keepers())
             .attribute(
                 "result",

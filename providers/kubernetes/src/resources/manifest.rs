@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::wait::{condition_left, rollout_left};
 use crate::client::{Cluster, NotApplied};
+use crate::counterparts::counterparts;
 use crate::dry_run::{self, Conflict, Told, Trial};
 use crate::manifest::{
     Identity, as_found, kept_otherwise, manifest_of, observed, plain, stripped, value,
@@ -30,7 +31,8 @@ impl Manifest {
         let schema = Schema::new("k8s_manifest", "Any object of a Kubernetes cluster, applied server-side. A plan tries what it would change by a dry run.")
             .layer(Layer::Platform)
             .mark(MarkWay::NaturalKey(&["manifest"]))
-            .on_delete("Deletes the object and waits until it is gone; one that was there before gets its fields back.")
+            .on_delete("Deletes the object and waits until it is gone; one that was there before gets its fields back.");
+        let schema = counterparts(schema)
             .attribute(
                 "manifest",
                 Attribute::required(Type::Any, "The object, as in a manifest file: `apiVersion`, `kind`, `metadata` …"),

@@ -45,7 +45,8 @@ fn unknown(context: &Context, name: &str) -> Exit {
 fn index(context: &Context) -> String {
     let mut text = "# Reference\n\nMade from the program itself; `cargo xtask docs` writes these pages anew.\n\n\
                     - [Command line](cli.md)\n- [Exit codes](exit-codes.md)\n- [Functions](functions.md)\n\
-                    - [Differences from Terraform's language](differences.md)\n\n\
+                    - [Differences from Terraform's language](differences.md)\n\
+                    - [The state's form](state-format.md)\n\n\
                     | provider | resource types | data sources |\n| --- | --- | --- |\n"
         .to_owned();
     for known in context.registry.providers() {

@@ -46,6 +46,18 @@ fn facts(text: &mut String, schema: &Schema) {
     if !schema.on_delete.is_empty() {
         let _ = writeln!(text, "- Delete: {}", schema.on_delete);
     }
+    if !schema.counterparts.is_empty() {
+        let names: Vec<String> = schema
+            .counterparts
+            .iter()
+            .map(|counterpart| format!("`{}`", counterpart.name))
+            .collect();
+        let _ = writeln!(
+            text,
+            "- `dmp state import` takes it for {}.",
+            names.join(", ")
+        );
+    }
     if schema.ends_hosted {
         text.push_str("- What lives on it ends with it.\n");
     }

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// How many instances, for each shape.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     instances: Vec<usize>,
-    /// One shape alone: `one`, `layers`, `blocks` or `modules`.
+    /// One shape alone: `one`, `layers`, `blocks`, `modules` or `splat`; or `commits`.
     #[arg(long)]
     shape: Option<String>,
     /// Plans of which the median counts.
@@ -209,7 +209,10 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
             measure(shell, arguments, &dmp, shape, *count).await?;
         }
     }
-    Ok(())
+    match &arguments.shape {
+        Some(name) if name != "commits" => Ok(()),
+        _ => super::commits::run(shell, &dmp).await,
+    }
 }
 
 async fn measure(

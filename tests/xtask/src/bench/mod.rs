@@ -2,6 +2,7 @@
 
 mod build;
 mod cluster;
+mod commits;
 mod engine;
 mod table;
 
