@@ -45,6 +45,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "A part, with values from a file.",
             ),
             (
+                "dmp plan --generate-config-out found.hcl",
+                "Write down what `import` blocks name and nothing describes.",
+            ),
+            (
                 "dmp plan --refresh-only --detailed-exitcode",
                 "Was anything changed by hand? Ends with 2 if so.",
             ),
@@ -61,6 +65,26 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
             ("dmp apply --through machine", "Networks and machines only."),
         ],
+    ),
+    (
+        "init",
+        &[
+            (
+                "dmp init",
+                "Fetch the modules that the stack takes from git, as locked.",
+            ),
+            (
+                "dmp init --upgrade",
+                "Take what their branches and tags name now, and lock that.",
+            ),
+        ],
+    ),
+    (
+        "import",
+        &[(
+            "dmp import host_file.motd /etc/motd",
+            "What is described as `host_file.motd` is there already: take it over.",
+        )],
     ),
     (
         "destroy",
@@ -146,6 +170,17 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     (
         "state history",
         &[("dmp state history", "What each run has changed.")],
+    ),
+    (
+        "state import",
+        &[(
+            "dmp state import terraform.tfstate --out imports.hcl",
+            "Write `import` blocks for what Terraform or OpenTofu has made.",
+        )],
+    ),
+    (
+        "state unlock",
+        &[("dmp state unlock", "Who holds the state?")],
     ),
     (
         "state reconcile",

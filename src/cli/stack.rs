@@ -85,13 +85,13 @@ impl Stack {
     /// Adds what an `import` block would say.
     pub(crate) fn import(&mut self, address: &str, id: &str) -> Result<(), Diagnostic> {
         let endpoint = crate::part::endpoint("import", address)?;
-        let Endpoint::Resource(to) = endpoint else {
+        if !matches!(endpoint, Endpoint::Resource(_)) {
             return Err(Diagnostic::error(
                 "not-an-address",
                 "this is not the address of an instance",
             )
             .detail(format!("`{address}` is a module")));
-        };
+        }
         // What is said of the id is shown at this text.
         let name = "(command line)";
         let quoted = serde_json::Value::from(id).to_string();
@@ -99,11 +99,16 @@ impl Stack {
         let id = dmp_lang::parse_expression(&text, name).map_err(|_| {
             Diagnostic::error("import-id", "this is not an id").detail(format!("`{id}`"))
         })?;
+        let to = dmp_lang::parse_expression(address, name).map_err(|_| {
+            Diagnostic::error("not-an-address", "this is not an address")
+                .detail(format!("`{address}`"))
+        })?;
         self.sources.add(name, text);
         let configuration = Arc::make_mut(&mut self.configuration);
         let root = configuration.root;
         configuration.modules[root.0].imports.push(Import {
             to,
+            repetition: None,
             span: id.span.clone(),
             id,
             provider: None,

@@ -13,17 +13,18 @@ use crate::world::{Expansion, Place, World, block_key};
 
 /// One object that an `import` block adopts.
 #[derive(Clone, Debug)]
-pub(crate) struct Adoption {
+pub struct Adoption {
     /// The instance that it becomes.
-    pub(crate) to: Address,
+    pub to: Address,
     /// The block.
-    pub(crate) import: Import,
+    pub import: Import,
     /// Where the block's expressions stand.
-    pub(crate) place: Place,
+    pub place: Place,
 }
 
 /// What the `import` blocks adopt, by what variables alone say.
-pub(crate) fn expand(world: &World) -> (Vec<Adoption>, Vec<Diagnostic>) {
+#[must_use]
+pub fn expand(world: &World) -> (Vec<Adoption>, Vec<Diagnostic>) {
     let mut adoptions = Vec::new();
     let mut wrong = Vec::new();
     let root = Place::in_module(&ModulePath::root());

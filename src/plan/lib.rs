@@ -24,7 +24,7 @@ pub mod classify;
 pub mod drift;
 pub mod ending;
 pub mod envelope;
-mod imports;
+pub mod imports;
 pub mod instance;
 pub mod model;
 pub mod moves;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use dmp_lang::config::ProviderKey;
 use dmp_plan::instance::conform;
-use dmp_plan::planner::{import_request, provider_address};
-use dmp_plan::world::Place;
+use dmp_plan::planner::import_request;
+use dmp_plan::world::ProviderAt;
 use dmp_plan::{Finding, ReadRequest};
 use dmp_refresh::provider_of_record;
 use dmp_sdk::{
@@ -36,8 +36,10 @@ pub(super) async fn generate(
     let world = stack.world();
     let mut requests = Vec::new();
     let mut wrong = Vec::new();
-    for import in &stack.configuration.root().imports {
-        let address = &import.to;
+    let (adoptions, unknown) = dmp_plan::imports::expand(&world);
+    wrong.extend(unknown);
+    for adoption in &adoptions {
+        let (address, import) = (&adoption.to, &adoption.import);
         if world.block_of(address).is_some() || snapshot.instances.contains_key(address) {
             continue;
         }
@@ -49,7 +51,7 @@ pub(super) async fn generate(
             ));
             continue;
         }
-        let id = match world.evaluate(&import.id, &Place::in_module(&ModulePath::root())) {
+        let id = match world.evaluate(&import.id, &adoption.place) {
             Ok(id) if !id.deep_marks().is_sensitive() => id,
             Ok(_) => {
                 wrong.push(refused("its id is secret".into()));
@@ -166,7 +168,12 @@ fn request(
         name: provider.unwrap_or_default(),
         alias: None,
     };
-    let provider = provider_address(&ModulePath::root(), &key);
+    let provider = ProviderAt {
+        module: ModulePath::root(),
+        key,
+        instance: None,
+    };
+    let provider = provider.to_string();
     let configured = provider_of_record(&world, snapshot, &provider, &services.configure)?;
     import_request(resource, address, &config, id, &configured, &provider)
         .map_err(|diagnostic| diagnostic.to_string())

@@ -87,7 +87,7 @@ resource "test_thing" "disk" {
 resource "test_entry" "label" {
   for_each = { for disk in test_thing.disk : disk.name => disk.id }
   key      = "label-${each.key}"
-  text     = "${var.text} ${each.value}"
+  text     = "${var.text} on ${each.value}"
   on       = each.value
 }
 output "names" { value = sort([for label in test_entry.label : label.key]) }
