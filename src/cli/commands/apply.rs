@@ -19,7 +19,7 @@ use crate::arguments::Apply;
 use crate::plan_file::{self, Saved};
 use crate::run::Look;
 use crate::stack::{Stack, check_state, now, open_state_for_writing, state_folder};
-use crate::{Context, Exit, encryption, run as runs};
+use crate::{Context, Exit, encryption, run as runs, unsupported};
 
 /// A timeline that is both heard and asked.
 struct Shared(Arc<Timeline>);
@@ -98,6 +98,9 @@ pub(crate) async fn run(
         false => fail(context, &sources, diagnostics),
     };
     refuse(&stack.warnings);
+    if let Some(unheeded) = unsupported::before_changes(&stack.configuration) {
+        return refuse(&[unheeded]);
+    }
     if let Err(wrong) = imported {
         return refuse(&[wrong]);
     }

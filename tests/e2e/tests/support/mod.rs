@@ -115,6 +115,7 @@ impl Sandbox {
         for generated in ["serial", "hash", "lineage", "meta", "providers"] {
             state.as_object_mut().expect("an object").remove(generated);
         }
+        state["outputs"] = without_sealed(&state["outputs"]);
         let instances = state["instances"].as_object_mut().expect("an object");
         for instance in instances.values_mut() {
             let members = instance.as_object_mut().expect("an object");
