@@ -3,7 +3,7 @@
 //! A node stands for a block in a module as it is called (`module.net`), whatever `count` and `for_each` make of either
 //! later. So the graph is linear in what was written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -116,6 +116,7 @@ impl ConfigGraph {
         let mut builder = Builder {
             configuration,
             graph: DiGraph::new(),
+            edges: HashSet::new(),
             ids: HashMap::new(),
             modules: HashMap::new(),
             providers: HashMap::new(),
@@ -240,6 +241,7 @@ fn health_data(block: &ResourceBlock) -> Option<&ResourceBlock> {
 struct Builder<'a> {
     configuration: &'a Configuration,
     graph: DiGraph<Node, Option<Span>>,
+    edges: HashSet<(NodeIndex, NodeIndex)>,
     ids: HashMap<Node, NodeIndex>,
     modules: HashMap<ConfigPath, ModuleId>,
     providers: HashMap<(Mode, Arc<str>), Arc<str>>,
@@ -533,7 +535,10 @@ impl<'a> Builder<'a> {
         let (Some(from), Some(to)) = (self.ids.get(needed), self.ids.get(node)) else {
             return;
         };
-        self.graph.update_edge(*from, *to, span);
+        // A block that everything refers to has many edges: they are not searched through for each one more.
+        if self.edges.insert((*from, *to)) {
+            self.graph.add_edge(*from, *to, span);
+        }
     }
 
     fn finish(self) -> Result<ConfigGraph, Vec<Diagnostic>> {

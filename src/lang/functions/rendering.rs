@@ -260,7 +260,7 @@ fn counted(text: &str) -> Option<String> {
     while let Some(found) = text[at..].find('{') {
         let start = at + found;
         made.push_str(&text[at..start]);
-        let end = match text[start..].as_bytes().get(1) {
+        let end = match text.as_bytes().get(start + 1) {
             Some(b'#') => text[start..].find("#}").map(|end| start + end + 2),
             Some(b'{') => tag_end(text, start + 2, "}}"),
             Some(b'%') => tag_end(text, start + 2, "%}"),
