@@ -36,7 +36,7 @@ resource "test_thing" "vm" {
 resource "test_entry" "motd" {
   for_each = test_thing.vm
   key      = "motd-${each.key}"
-  text     = "${var.text} on ${each.value.id}"
+  text     = "${var.text} on ${each.value.name}"
   on       = each.value.id
 }
 resource "test_member" "node" {
@@ -87,7 +87,7 @@ resource "test_thing" "disk" {
 resource "test_entry" "label" {
   for_each = { for disk in test_thing.disk : disk.name => disk.id }
   key      = "label-${each.key}"
-  text     = "${var.text} on ${each.value}"
+  text     = "${var.text} on ${each.key}"
   on       = each.value
 }
 output "names" { value = sort([for label in test_entry.label : label.key]) }

@@ -38,6 +38,9 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     if arguments.name == "language" {
         return language(shell, &lab, arguments).await;
     }
+    if arguments.name == "powercut" {
+        return powercut(shell, &lab, arguments).await;
+    }
     let _owner = lab.lock(&format!("`cargo xtask live {}`", arguments.name))?;
     let start = Instant::now();
     // Machines alone need no cluster's binaries, which take long to build.
@@ -118,6 +121,29 @@ async fn language(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result
     shell.run(command).await?;
     print(format_args!(
         "live language: passed in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
+}
+
+/// The suite that needs a virtual machine of its own, and none of the lab's.
+async fn powercut(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result<(), Failure> {
+    shell.run(lab.command(&["install", "powercut"])).await?;
+    shell.run(lab.command(&["build", "powercut"])).await?;
+    let made = shell.read(lab.command(&["powercut"])).await?;
+    let binary = build_dmp(shell).await?;
+    let tests = tests(shell, &arguments.name).await?;
+    let start = Instant::now();
+    let mut command = shell.command(&tests);
+    command
+        .current_dir(shell.root().join("tests/live"))
+        .args(["--ignored", "--show-output"])
+        .args(&arguments.filters)
+        .env("DMP_LIVE_POWERCUT", made.trim_end())
+        .env("DMP_LIVE_BINARY", binary);
+    shell.run(command).await?;
+    print(format_args!(
+        "live powercut: passed in {:.1} s",
         start.elapsed().as_secs_f64()
     ));
     Ok(())
