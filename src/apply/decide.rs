@@ -155,8 +155,26 @@ impl Walker<'_, '_> {
     pub(crate) fn prepare(&mut self, address: &Address, found: Option<Finding>) -> Prepared {
         match self.try_prepare(address, found) {
             Ok(prepared) => prepared,
-            Err(diagnostic) => Prepared::Failed(*diagnostic),
+            Err(diagnostic) => match self.waits_for_later(&diagnostic) {
+                Some(why) => Prepared::Stage(why),
+                None => Prepared::Failed(*diagnostic),
+            },
         }
+    }
+
+    /// What is still unknown because something is decided later is known in the next round.
+    pub(crate) fn waits_for_later(&self, diagnostic: &Diagnostic) -> Option<String> {
+        let deferred = self.plan.deferred.first()?;
+        let more = match self.plan.deferred.len() {
+            1 => String::new(),
+            all => format!(" or one of {} others", all - 1),
+        };
+        (diagnostic.code == STILL_UNKNOWN).then(|| {
+            format!(
+                "it waits for `{}`{more}, which is decided later",
+                deferred.block
+            )
+        })
     }
 
     fn try_prepare(
@@ -207,7 +225,7 @@ impl Walker<'_, '_> {
                 .map(|(name, _)| name.to_string());
             let names = names.collect::<Vec<_>>().join("`, `");
             return Err(Box::new(
-                Diagnostic::error("still-unknown", "a value is still unknown")
+                Diagnostic::error(STILL_UNKNOWN, "a value is still unknown")
                     .detail(format!(
                         "`{names}` of `{address}` is not known although all it refers to is applied"
                     ))
@@ -651,7 +669,7 @@ impl Walker<'_, '_> {
                 if !late.config.is_wholly_known() {
                     return Err(Box::new(
                         Diagnostic::error(
-                            "still-unknown",
+                            STILL_UNKNOWN,
                             "a provider configuration is still unknown",
                         )
                         .detail(format!(
@@ -735,3 +753,6 @@ fn without_unknowns(value: &Value) -> Value {
         _ => value.map_children(without_unknowns),
     }
 }
+
+/// The code of what is wrong with a value that should be known by now.
+pub(crate) const STILL_UNKNOWN: &str = "still-unknown";

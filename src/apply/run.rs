@@ -68,6 +68,8 @@ pub struct Outcome {
     pub skipped: usize,
     /// Operations that go beyond what was approved, and why.
     pub stages: BTreeMap<Address, String>,
+    /// These, and what was skipped because of them.
+    pub left: BTreeSet<Address>,
     /// What went wrong.
     pub diagnostics: Vec<Diagnostic>,
     /// Whether the person stopped it.

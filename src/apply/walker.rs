@@ -14,7 +14,7 @@ use dmp_state::{Record, mint_seed};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
-use crate::decide::{Prepared, Task};
+use crate::decide::{Prepared, STILL_UNKNOWN, Task};
 use crate::limits::{Classes, Running, Waiting};
 use crate::run::{Outcome, Run};
 use crate::work::{self, Message, Op};
@@ -122,6 +122,7 @@ pub async fn apply(
     walker.outcome.stopped = stop.soft.is_cancelled() && walker.progress.left() > 0;
     walker.nothing_is_left()?;
     walker.record_outputs()?;
+    walker.outcome.left = std::mem::take(&mut walker.skipped);
     let ended = std::mem::take(&mut walker.ended_batches);
     let outcome = std::mem::take(&mut walker.outcome);
     drop(walker);
@@ -466,6 +467,12 @@ impl Walker<'_, '_> {
         let (Some(source), Some(decoded)) = (source, decoded) else {
             return Ok(None);
         };
+        if !decoded.value.is_wholly_known() && !self.plan.deferred.is_empty() {
+            let unknown = Diagnostic::error(STILL_UNKNOWN, "a value is still unknown");
+            let why = self.waits_for_later(&unknown).unwrap_or_default();
+            self.stage(op, address, &why);
+            return Ok(None);
+        }
         match self.usable_provider(&name) {
             Ok(provider) => {
                 let config = dmp_plan::instance::conform(source.schema(), &decoded.value);
@@ -480,7 +487,10 @@ impl Walker<'_, '_> {
                 Ok(Some((op, request)))
             }
             Err(diagnostic) => {
-                self.fail(op, address, *diagnostic);
+                match self.waits_for_later(&diagnostic) {
+                    Some(why) => self.stage(op, address, &why),
+                    None => self.fail(op, address, *diagnostic),
+                }
                 Ok(None)
             }
         }

@@ -374,7 +374,7 @@ pub(crate) struct Console {
     #[command(flatten)]
     pub variables: Variables,
     /// The expression; without it, each line of standard input is one.
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     pub eval: Option<String>,
     /// Print a line of JSON for each expression: its `type` and `value`, or its `diagnostics`.
     #[arg(long)]

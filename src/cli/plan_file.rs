@@ -248,6 +248,19 @@ impl Saved {
     }
 }
 
+/// Whether what is planned now is within what was approved of the same instance in an earlier round.
+pub(crate) fn is_within(now: &Planned, approved: &Planned, world: &dmp_plan::World) -> bool {
+    let is_read = approved.earlier != Earlier::NotRead;
+    exceeds(
+        now,
+        approved.action,
+        approved.planned.as_ref(),
+        is_read,
+        world,
+    )
+    .is_none()
+}
+
 fn exceeds(
     planned: &Planned,
     action: Action,

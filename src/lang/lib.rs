@@ -43,7 +43,7 @@ mod values;
 use dmp_sdk::Diagnostic;
 
 pub use ast::{Body, Expr};
-pub use check::{Schemas, check};
+pub use check::{Schemas, check, check_expression};
 pub use config::{Configuration, Module, ModuleId};
 pub use decode::{Decoded, check_body, decode};
 pub use evaluate::{evaluate, evaluate_template};

@@ -1,6 +1,6 @@
 //! `dmp apply` and `dmp destroy`: plan, ask, do, record; stage by stage.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dmp_apply::{Outcome, Run, Services};
 use dmp_events::{Event, Sink, Tee};
 use dmp_lang::Sources;
-use dmp_plan::Plan;
+use dmp_plan::{Plan, Planned};
 use dmp_refresh::Planning;
 use dmp_report::{HtmlReport, JsonLines, RunLog, Terminal, Timeline};
 use dmp_sdk::{Action, Address, Diagnostic};
@@ -355,7 +355,7 @@ impl Session<'_> {
             return (self.fail(&diagnostics), totals);
         }
         let mut report = None;
-        let mut later_blocks: Option<BTreeSet<String>> = None;
+        let mut approved: Option<Approved> = None;
         for round in 0..MAX_ROUNDS {
             // While it is planned nothing is under way that would have to be finished.
             let mut planning = tokio::select! {
@@ -399,19 +399,13 @@ impl Session<'_> {
             self.look.lost.clear();
             // What was replaced is not replaced once more.
             self.look.selection.replace.clear();
-            let approval = self.approve(&planning, saved, round, later_blocks.as_ref());
+            let approval = self.approve(&planning, saved, round, approved.as_ref());
             match approval.await {
                 Approval::Given => {}
                 Approval::Refused(exit) => return (exit, totals),
             }
-            later_blocks = Some(
-                planning
-                    .plan
-                    .deferred
-                    .iter()
-                    .map(|deferred| deferred.block.clone())
-                    .collect(),
-            );
+            let deferred = planning.plan.deferred.iter();
+            let blocks = deferred.map(|deferred| deferred.block.clone()).collect();
             let outcome = match self.apply(store, &mut planning, &mut totals).await {
                 Ok(outcome) => outcome,
                 Err(diagnostic) => return (self.fail(&[diagnostic]), totals),
@@ -423,6 +417,12 @@ impl Session<'_> {
                 self.report(report.as_ref(), store, &totals, Exit::User);
                 return (Exit::of(&outcome.diagnostics).max(Exit::User), totals);
             }
+            let changes = &planning.plan.instances;
+            let left = |address: &Address| changes.get(address).cloned();
+            approved = Some(Approved {
+                blocks,
+                left: outcome.left.iter().filter_map(left).collect(),
+            });
             let has_more = !outcome.stages.is_empty() || !planning.plan.deferred.is_empty();
             if !has_more {
                 let exit = self.after_all(Ok(outcome), &mut planning, errand).await;
@@ -457,7 +457,8 @@ impl Session<'_> {
         let outcome = dmp_apply::apply(&mut run, plan, world, providers).await?;
         totals.changed += outcome.changed;
         totals.failed += outcome.failed;
-        totals.skipped += outcome.skipped;
+        // What was skipped in an earlier round is part of this one.
+        totals.skipped = outcome.skipped;
         totals.ended = self.services.elapsed();
         Ok(outcome)
     }
@@ -500,7 +501,7 @@ impl Session<'_> {
         planning: &Planning,
         saved: Option<&Saved>,
         round: usize,
-        later_blocks: Option<&BTreeSet<String>>,
+        approved: Option<&Approved>,
     ) -> Approval {
         let plan = &planning.plan;
         if let (Some(saved), 0) = (saved, round) {
@@ -520,7 +521,7 @@ impl Session<'_> {
             return Approval::Refused(Exit::Stages);
         }
         // What a block that was shown as decided later now turns out to have may be created.
-        if later_blocks.is_some_and(|blocks| is_within_blocks(plan, blocks)) {
+        if approved.is_some_and(|approved| approved.covers(planning)) {
             return Approval::Given;
         }
         self.show(plan);
@@ -612,20 +613,37 @@ impl Session<'_> {
     }
 }
 
-/// Whether a plan only creates instances of blocks that were shown as decided later.
-fn is_within_blocks(plan: &Plan, blocks: &BTreeSet<String>) -> bool {
-    plan.deposed.is_empty()
-        && plan
+/// What was approved in a round and not done in it.
+struct Approved {
+    /// Blocks that were shown as decided later.
+    blocks: BTreeSet<String>,
+    /// What was put off, or waits for such.
+    left: Vec<Planned>,
+}
+
+impl Approved {
+    /// Whether a plan only does what was put off as it was approved, and creates instances of blocks that were shown as
+    /// decided later.
+    fn covers(&self, planning: &Planning) -> bool {
+        let plan = &planning.plan;
+        let left: BTreeMap<&Address, &Planned> =
+            self.left.iter().map(|left| (&left.address, left)).collect();
+        let mut changes = plan
             .instances
             .values()
-            .filter(|planned| planned.is_change())
-            .all(|planned| {
+            .filter(|planned| planned.is_change());
+        plan.deposed.is_empty()
+            && changes.all(|planned| {
+                if let Some(left) = left.get(&planned.address) {
+                    return plan_file::is_within(planned, left, &planning.world);
+                }
                 let address = planned.address.to_string();
                 let is_inside = |block: &String| is_under(&address, block);
                 let is_new = matches!(planned.action, Action::Create | Action::Read);
                 // What stands there already was shown to nobody.
-                is_new && planned.earlier.found().is_none() && blocks.iter().any(is_inside)
+                is_new && planned.earlier.found().is_none() && self.blocks.iter().any(is_inside)
             })
+    }
 }
 
 /// Whether an address is one of a block's instances, or stands inside a module's block.

@@ -98,7 +98,15 @@ fn values(stack: &Stack, directory: &Path) -> Result<Evaluate, Diagnostic> {
     }
     let (_, world, _) = planner.finish();
     let place = Place::in_module(&ModulePath::root());
-    Ok(Box::new(move |expr| world.evaluate(expr, &place)))
+    Ok(Box::new(move |expr| {
+        let mut wrong =
+            dmp_lang::check_expression(&world.configuration, world.registry.as_ref(), expr);
+        wrong.retain(Diagnostic::is_error);
+        match wrong.is_empty() {
+            true => world.evaluate(expr, &place),
+            false => Err(wrong),
+        }
+    }))
 }
 
 /// Whether the only thing wrong with a folder is that there is no stack in it.

@@ -57,6 +57,23 @@ pub fn check(configuration: &Configuration, schemas: &dyn Schemas) -> Vec<Diagno
     without_echoes(diagnostics)
 }
 
+/// Checks an expression that stands in the stack itself, beside its blocks.
+#[must_use]
+pub fn check_expression(
+    configuration: &Configuration,
+    schemas: &dyn Schemas,
+    expr: &Expr,
+) -> Vec<Diagnostic> {
+    let mut checking = Checking {
+        configuration,
+        module: configuration.root(),
+        schemas,
+        diagnostics: Vec::new(),
+    };
+    checking.expression(expr, &Type::Any, Place::default());
+    without_echoes(checking.diagnostics)
+}
+
 /// Where an expression stands decides what it may refer to.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Place<'c> {

@@ -331,8 +331,17 @@ environment "prod" {}
     sandbox
         .run(&["validate"])
         .expect_code(1)
-        .says("`backend` of the `stack` block")
-        .says("an `environment` block");
+        .says("`backend` of the `stack` block");
+    let held = "stack {\n  backend \"local\" {}\n}\nenvironment \"prod\" {}\n";
+    sandbox.write("main.hcl", held);
+    for command in ["validate", "plan"] {
+        let ran = sandbox.run(&[command]).expect_success();
+        ran.says("an environment is held, not carried out");
+    }
+    for command in ["apply", "destroy"] {
+        let ran = sandbox.run(&[command, "--yes"]).expect_code(1);
+        ran.says("environments are not carried out yet");
+    }
 }
 
 #[test]

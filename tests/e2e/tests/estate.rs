@@ -274,6 +274,7 @@ fn two_hundred_instances_killed_at_each_place_of_apply_change_and_destroy() {
         begun.elapsed().as_secs_f64()
     );
 
+    unkilled.run(CHANGE).expect_success();
     let check = |sandbox: &Sandbox, at: &str| {
         assert!(sandbox.look().things.is_empty(), "killed at {at}");
         let state = sandbox.run(&["state", "list"]).expect_success();

@@ -218,7 +218,7 @@ fn page(name: &str) -> PathBuf {
 fn the_language_is_as_its_page_says() {
     let [stacks, commands, expressions] = follow(&page("reference/language.md"));
     assert!(
-        stacks > 15 && commands > 4 && expressions > 40,
+        stacks > 10 && commands > 15 && expressions > 25,
         "{stacks}, {commands}, {expressions}"
     );
 }
