@@ -233,7 +233,7 @@ impl Parser<'_> {
             false => PieceKind::Interpolation(self.expression()?),
         };
         self.skip_space();
-        let strip_after = self.take("~");
+        let strip_after = self.looking_at("~}") && self.take("~");
         self.expect_close("}", start + 1)?;
         Ok(Piece {
             kind,

@@ -159,6 +159,30 @@ fn every_form_parses() {
 }
 
 #[test]
+fn a_strip_marker_stands_at_the_brace() {
+    for text in [
+        "\"${x.y ~}\"",
+        "\"${~ x.y}\"",
+        "\"%{ if x.y ~}a%{ endif ~}\"",
+    ] {
+        assert!(parse_expression(text, "t").is_ok(), "{text}");
+    }
+    for text in ["\"${x.y~ }\"", "\"%{ if x.y }a%{ endif~ }\""] {
+        assert!(parse_expression(text, "t").is_err(), "{text}");
+    }
+}
+
+#[test]
+fn broken_blocks_inside_of_broken_blocks_do_not_double_the_work() {
+    // Each of them is looked at again from its beginning; without a bound that is 2 to the power of their number.
+    let text = format!(
+        "{}s = [for t in",
+        "stack {\nblock x {\n}]\nstack {\n".repeat(60)
+    );
+    assert!(!errors(&text).is_empty());
+}
+
+#[test]
 fn depth_is_an_error_and_not_a_crash() {
     for (open, close) in [
         ("(", ")"),

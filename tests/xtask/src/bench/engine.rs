@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     /// How many instances, for each shape.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     instances: Vec<usize>,
-    /// One shape alone: `one`, `layers`, `blocks`, `modules` or `splat`; or `commits`.
+    /// One shape alone: `one`, `layers`, `blocks`, `modules` or `splat`; or `makespan`, `commits`.
     #[arg(long)]
     shape: Option<String>,
     /// Plans of which the median counts.
@@ -209,10 +209,14 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
             measure(shell, arguments, &dmp, shape, *count).await?;
         }
     }
-    match &arguments.shape {
-        Some(name) if name != "commits" => Ok(()),
-        _ => super::commits::run(shell, &dmp).await,
+    let shape = arguments.shape.as_deref();
+    if shape.is_none_or(|name| name == "makespan") {
+        super::makespan::measure(shell, &dmp).await?;
     }
+    if shape.is_none_or(|name| name == "commits") {
+        super::commits::run(shell, &dmp).await?;
+    }
+    Ok(())
 }
 
 async fn measure(

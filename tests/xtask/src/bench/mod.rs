@@ -4,6 +4,7 @@ mod build;
 mod cluster;
 mod commits;
 mod engine;
+mod makespan;
 mod table;
 
 use crate::process::{Failure, Shell};
