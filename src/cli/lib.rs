@@ -37,6 +37,7 @@ use dmp_report::Style;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use commands::import_blocks;
 pub use dmp_plan::Registry;
 pub use exit::Exit;
 

@@ -24,6 +24,8 @@ mod state_reconcile;
 mod validate;
 mod version;
 
+pub use state_import::import_blocks;
+
 use std::io::Write;
 use std::path::PathBuf;
 

@@ -25,8 +25,7 @@ pub(super) fn run(
     let path = directory.join(file);
     let text = std::fs::read_to_string(&path)
         .map_err(|error| cannot(&format!("`{}`: {error}", path.display())))?;
-    let found = Found::of(&parse(&text)?, &Counterparts::of(registry))?;
-    let blocks = found.blocks();
+    let (blocks, account) = import_blocks(&text, registry)?;
     match out {
         None => print(&blocks),
         Some(out) => {
@@ -40,8 +39,17 @@ pub(super) fn run(
             file.write_all(blocks.as_bytes()).map_err(failed)?;
         }
     }
-    say(&found.account());
+    say(&account);
     Ok(())
+}
+
+/// The `import` blocks for what a state of Terraform or OpenTofu has, as HCL, and what is to be said of the rest.
+///
+/// # Errors
+/// When the text is no such state.
+pub fn import_blocks(text: &str, registry: &Registry) -> Result<(String, String), Diagnostic> {
+    let found = Found::of(&parse(text)?, &Counterparts::of(registry))?;
+    Ok((found.blocks(), found.account()))
 }
 
 fn cannot(why: &str) -> Diagnostic {

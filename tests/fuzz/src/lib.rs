@@ -5,6 +5,7 @@
 //! `corpus/NAME.jsonl`, an input a line; the tests of this crate go through all of it.
 
 mod corpus;
+mod foreign;
 mod state;
 mod text;
 
@@ -31,6 +32,11 @@ pub const TARGETS: &[Target] = &[
         name: "state",
         run: state::read,
         seeds: state::seeds,
+    },
+    Target {
+        name: "import",
+        run: foreign::read,
+        seeds: foreign::seeds,
     },
 ];
 

@@ -37,9 +37,14 @@ fn states_are_borne() {
 }
 
 #[test]
+fn foreign_states_are_borne() {
+    all_are_borne("import");
+}
+
+#[test]
 fn no_target_is_left_out() {
     let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
-    assert_eq!(names, ["parse", "evaluate", "format", "state"]);
+    assert_eq!(names, ["parse", "evaluate", "format", "state", "import"]);
 }
 
 #[test]

@@ -11,14 +11,14 @@ use crate::process::{Failure, Shell, print, say};
 /// What `cargo xtask fuzz` can be told.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What is tried: parse, evaluate, format, state; none means all, one after the other.
+    /// What is tried: parse, evaluate, format, state, import; none means all, one after the other.
     names: Vec<String>,
     /// For how many minutes each.
     #[arg(long, default_value_t = 30)]
     minutes: u64,
 }
 
-const TARGETS: [&str; 4] = ["parse", "evaluate", "format", "state"];
+const TARGETS: [&str; 5] = ["parse", "evaluate", "format", "state", "import"];
 
 /// Coverage as LLVM counts it. All these are stable options of rustc; the fuzzer's own part comes from `libfuzzer-sys`.
 const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
