@@ -108,22 +108,7 @@ const CRASH: &str = "crash";
 async fn language(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result<(), Failure> {
     shell.run(lab.command(&["build", "oracle"])).await?;
     let oracle = shell.read(lab.command(&["oracle"])).await?;
-    let binary = build_dmp(shell).await?;
-    let tests = tests(shell, &arguments.name).await?;
-    let start = Instant::now();
-    let mut command = shell.command(&tests);
-    command
-        .current_dir(shell.root().join("tests/live"))
-        .args(["--ignored", "--show-output"])
-        .args(&arguments.filters)
-        .env("DMP_LIVE_ORACLE", oracle.trim_end())
-        .env("DMP_LIVE_BINARY", binary);
-    shell.run(command).await?;
-    print(format_args!(
-        "live language: passed in {:.1} s",
-        start.elapsed().as_secs_f64()
-    ));
-    Ok(())
+    alone(shell, arguments, ("DMP_LIVE_ORACLE", oracle.trim_end())).await
 }
 
 /// The suite that needs a virtual machine of its own, and none of the lab's.
@@ -131,6 +116,15 @@ async fn powercut(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result
     shell.run(lab.command(&["install", "powercut"])).await?;
     shell.run(lab.command(&["build", "powercut"])).await?;
     let made = shell.read(lab.command(&["powercut"])).await?;
+    alone(shell, arguments, ("DMP_LIVE_POWERCUT", made.trim_end())).await
+}
+
+/// Runs a suite that needs none of the lab's machines, but something that was built for it.
+async fn alone(
+    shell: &Shell,
+    arguments: &Arguments,
+    (variable, built): (&str, &str),
+) -> Result<(), Failure> {
     let binary = build_dmp(shell).await?;
     let tests = tests(shell, &arguments.name).await?;
     let start = Instant::now();
@@ -139,11 +133,12 @@ async fn powercut(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result
         .current_dir(shell.root().join("tests/live"))
         .args(["--ignored", "--show-output"])
         .args(&arguments.filters)
-        .env("DMP_LIVE_POWERCUT", made.trim_end())
+        .env(variable, built)
         .env("DMP_LIVE_BINARY", binary);
     shell.run(command).await?;
     print(format_args!(
-        "live powercut: passed in {:.1} s",
+        "live {}: passed in {:.1} s",
+        arguments.name,
         start.elapsed().as_secs_f64()
     ));
     Ok(())
