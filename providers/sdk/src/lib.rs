@@ -36,4 +36,4 @@ pub use resource::{
 pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
 pub use script::{Output, Script};
 pub use types::{Strictness, Type, convert};
-pub use value::{Kind, Members, Unknown, Value};
+pub use value::{Bounds, Kind, Members, Unknown, Value};

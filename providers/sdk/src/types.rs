@@ -270,12 +270,16 @@ fn convert_kind(value: &Value, ty: &Type, strictness: Strictness) -> Result<Valu
             if !may_convert(&unknown.ty, ty) {
                 return Err(mismatch(&unknown.ty, ty));
             }
+            let bounds = match (&unknown.ty, ty) {
+                (Type::Number, Type::Number) => unknown.bounds,
+                _ => value.length_bounds_as(ty),
+            };
             let mut known = unknown.clone();
             known.ty = ty.clone();
             if *ty != Type::String {
                 known.prefix = None;
             }
-            Ok(Kind::Unknown(known).into())
+            Ok(known.within(bounds).into())
         }
         (Kind::Bool(_), Type::Bool)
         | (Kind::Number(_), Type::Number)
@@ -293,19 +297,16 @@ fn convert_kind(value: &Value, ty: &Type, strictness: Strictness) -> Result<Valu
             .parse::<Number>()
             .map(Value::from)
             .map_err(|_| ConvertError::new("a number is required".into())),
-        // What is unknown in a set may turn out to be another of its elements: its order and length are not known.
+        // What is unknown in a set may turn out to be another of its elements: its order is not known, and
+        // its length only within bounds.
         (Kind::Set(items), Type::List(element)) if value.has_open_length() => {
             let types = items.iter().map(Value::type_of);
             let element = match element.as_ref() {
                 Type::Any => Type::unify(types).unwrap_or(Type::Any),
                 element => element.clone(),
             };
-            Ok(Kind::Unknown(Unknown {
-                ty: Type::list(element),
-                not_null: true,
-                prefix: None,
-            })
-            .into())
+            let list = Unknown::of(Type::list(element)).not_null();
+            Ok(list.within(value.length_bounds()).into())
         }
         (Kind::List(items) | Kind::Set(items) | Kind::Tuple(items), Type::List(element)) => {
             Ok(Value::list(convert_items(items, element, strictness)?))

@@ -71,6 +71,125 @@ pub struct Unknown {
     pub not_null: bool,
     /// What a text begins with, as far as that is known.
     pub prefix: Option<Arc<str>>,
+    /// How many elements a list, a set or a map has, or where a number lies, as far as that is known. It holds for
+    /// each value it may become but null.
+    pub bounds: Option<Bounds>,
+}
+
+impl Unknown {
+    /// Of which nothing is known but its type.
+    #[must_use]
+    pub fn of(ty: Type) -> Self {
+        Self {
+            ty,
+            not_null: false,
+            prefix: None,
+            bounds: None,
+        }
+    }
+
+    /// The same, not null.
+    #[must_use]
+    pub fn not_null(mut self) -> Self {
+        self.not_null = true;
+        self
+    }
+
+    /// The same, within bounds. Only a list, a set, a map and a number have some; that a collection has no fewer than no
+    /// elements says nothing.
+    #[must_use]
+    pub fn within(mut self, bounds: Option<Bounds>) -> Self {
+        self.bounds = match self.ty {
+            Type::List(_) | Type::Set(_) | Type::Map(_) => {
+                bounds.filter(|bounds| *bounds != Bounds::default())
+            }
+            Type::Number => bounds,
+            _ => None,
+        };
+        self
+    }
+}
+
+/// How many elements a collection has, or what a number lies between; both ends are included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// At least this.
+    pub least: usize,
+    /// At most this; `None` if there is no limit.
+    pub most: Option<usize>,
+}
+
+impl Bounds {
+    /// Exactly this.
+    #[must_use]
+    pub fn exactly(count: usize) -> Self {
+        Self::between(count, count)
+    }
+
+    /// From one to the other.
+    #[must_use]
+    pub fn between(least: usize, most: usize) -> Self {
+        Self {
+            least,
+            most: Some(most),
+        }
+    }
+
+    /// What it is, if only one number is possible.
+    #[must_use]
+    pub fn exact(self) -> Option<usize> {
+        self.most.filter(|most| *most == self.least)
+    }
+
+    /// Where either of two is possible.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            least: self.least.min(other.least),
+            most: self.most.zip(other.most).map(|(a, b)| a.max(b)),
+        }
+    }
+
+    /// Of both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            least: self.least.saturating_add(other.least),
+            most: self
+                .most
+                .zip(other.most)
+                .and_then(|(a, b)| a.checked_add(b)),
+        }
+    }
+
+    /// Of all pairs of one and the other.
+    #[must_use]
+    pub fn times(self, other: Self) -> Self {
+        let most = match (self.most, other.most) {
+            (Some(0), _) | (_, Some(0)) => Some(0),
+            (a, b) => a.zip(b).and_then(|(a, b)| a.checked_mul(b)),
+        };
+        Self {
+            least: self.least.saturating_mul(other.least),
+            most,
+        }
+    }
+
+    /// Of those that are left where equal elements become one.
+    #[must_use]
+    pub fn without_repetitions(self) -> Self {
+        Self {
+            least: self.least.min(1),
+            most: self.most,
+        }
+    }
+
+    /// Whether no number lies in both.
+    #[must_use]
+    pub fn is_apart_from(self, other: Self) -> bool {
+        let ends_before = |a: Self, b: Self| a.most.is_some_and(|most| most < b.least);
+        ends_before(self, other) || ends_before(other, self)
+    }
 }
 
 impl Value {
@@ -83,12 +202,7 @@ impl Value {
     /// A value that is known after apply.
     #[must_use]
     pub fn unknown(ty: Type) -> Self {
-        Kind::Unknown(Unknown {
-            ty,
-            not_null: false,
-            prefix: None,
-        })
-        .into()
+        Kind::Unknown(Unknown::of(ty)).into()
     }
 
     /// A list of values of one type.
@@ -291,6 +405,42 @@ impl Value {
         match &self.kind {
             Kind::Set(items) => items.len() > 1 && !items.iter().all(Self::is_wholly_known),
             _ => false,
+        }
+    }
+
+    /// How many elements a collection has, as far as that is known. `None` for what is none, or not known to be one.
+    #[must_use]
+    pub fn length_bounds(&self) -> Option<Bounds> {
+        match &self.kind {
+            // What is unknown may turn out to be equal to others, but one element is left.
+            Kind::Set(items) if self.has_open_length() => Some(Bounds::between(1, items.len())),
+            Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
+                Some(Bounds::exactly(items.len()))
+            }
+            Kind::Map(members) | Kind::Object(members) => Some(Bounds::exactly(members.len())),
+            Kind::Unknown(unknown) => match &unknown.ty {
+                Type::List(_) | Type::Set(_) | Type::Map(_) => {
+                    Some(unknown.bounds.unwrap_or_default())
+                }
+                Type::Tuple(types) => Some(Bounds::exactly(types.len())),
+                Type::Object(members) if members.values().all(|member| !member.optional) => {
+                    Some(Bounds::exactly(members.len()))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// How many elements the value has once it is converted to the type of a collection, as far as that is known:
+    /// in a set, what becomes equal becomes one. `None` if the type is that of something else.
+    #[must_use]
+    pub fn length_bounds_as(&self, ty: &Type) -> Option<Bounds> {
+        let bounds = self.length_bounds()?;
+        match ty {
+            Type::Set(_) if self.type_of() != *ty => Some(bounds.without_repetitions()),
+            Type::List(_) | Type::Set(_) | Type::Map(_) => Some(bounds),
+            _ => None,
         }
     }
 
@@ -529,6 +679,34 @@ impl From<Kind> for Value {
         }
     }
 }
+
+impl From<Unknown> for Value {
+    /// What is not null and has a known length is a collection of elements that are not known, as far as they have
+    /// a place: those of a map do not, and several in a set may be equal.
+    fn from(unknown: Unknown) -> Self {
+        let exact = unknown.bounds.and_then(Bounds::exact);
+        let known =
+            match (exact.filter(|_| unknown.not_null), &unknown.ty) {
+                (Some(count), Type::List(element)) if count <= MOST_WRITTEN_OUT => {
+                    Kind::List(Arc::new(vec![
+                        Self::unknown(element.as_ref().clone());
+                        count
+                    ]))
+                }
+                (Some(count @ (0 | 1)), Type::Set(element)) => Kind::Set(Arc::new(vec![
+                    Self::unknown(element.as_ref().clone());
+                    count
+                ])),
+                (Some(0), Type::Map(_)) => Kind::Map(Arc::default()),
+                (Some(count), Type::Number) => Kind::Number((count as i64).into()),
+                _ => Kind::Unknown(unknown),
+            };
+        known.into()
+    }
+}
+
+/// Elements that a list may have to be written out while none of them is known.
+const MOST_WRITTEN_OUT: usize = 1024;
 
 impl From<bool> for Value {
     fn from(value: bool) -> Self {

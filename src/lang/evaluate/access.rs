@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dmp_sdk::types::with_article;
-use dmp_sdk::{Diagnostic, Kind, Members, Span, Type, Value};
+use dmp_sdk::{Diagnostic, Kind, Members, Span, Type, Unknown, Value};
 
 use super::{Evaluation, Outcome, converted, not_null};
 use crate::ast::Expr;
@@ -106,7 +106,13 @@ impl Evaluation<'_> {
                 Type::List(element) | Type::Set(element) => {
                     let made = self.each_item(&[Value::unknown(*element)], each)?;
                     let inside = made[0].deep_marks();
-                    Value::unknown(Type::list(made[0].type_of())).marked(&inside)
+                    // What turns out to be null has no elements here.
+                    let mut bounds = unknown.bounds.unwrap_or_default();
+                    if !unknown.not_null {
+                        bounds.least = 0;
+                    }
+                    let list = Unknown::of(Type::list(made[0].type_of())).not_null();
+                    Value::from(list.within(Some(bounds))).marked(&inside)
                 }
                 Type::Tuple(types) => {
                     let items: Vec<Value> = types.into_iter().map(Value::unknown).collect();

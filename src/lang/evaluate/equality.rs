@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dmp_sdk::{Kind, Type, Value};
+use dmp_sdk::{Kind, Number, Type, Value};
 
 /// Whether two values are equal; `None` if that is not known yet. Nothing is converted: `1 == "1"` is false.
 pub(crate) fn equal(one: &Value, two: &Value) -> Option<bool> {
@@ -14,6 +14,7 @@ pub(crate) fn equal(one: &Value, two: &Value) -> Option<bool> {
                 Kind::Null => None,
                 Kind::String(text) if !may_begin(text, unknown.prefix.as_deref()) => Some(false),
                 _ if !may_be(&unknown.ty, &other_value.type_of()) => Some(false),
+                _ if are_apart(one, two) => Some(false),
                 _ => None,
             }
         }
@@ -25,6 +26,9 @@ pub(crate) fn equal(one: &Value, two: &Value) -> Option<bool> {
             all_equal(a.len(), b.len(), a.iter().zip(b.iter()))
         }
         (Kind::Set(a), Kind::Set(b)) => {
+            if are_apart(one, two) {
+                return Some(false);
+            }
             let is_known = one.is_wholly_known() && two.is_wholly_known();
             is_known.then(|| {
                 a.len() == b.len()
@@ -40,6 +44,43 @@ pub(crate) fn equal(one: &Value, two: &Value) -> Option<bool> {
             all_equal(a.len(), b.len(), a.values().zip(b.values()))
         }
         _ => Some(false),
+    }
+}
+
+/// Whether two values, at most one of which may be null, have different lengths, or are numbers of which one is less.
+fn are_apart(one: &Value, two: &Value) -> bool {
+    let may_be_null =
+        |value: &Value| matches!(value.kind(), Kind::Unknown(unknown) if !unknown.not_null);
+    if may_be_null(one) && may_be_null(two) {
+        return false;
+    }
+    let have_other_lengths = one
+        .length_bounds()
+        .zip(two.length_bounds())
+        .is_some_and(|(a, b)| a.is_apart_from(b));
+    have_other_lengths || is_less(one, two) == Some(true) || is_less(two, one) == Some(true)
+}
+
+/// Whether one number is less than another, as far as it is known between what they lie.
+pub(super) fn is_less(one: &Value, two: &Value) -> Option<bool> {
+    let ((lowest, highest), (least, most)) = (ends(one), ends(two));
+    match () {
+        () if highest.zip(least).is_some_and(|(a, b)| a < b) => Some(true),
+        () if lowest.zip(most).is_some_and(|(a, b)| a >= b) => Some(false),
+        () => None,
+    }
+}
+
+/// What a number lies between.
+fn ends(value: &Value) -> (Option<Number>, Option<Number>) {
+    let count = |count: usize| i64::try_from(count).ok().map(Number::from);
+    match value.kind() {
+        Kind::Number(number) => (Some(number.clone()), Some(number.clone())),
+        Kind::Unknown(unknown) if unknown.ty == Type::Number => match unknown.bounds {
+            Some(bounds) => (count(bounds.least), bounds.most.and_then(count)),
+            None => (None, None),
+        },
+        _ => (None, None),
     }
 }
 

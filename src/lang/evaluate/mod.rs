@@ -12,7 +12,7 @@ mod template;
 
 use std::sync::Arc;
 
-use dmp_sdk::{Diagnostic, Kind, Marks, Span, Strictness, Type, Value, convert};
+use dmp_sdk::{Diagnostic, Kind, Marks, Span, Strictness, Type, Unknown, Value, convert};
 use sha2::{Digest, Sha256};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use unicode_segmentation::UnicodeSegmentation;
@@ -341,11 +341,17 @@ fn undecided(condition: &Value, yes: Outcome, no: Outcome, span: &Span) -> Outco
         Kind::Unknown(unknown) => unknown.not_null,
         kind => !matches!(kind, Kind::Null),
     };
-    let undecided = match is_sure(&yes) && is_sure(&no) {
-        true => unknown_not_null(ty),
-        false => Value::unknown(ty),
+    let bounds = match (yes.is_null(), no.is_null()) {
+        (true, _) => no.length_bounds_as(&ty),
+        (_, true) => yes.length_bounds_as(&ty),
+        _ => yes
+            .length_bounds_as(&ty)
+            .zip(no.length_bounds_as(&ty))
+            .map(|(yes, no)| yes.or(no)),
     };
-    Ok(undecided.marked(&marks))
+    let mut undecided = Unknown::of(ty);
+    undecided.not_null = is_sure(&yes) && is_sure(&no);
+    Ok(Value::from(undecided.within(bounds)).marked(&marks))
 }
 
 /// The type that both branches are converted to, if their types are known.
@@ -423,13 +429,7 @@ pub(crate) fn too_large(detail: &str, span: &Span) -> Diagnostic {
 
 /// A value that is known after apply and is not null.
 pub(crate) fn unknown_not_null(ty: Type) -> Value {
-    let prefix = None;
-    Kind::Unknown(dmp_sdk::Unknown {
-        ty,
-        not_null: true,
-        prefix,
-    })
-    .into()
+    Unknown::of(ty).not_null().into()
 }
 
 /// A text with each character in its composed form (NFC), as Terraform has all texts: `e` and an accent is `é`.
@@ -458,11 +458,10 @@ pub(crate) fn composed_value(value: Value) -> Value {
 pub(crate) fn unknown_text(known: &str) -> Value {
     let prefix = known.grapheme_indices(true).next_back();
     let prefix = prefix.map_or("", |(end, _)| &known[..end]);
-    Kind::Unknown(dmp_sdk::Unknown {
-        ty: Type::String,
-        not_null: true,
+    Unknown {
         prefix: (!prefix.is_empty()).then(|| prefix.into()),
-    })
+        ..Unknown::of(Type::String).not_null()
+    }
     .into()
 }
 

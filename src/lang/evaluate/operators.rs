@@ -82,13 +82,16 @@ impl Evaluation<'_> {
                 let failed = Diagnostic::error("arithmetic", "arithmetic has no result");
                 vec![failed.detail(error).at(span.clone())]
             })?,
-            _ => unknown_not_null(match operator {
-                BinaryOperator::Less
-                | BinaryOperator::LessOrEqual
-                | BinaryOperator::Greater
-                | BinaryOperator::GreaterOrEqual => Type::Bool,
-                _ => Type::Number,
-            }),
+            _ => {
+                let decided = match operator {
+                    BinaryOperator::Less => equality::is_less(&one, &two),
+                    BinaryOperator::Greater => equality::is_less(&two, &one),
+                    BinaryOperator::LessOrEqual => equality::is_less(&two, &one).map(|is| !is),
+                    BinaryOperator::GreaterOrEqual => equality::is_less(&one, &two).map(|is| !is),
+                    _ => return Ok(unknown_not_null(Type::Number).marked(&marks)),
+                };
+                decided.map_or_else(|| unknown_not_null(Type::Bool), Value::from)
+            }
         };
         Ok(result.marked(&marks))
     }

@@ -146,6 +146,114 @@ fn unknowns_give_unknowns_of_the_right_type() {
     ]);
 }
 
+/// `LIST`: of one or two; `MAP`: of one or two; `SET`: of two or three.
+fn within_bounds(cases: &[(&str, &str)]) {
+    const LIST: &str = "(var.un > 1 ? tolist([\"a\"]) : tolist([\"b\", \"c\"]))";
+    const MAP: &str = "(var.un > 1 ? tomap({a = 1}) : tomap({b = 2, c = 3}))";
+    const SET: &str = "toset([\"a\", \"b\", var.u])";
+    let written: Vec<String> = cases
+        .iter()
+        .map(|(text, _)| {
+            text.replace("LIST", LIST)
+                .replace("MAP", MAP)
+                .replace("SET", SET)
+        })
+        .collect();
+    let wanted = cases.iter().map(|(_, wanted)| *wanted);
+    let cases: Vec<(&str, &str)> = written.iter().map(String::as_str).zip(wanted).collect();
+    table(&cases);
+}
+
+#[test]
+fn bounds_decide_comparisons_and_what_they_leave_open_stays_open() {
+    within_bounds(&[
+        ("length(LIST)", "<number>"),
+        ("length(LIST) == 0", "false"),
+        ("length(LIST) != 3", "true"),
+        ("length(LIST) == 2", "<bool>"),
+        ("length(LIST) >= 1", "true"),
+        ("length(LIST) > 1", "<bool>"),
+        ("length(LIST) < 1", "false"),
+        ("length(LIST) <= 2", "true"),
+        ("-1 < length(LIST)", "true"),
+        ("length(LIST) + 1", "<number>"),
+        ("length(LIST) == length(tolist([1, 2, 3]))", "false"),
+        ("length(LIST) < length([1, 2, 3])", "true"),
+        ("(LIST) == tolist([])", "false"),
+        ("(LIST) == tolist([\"a\", \"b\", \"c\"])", "false"),
+        ("(LIST) == tolist([\"a\"])", "<bool>"),
+        ("(MAP) == tomap({})", "false"),
+        ("(SET) == toset([])", "false"),
+        ("(SET) == toset([\"a\", \"b\", \"c\", \"d\"])", "false"),
+        ("(SET) == toset([\"a\", \"b\"])", "<bool>"),
+        ("toset([var.u]) == toset([\"a\", \"b\"])", "false"),
+        ("length(toset([var.u]))", "1"),
+        ("length(SET) > 3", "false"),
+        ("var.ul == tolist([])", "<bool>"),
+        ("length(var.ul) >= 0", "<bool>"),
+        ("length(LIST) > 0 ? \"some\" : \"none\"", "\"some\""),
+    ]);
+}
+
+#[test]
+fn bounds_go_through_what_is_made_of_a_collection() {
+    within_bounds(&[
+        ("tolist(SET)", "<list(string)>"),
+        ("length(tolist(SET)) > 3", "false"),
+        ("length(toset(LIST)) == 0", "false"),
+        ("length((LIST)[*]) > 2", "false"),
+        ("length(concat(LIST, tolist([\"x\"]))) == 1", "false"),
+        ("length(concat(LIST, LIST)) > 4", "false"),
+        ("length(concat(LIST, var.ul)) == 0", "false"),
+        ("length(concat(LIST, var.ul)) > 9", "<bool>"),
+        ("length(concat(LIST, var.ul...)) > 1", "<bool>"),
+        ("length(slice(LIST, 0, 1))", "1"),
+        ("length(slice(LIST, 0, 2))", "<number>"),
+        ("length(reverse(LIST)) > 2", "false"),
+        ("length(sort(LIST)) > 2", "false"),
+        ("length(distinct(LIST)) == 0", "false"),
+        ("length(distinct(LIST)) > 2", "false"),
+        ("length(compact(LIST)) > 2", "false"),
+        ("length(compact(LIST)) == 0", "<bool>"),
+        ("length(keys(MAP)) > 2", "false"),
+        ("length(values(MAP)) == 0", "false"),
+        ("length(setunion(LIST, [\"x\", \"y\"])) > 4", "false"),
+        ("length(setunion(LIST, [\"x\", \"y\"])) == 0", "false"),
+        ("length(setintersection(var.ul, [\"x\"])) > 1", "false"),
+        ("length(setsubtract(LIST, var.ul)) > 2", "false"),
+        ("length(setsubtract(LIST, var.ul)) > 0", "<bool>"),
+        ("length(setproduct(LIST, [1, 2])) < 2", "false"),
+        ("length(setproduct(LIST, [1, 2])) > 4", "false"),
+        ("length(setproduct(SET, LIST)) > 6", "false"),
+        ("length(coalesce(LIST, var.ul)) > 2", "<bool>"),
+    ]);
+}
+
+#[test]
+fn what_has_a_known_length_is_known_but_for_its_elements() {
+    table(&[
+        ("var.un > 1 ? tolist([1]) : tolist([2])", "[<number>]"),
+        ("var.un > 1 ? toset([1]) : toset([2])", "set(<number>)"),
+        (
+            "var.un > 1 ? toset([1, 2]) : toset([2, 3])",
+            "<set(number)>",
+        ),
+        ("var.un > 1 ? tomap({}) : tomap({})", "{}"),
+        (
+            "var.un > 1 ? tomap({a = 1}) : tomap({b = 2})",
+            "<map(number)>",
+        ),
+        ("length(var.un > 1 ? tomap({a = 1}) : tomap({b = 2}))", "1"),
+        ("var.un > 1 ? tolist([1]) : null", "<list(number)>"),
+        ("length(var.un > 1 ? tolist([1]) : null)", "<number>"),
+        ("(var.un > 1 ? tolist([1]) : null) == tolist([])", "false"),
+        (
+            "[for x in var.un > 1 ? tolist([1]) : tolist([2]) : x == \"a\"]",
+            "[false]",
+        ),
+    ]);
+}
+
 #[test]
 fn what_is_taken_out_of_a_value_is_there_or_the_error_says_what_is() {
     table(&[
@@ -500,4 +608,149 @@ proptest! {
             }
         }
     }
+
+    /// What is known of a value that is not known yet holds for each that it may become.
+    #[test]
+    fn what_is_known_of_the_unknown_holds_for_what_it_becomes(
+        text in about_lengths(),
+        list in proptest::collection::vec("[ab]?", 0..4),
+        texts in ("[ab]", "[ab]"),
+        size in 0..4_i64,
+    ) {
+        let expr = parse_expression(&text, "test").expect("generated expressions parse");
+        let scope = |list: Value, texts: [Value; 2], size: Value| {
+            let [one, two] = texts;
+            Bindings::new()
+                .with_variable("ul", list)
+                .with_variable("u", one)
+                .with_variable("v", two)
+                .with_variable("un", size)
+        };
+        let unknown = || Value::unknown(Type::String);
+        let before = scope(
+            Value::unknown(Type::list(Type::String)),
+            [unknown(), unknown()],
+            Value::unknown(Type::Number),
+        );
+        let after = scope(
+            Value::list(list.iter().map(|text| text.as_str().into()).collect()),
+            [texts.0.as_str().into(), texts.1.as_str().into()],
+            size.into(),
+        );
+        let (planned, found) = (evaluate(&expr, &before), evaluate(&expr, &after));
+        // What is wrong in the branch that is not taken is only wrong before.
+        if let (Ok(planned), Ok(found)) = (planned, found) {
+            prop_assert!(
+                may_become(&planned, &found),
+                "{text}: planned {planned:?}, found {}",
+                shown(&found)
+            );
+        }
+    }
+}
+
+/// Whether a value that may not be known can turn out to be another.
+fn may_become(planned: &Value, found: &Value) -> bool {
+    let Kind::Unknown(unknown) = planned.kind() else {
+        return match (planned.kind(), found.kind()) {
+            // Elements move about in a set, once they are known.
+            (Kind::Set(_), Kind::Set(items)) if !planned.is_wholly_known() => {
+                let bounds = planned.length_bounds().expect("it is a set");
+                is_within(items.len(), bounds)
+            }
+            (Kind::List(one), Kind::List(two)) | (Kind::Tuple(one), Kind::Tuple(two)) => {
+                one.len() == two.len() && one.iter().zip(two.iter()).all(|(a, b)| may_become(a, b))
+            }
+            (Kind::Map(one), Kind::Map(two)) => {
+                one.keys().eq(two.keys())
+                    && one
+                        .values()
+                        .zip(two.values())
+                        .all(|(a, b)| may_become(a, b))
+            }
+            _ => planned == found,
+        };
+    };
+    let Some(bounds) = unknown.bounds else {
+        return !(unknown.not_null && found.is_null());
+    };
+    let count = match found.kind() {
+        Kind::Null => return !unknown.not_null,
+        Kind::Number(_) => found.as_i64().and_then(|count| usize::try_from(count).ok()),
+        _ => found.length_bounds().and_then(dmp_sdk::Bounds::exact),
+    };
+    count.is_some_and(|count| is_within(count, bounds))
+}
+
+fn is_within(count: usize, bounds: dmp_sdk::Bounds) -> bool {
+    count >= bounds.least && bounds.most.is_none_or(|most| count <= most)
+}
+
+/// Collections of texts of which little is known, and what can be asked of them.
+fn about_lengths() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("var.ul".to_owned()),
+        Just("tolist([])".to_owned()),
+        Just("tolist([\"a\", \"b\"])".to_owned()),
+        Just("tolist([var.u])".to_owned()),
+        Just("toset([\"a\", var.u])".to_owned()),
+        Just("toset([var.u, var.v])".to_owned()),
+        Just("toset([\"a\", \"c\", var.u])".to_owned()),
+        Just("tolist(toset([var.u, var.v, \"a\"]))".to_owned()),
+        Just("keys(var.un > 1 ? tomap({a = 1}) : tomap({b = 2, c = 3}))".to_owned()),
+        Just("values(var.un > 1 ? tomap({a = \"x\"}) : tomap({b = \"y\", c = \"x\"}))".to_owned()),
+    ];
+    let collection = leaf.prop_recursive(4, 24, 3, |inner| {
+        let two = (inner.clone(), inner.clone());
+        let one = prop_oneof![
+            Just("tolist"),
+            Just("toset"),
+            Just("sort"),
+            Just("distinct"),
+            Just("reverse"),
+            Just("compact"),
+        ];
+        let of_two = prop_oneof![
+            Just("setunion"),
+            Just("setsubtract"),
+            Just("setintersection")
+        ];
+        prop_oneof![
+            (one, inner.clone()).prop_map(|(name, a)| format!("{name}({a})")),
+            (of_two, two.clone()).prop_map(|(name, (a, b))| format!("{name}({a}, {b})")),
+            two.clone()
+                .prop_map(|(a, b)| format!("concat(tolist({a}), tolist({b}))")),
+            (inner.clone(), 0..3_u8, 0..4_u8)
+                .prop_map(|(a, start, end)| format!("slice(tolist({a}), {start}, {end})")),
+            inner.clone().prop_map(|a| format!("tolist({a})[*]")),
+            (inner.clone(), inner.clone(), 0..3_u8)
+                .prop_map(|(a, b, n)| format!("(var.un > {n} ? tolist({a}) : tolist({b}))")),
+            (inner.clone(), inner, 0..3_u8)
+                .prop_map(|(a, b, n)| format!("(var.un > {n} ? toset({a}) : toset({b}))")),
+        ]
+    });
+    let operators = prop_oneof![
+        Just("=="),
+        Just("!="),
+        Just("<"),
+        Just("<="),
+        Just(">"),
+        Just(">=")
+    ];
+    let pair = (collection.clone(), collection.clone());
+    prop_oneof![
+        collection.clone(),
+        collection.clone().prop_map(|a| format!("length({a})")),
+        (collection.clone(), operators.clone(), 0..5_u8)
+            .prop_map(|(a, operator, n)| format!("length({a}) {operator} {n}")),
+        (pair.clone(), operators)
+            .prop_map(|((a, b), operator)| format!("length({a}) {operator} length({b})")),
+        pair.clone()
+            .prop_map(|(a, b)| format!("tolist({a}) == tolist({b})")),
+        pair.clone()
+            .prop_map(|(a, b)| format!("toset({a}) == toset({b})")),
+        pair.clone()
+            .prop_map(|(a, b)| format!("length(setproduct({a}, {b}))")),
+        pair.prop_map(|(a, b)| format!("length(merge(zipmap(sort({a}), sort({b})), {{}}))")),
+    ]
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use dmp_sdk::{Kind, Marks, Members, Number, Strictness, Type, Value, convert};
+use dmp_sdk::{Bounds, Kind, Marks, Members, Number, Strictness, Type, Unknown, Value, convert};
 use unicode_segmentation::UnicodeSegmentation;
 
 use super::sets::without_repetitions;
@@ -35,10 +35,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("coalescelist", &[many("list")], Gives::Any, coalescelist)
         .variadic(many("list"))
         .shallow(),
-    Function::new("compact", &[texts("list")], Gives::Texts, compact),
-    Function::new("concat", &[many("list")], Gives::Any, concat)
-        .variadic(many("list"))
-        .shallow(),
+    Function::new(
+        "compact",
+        &[texts("list")],
+        Gives::Refined(|a| {
+            let bounds = length_of(a, 0).map(|bounds| Bounds { least: 0, ..bounds });
+            unknown_within(Type::list(Type::String), bounds)
+        }),
+        compact,
+    ),
+    Function::new(
+        "concat",
+        &[many("list")],
+        Gives::Refined(unknown_concat),
+        concat,
+    )
+    .variadic(many("list"))
+    .shallow(),
     Function::new(
         "contains",
         &[many("list"), any("value")],
@@ -49,7 +62,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
         "distinct",
         &[many("list")],
-        Gives::Like(list_type),
+        Gives::Refined(|a| {
+            let bounds = length_of(a, 0).map(Bounds::without_repetitions);
+            unknown_within(list_type(a), bounds)
+        }),
         distinct,
     ),
     Function::new(
@@ -61,8 +77,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
     .shallow(),
     Function::new("flatten", &[many("list")], Gives::Any, flatten).own(),
     Function::new("index", &[many("list"), any("value")], Gives::Number, index).partly(),
-    Function::new("keys", &[named("map")], Gives::Texts, keys).shallow(),
-    Function::new("length", &[any("value")], Gives::Number, length).shallow(),
+    Function::new("keys", &[named("map")], Gives::Refined(unknown_keys), keys).shallow(),
+    Function::new(
+        "length",
+        &[any("value")],
+        Gives::Refined(unknown_length),
+        length,
+    )
+    .shallow(),
     Function::new(
         "lookup",
         &[named("map"), text("key"), nullable("default")],
@@ -88,25 +110,37 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
         "reverse",
         &[many("list")],
-        Gives::Like(reversed_type),
+        Gives::Refined(|a| unknown_within(reversed_type(a), length_of(a, 0))),
         reverse,
     )
     .shallow(),
     Function::new(
         "slice",
         &[many("list"), number("start"), number("end")],
-        Gives::Any,
+        Gives::Refined(unknown_slice),
         slice,
     )
     .shallow(),
-    Function::new("sort", &[texts("list")], Gives::Texts, sort).partly(),
+    Function::new(
+        "sort",
+        &[texts("list")],
+        Gives::Refined(|a| unknown_within(Type::list(Type::String), length_of(a, 0))),
+        sort,
+    )
+    .partly(),
     Function::new(
         "transpose",
         &[named("map")],
         Gives::Like(|_| Type::map(Type::list(Type::String))),
         transpose,
     ),
-    Function::new("values", &[named("map")], Gives::Any, values).shallow(),
+    Function::new(
+        "values",
+        &[named("map")],
+        Gives::Refined(unknown_values),
+        values,
+    )
+    .shallow(),
     Function::new(
         "zipmap",
         &[texts("keys"), many("values")],
@@ -117,6 +151,95 @@ pub(super) const FUNCTIONS: &[Function] = &[
 ];
 
 const BOOLS: Parameter = parameter("list", Takes::Bools);
+
+/// How many elements an argument has, as far as that is known.
+pub(super) fn length_of(arguments: &[Value], index: usize) -> Option<Bounds> {
+    arguments.get(index).and_then(Value::length_bounds)
+}
+
+/// What is known after apply and not null, with as many elements as said.
+pub(super) fn unknown_within(ty: Type, bounds: Option<Bounds>) -> Value {
+    Unknown::of(ty).not_null().within(bounds).into()
+}
+
+/// Whether a type says all, so that elements of that type are never of another.
+pub(super) fn is_whole(ty: &Type) -> bool {
+    match ty {
+        Type::Any => false,
+        Type::Bool | Type::Number | Type::String => true,
+        Type::List(element) | Type::Set(element) | Type::Map(element) => is_whole(element),
+        Type::Tuple(types) => types.iter().all(is_whole),
+        Type::Object(members) => members.values().all(|member| is_whole(&member.ty)),
+    }
+}
+
+/// Lists of one type make a list; of what else may come of them nothing is said.
+fn unknown_concat(arguments: &[Value]) -> Value {
+    let is_empty = |value: &&Value| value.as_items().is_some_and(<[Value]>::is_empty);
+    let mut types = arguments.iter().filter(|value| !is_empty(value));
+    let first = types.next().map(Value::type_of);
+    match first {
+        Some(ty @ Type::List(_)) if is_whole(&ty) && types.all(|value| value.type_of() == ty) => {
+            let are_lists = arguments
+                .iter()
+                .all(|value| matches!(value.type_of(), Type::List(_)));
+            let bounds = (0..arguments.len())
+                .map(|index| length_of(arguments, index))
+                .try_fold(Bounds::exactly(0), |all, more| Some(all.plus(more?)));
+            match are_lists {
+                true => unknown_within(ty, bounds),
+                false => Value::unknown(Type::Any),
+            }
+        }
+        _ => Value::unknown(Type::Any),
+    }
+}
+
+/// Only of maps it is sure that they make a list.
+fn unknown_keys(arguments: &[Value]) -> Value {
+    match arguments.first().map(Value::type_of) {
+        Some(Type::Map(_)) => unknown_within(Type::list(Type::String), length_of(arguments, 0)),
+        _ => Value::unknown(Type::Any),
+    }
+}
+
+fn unknown_values(arguments: &[Value]) -> Value {
+    match arguments.first().map(Value::type_of) {
+        Some(Type::Map(element)) if is_whole(&element) => {
+            unknown_within(Type::List(element), length_of(arguments, 0))
+        }
+        _ => Value::unknown(Type::Any),
+    }
+}
+
+/// What may still be null has no length that could be told.
+fn unknown_length(arguments: &[Value]) -> Value {
+    let is_sure =
+        |value: &Value| !matches!(value.kind(), Kind::Unknown(unknown) if !unknown.not_null);
+    let bounds = match arguments.first().is_some_and(is_sure) {
+        true => length_of(arguments, 0),
+        false => None,
+    };
+    unknown_within(Type::Number, bounds)
+}
+
+/// As many elements as are asked for, where the list is sure to have them.
+fn unknown_slice(arguments: &[Value]) -> Value {
+    let ty = arguments.first().map(Value::type_of);
+    let Some(ty @ Type::List(_)) = ty.filter(is_whole) else {
+        return Value::unknown(Type::Any);
+    };
+    let place = |index: usize| {
+        let number = arguments.get(index).and_then(Value::as_i64);
+        number.and_then(|number| usize::try_from(number).ok())
+    };
+    let bounds = length_of(arguments, 0).zip(place(1).zip(place(2)));
+    let bounds = bounds.and_then(|(given, (start, end))| {
+        let is_there = start <= end && end <= given.least;
+        is_there.then(|| Bounds::exactly(end - start))
+    });
+    unknown_within(ty, bounds)
+}
 
 fn is_true(item: &Value) -> bool {
     item.as_bool() == Some(true)
@@ -157,7 +280,8 @@ fn ordered_of(arguments: &[Value], index: usize) -> Result<&[Value], Fault> {
 
 fn chunklist(arguments: &[Value]) -> Result<Value, Fault> {
     if arguments[0].has_open_length() {
-        return Ok(unknown_not_null(Type::list(list_type(arguments))));
+        let bounds = length_of(arguments, 0).map(Bounds::without_repetitions);
+        return Ok(unknown_within(Type::list(list_type(arguments)), bounds));
     }
     let items = alike_of(arguments, 0)?;
     let size = usize::try_from(whole_of(arguments, 1)?)
@@ -188,7 +312,11 @@ fn coalesce(arguments: &[Value]) -> Result<Value, Fault> {
             let all = rest
                 .iter()
                 .fold(marks, |all, argument| all.union(&argument.deep_marks()));
-            return Ok(Value::unknown(ty).marked(&all));
+            let bounds = match is_sure {
+                true => argument.length_bounds_as(&ty),
+                false => None,
+            };
+            return Ok(Value::from(Unknown::of(ty).within(bounds)).marked(&all));
         }
         if argument.is_null() || argument.as_str() == Some("") {
             marks = marks.union(argument.marks());
@@ -346,8 +474,8 @@ fn keys(arguments: &[Value]) -> Result<Value, Fault> {
 fn length(arguments: &[Value]) -> Result<Value, Fault> {
     let count = match arguments[0].kind() {
         Kind::String(text) => text.graphemes(true).count(),
-        Kind::Set(items) if !items.iter().all(Value::is_wholly_known) => {
-            return Ok(unknown_not_null(Type::Number));
+        Kind::Set(_) if arguments[0].has_open_length() => {
+            return Ok(unknown_within(Type::Number, length_of(arguments, 0)));
         }
         Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => items.len(),
         Kind::Map(members) | Kind::Object(members) => members.len(),
@@ -500,6 +628,12 @@ fn reversed_type(arguments: &[Value]) -> Type {
 }
 
 fn reverse(arguments: &[Value]) -> Result<Value, Fault> {
+    if arguments[0].has_open_length() {
+        return Ok(unknown_within(
+            list_type(arguments),
+            length_of(arguments, 0),
+        ));
+    }
     let items = items_of(arguments, 0)?.iter().rev().cloned().collect();
     Ok(alike(&arguments[0], items))
 }

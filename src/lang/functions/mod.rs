@@ -136,6 +136,8 @@ enum Gives {
     Numbers,
     /// Of a type that follows from those of the arguments.
     Like(fn(&[Value]) -> Type),
+    /// What follows from what is known of the arguments.
+    Refined(fn(&[Value]) -> Value),
 }
 
 #[derive(Clone, Copy)]
@@ -355,7 +357,7 @@ pub(crate) fn call(evaluation: &mut Evaluation, call: &Call, span: &Span) -> Out
                 let all = arguments
                     .iter()
                     .fold(marks, |all, argument| all.union(&argument.deep_marks()));
-                return Ok(function.unknown_result(&arguments).marked(&all));
+                return Ok(function.unknown_of_spread().marked(&all));
             }
         }
     }
@@ -514,10 +516,19 @@ fn expanded(value: &Value, expr: &Expr) -> Result<Option<Vec<Value>>, Diagnostic
 }
 
 impl Function {
+    /// The result where not even the number of the arguments is known.
+    fn unknown_of_spread(&self) -> Value {
+        match self.gives {
+            Gives::Like(_) | Gives::Refined(_) => Value::unknown(Type::Any),
+            _ => self.unknown_result(&[]),
+        }
+    }
+
     fn unknown_result(&self, arguments: &[Value]) -> Value {
         match self.gives {
             Gives::Numbers => unknown_not_null(Type::list(Type::Number)),
             Gives::Like(of) => unknown_not_null(of(arguments)),
+            Gives::Refined(of) => of(arguments),
             Gives::Any => Value::unknown(Type::Any),
             Gives::Text => unknown_not_null(Type::String),
             Gives::Number => unknown_not_null(Type::Number),

@@ -2,24 +2,28 @@
 
 use std::cmp::Ordering;
 
-use dmp_sdk::{Marks, Type, Value};
+use dmp_sdk::{Bounds, Marks, Type, Value};
 
-use super::collection::{alike_of, list_type};
+use super::collection::{alike_of, is_whole, length_of, list_type, unknown_within};
 use super::{Fault, Function, Gives, items_of, many};
-use crate::evaluate::{MOST_ELEMENTS, unknown_not_null};
+use crate::evaluate::MOST_ELEMENTS;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
         "setintersection",
         &[many("set")],
-        Gives::Like(set_type),
+        Gives::Refined(|a| {
+            let most = (0..a.len()).filter_map(|index| length_of(a, index)?.most);
+            let bounds = most.min().map(|most| Bounds::between(0, most));
+            unknown_within(set_type(a), bounds)
+        }),
         |a| combined(a, |kept, other| kept.retain(|item| contains(other, item))),
     )
     .variadic(many("set")),
     Function::new(
         "setproduct",
         &[many("set"), many("other")],
-        Gives::Any,
+        Gives::Refined(unknown_product),
         setproduct,
     )
     .partly()
@@ -27,12 +31,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
         "setsubtract",
         &[many("set"), many("other")],
-        Gives::Like(set_type),
+        Gives::Refined(|a| {
+            let bounds = length_of(a, 0).map(|bounds| Bounds { least: 0, ..bounds });
+            unknown_within(set_type(a), bounds)
+        }),
         |a| combined(a, |kept, other| kept.retain(|item| !contains(other, item))),
     ),
-    Function::new("setunion", &[many("set")], Gives::Like(set_type), |a| {
-        combined(a, |kept, other| kept.extend(other.iter().cloned()))
-    })
+    Function::new(
+        "setunion",
+        &[many("set")],
+        Gives::Refined(|a| {
+            let bounds = (0..a.len())
+                .map(|index| length_of(a, index))
+                .try_fold(Bounds::exactly(0), |all, more| Some(all.plus(more?)));
+            unknown_within(set_type(a), bounds.map(Bounds::without_repetitions))
+        }),
+        |a| combined(a, |kept, other| kept.extend(other.iter().cloned())),
+    )
     .partly()
     .variadic(many("set")),
 ];
@@ -79,6 +94,29 @@ fn combined(arguments: &[Value], with: fn(&mut Vec<Value>, &[Value])) -> Result<
     Ok(Value::set(kept.unwrap_or_default()))
 }
 
+/// A set as soon as one of them is a set, else a list.
+fn unknown_product(arguments: &[Value]) -> Value {
+    let element = |argument: &Value| match list_type(std::slice::from_ref(argument)) {
+        Type::List(element) => *element,
+        other => other,
+    };
+    let choice = Type::Tuple(arguments.iter().map(element).collect());
+    let are_collections = arguments
+        .iter()
+        .all(|argument| argument.length_bounds().is_some());
+    if !are_collections || !is_whole(&choice) {
+        return Value::unknown(Type::Any);
+    }
+    let bounds = (0..arguments.len())
+        .map(|index| length_of(arguments, index))
+        .try_fold(Bounds::exactly(1), |all, more| Some(all.times(more?)));
+    let is_set = |argument: &Value| matches!(argument.type_of(), Type::Set(_));
+    match arguments.iter().any(is_set) {
+        true => unknown_within(Type::set(choice), bounds.map(Bounds::without_repetitions)),
+        false => unknown_within(Type::list(choice), bounds),
+    }
+}
+
 /// Every choice of one element of each, the last changing fastest.
 fn setproduct(arguments: &[Value]) -> Result<Value, Fault> {
     let mut count: usize = 1;
@@ -97,14 +135,7 @@ fn setproduct(arguments: &[Value]) -> Result<Value, Fault> {
         return Err(Fault::new("the product has more than a million elements"));
     }
     if arguments.iter().any(Value::has_open_length) {
-        let elements =
-            arguments
-                .iter()
-                .map(|argument| match list_type(std::slice::from_ref(argument)) {
-                    Type::List(element) => *element,
-                    other => other,
-                });
-        return Ok(unknown_not_null(Type::set(Type::Tuple(elements.collect()))));
+        return Ok(unknown_product(arguments));
     }
     let mut choices: Vec<Vec<Value>> = vec![Vec::new()];
     for index in 0..arguments.len() {
