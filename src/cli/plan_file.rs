@@ -250,6 +250,11 @@ impl Saved {
 
 /// Whether what is planned now is within what was approved of the same instance in an earlier round.
 pub(crate) fn is_within(now: &Planned, approved: &Planned, world: &dmp_plan::World) -> bool {
+    // Of a replacement that was begun the old object may be gone; what stands there now was shown to nobody.
+    let is_new_there = now.earlier.found().is_some() && approved.earlier.found().is_none();
+    if approved.action.replaces() || is_new_there {
+        return false;
+    }
     let is_read = approved.earlier != Earlier::NotRead;
     exceeds(
         now,

@@ -191,7 +191,9 @@ fn changes_by_itself(kind: &str, name: &str) -> bool {
     match kind {
         "unit" => UNITS.iter().any(|start| name.starts_with(start)),
         "mount" => name.starts_with("/run/user/") || name.starts_with("/run/credentials/"),
-        "file" => name.starts_with("/var/log/") || name.starts_with("/var/lib/systemd/"),
+        "file" => ["/var/log/", "/var/lib/systemd/", "/var/backups/"]
+            .iter()
+            .any(|start| name.starts_with(start)),
         _ => false,
     }
 }
