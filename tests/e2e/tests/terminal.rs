@@ -220,3 +220,40 @@ fn a_second_stage_that_is_approved_is_done() {
     assert_eq!(code, Some(0), "{output}");
     assert_eq!(sandbox.look().entries["at-t-1"].text, "ours");
 }
+
+#[test]
+fn what_waits_for_a_block_that_is_decided_later_is_not_asked_for_again() {
+    let sandbox = Sandbox::stack(
+        r#"
+resource "core_random_integer" "count" {
+  min = 3
+  max = 3
+}
+resource "core_value" "late" {
+  count = core_random_integer.count.result
+  value = count.index
+}
+resource "core_value" "sum" {
+  value = sum(core_value.late[*].value)
+}
+resource "core_value" "after" {
+  value = core_value.sum.value + 1
+}
+"#,
+    );
+    let Some(mut terminal) = on_a_terminal(&sandbox, &["apply"], &[]) else {
+        return;
+    };
+    terminal.wait_for(QUESTION);
+    terminal.press("yes\r");
+    let Ended { code, output, .. } = terminal.end();
+    assert_eq!(code, Some(0), "{output}");
+    assert!(
+        output.contains("6 changed, 0 failed, 0 skipped"),
+        "{output}"
+    );
+    sandbox
+        .run(&["console", "--eval", "core_value.after.value"])
+        .expect_success()
+        .shows("4");
+}
