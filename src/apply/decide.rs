@@ -164,17 +164,20 @@ impl Walker<'_, '_> {
 
     /// What is still unknown because something is decided later is known in the next round.
     pub(crate) fn waits_for_later(&self, diagnostic: &Diagnostic) -> Option<String> {
+        let is_open = diagnostic.code == STILL_UNKNOWN;
+        is_open.then(|| self.which_is_decided_later()).flatten()
+    }
+
+    fn which_is_decided_later(&self) -> Option<String> {
         let deferred = self.plan.deferred.first()?;
         let more = match self.plan.deferred.len() {
             1 => String::new(),
             all => format!(" or one of {} others", all - 1),
         };
-        (diagnostic.code == STILL_UNKNOWN).then(|| {
-            format!(
-                "it waits for `{}`{more}, which is decided later",
-                deferred.block
-            )
-        })
+        Some(format!(
+            "it waits for `{}`{more}, which is decided later",
+            deferred.block
+        ))
     }
 
     fn try_prepare(
@@ -462,10 +465,23 @@ impl Walker<'_, '_> {
 
     /// The work that removes an instance.
     pub(crate) fn prepare_delete(&mut self, address: &Address) -> Prepared {
-        match self.plan.instances.get(address) {
-            Some(planned) => self.prepare_end(planned),
-            None => Prepared::Nothing,
+        let Some(planned) = self.plan.instances.get(address) else {
+            return Prepared::Nothing;
+        };
+        match self.successor_is_decided_later(planned) {
+            Some(why) => Prepared::Stage(why),
+            None => self.prepare_end(planned),
         }
+    }
+
+    /// Why an object that goes before its successor comes has to stay for now: nobody knows yet what would come.
+    fn successor_is_decided_later(&mut self, planned: &Planned) -> Option<String> {
+        if planned.action != Action::DeleteThenCreate || self.plan.deferred.is_empty() {
+            return None;
+        }
+        let decoded = self.world.decode(&planned.address)?;
+        let is_open = !decoded.value.is_wholly_known();
+        is_open.then(|| self.which_is_decided_later()).flatten()
     }
 
     fn prepare_end(&mut self, planned: &Planned) -> Prepared {

@@ -436,7 +436,8 @@ impl Cx for CallCx {
     }
 
     fn waiting(&self, what: &str, deadline: Duration) {
-        let title = format!("{what} (at most {} s)", deadline.as_secs());
+        let seconds = deadline.as_millis().div_ceil(1000);
+        let title = format!("{what} (at most {seconds} s)");
         // A full channel only loses a line on the screen.
         let _ = self.to.try_send(Message::StepBegan {
             op: self.op,

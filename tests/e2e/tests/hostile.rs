@@ -326,6 +326,37 @@ resource "test_entry" "a" {
 }
 
 #[test]
+fn what_is_replaced_stays_while_its_successor_is_decided_later() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_entry" "e" {
+  key  = "first"
+  text = "x"
+}
+"#,
+    );
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let text = std::fs::read_to_string(sandbox.stack_folder().join("main.hcl")).expect("is there");
+    let late = r#"
+resource "test_thing" "vm" { name = "vm" }
+resource "core_value" "late" {
+  for_each = toset([test_thing.vm.id])
+  value    = each.key
+}
+"#;
+    let key = r#""at-${join("", [for late in core_value.late : late.value])}""#;
+    sandbox.write("main.hcl", &(text.replace(r#""first""#, key) + late));
+    sandbox.run(&["apply", "--yes"]).expect_code(4);
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 1, "what is known is made");
+    assert_eq!(cloud.entries["first"].text, "x", "the old one stands");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let cloud = sandbox.look();
+    assert_eq!(cloud.entries.keys().collect::<Vec<_>>(), ["at-t-1"]);
+}
+
+#[test]
 fn instances_of_a_module_that_is_not_decided_yet_are_not_deleted() {
     let stack = |name: &str| {
         format!(
