@@ -274,7 +274,7 @@ fn convert_kind(value: &Value, ty: &Type, strictness: Strictness) -> Result<Valu
                 (Type::Number, Type::Number) => unknown.bounds,
                 _ => value.length_bounds_as(ty),
             };
-            let mut known = unknown.clone();
+            let mut known = Unknown::clone(unknown);
             known.ty = ty.clone();
             if *ty != Type::String {
                 known.prefix = None;

@@ -40,11 +40,11 @@ pub enum Kind {
     /// No value.
     Null,
     /// Known after apply.
-    Unknown(Unknown),
+    Unknown(Arc<Unknown>),
     /// `true` or `false`.
     Bool(bool),
     /// A number.
-    Number(Number),
+    Number(Arc<Number>),
     /// A text.
     String(Arc<str>),
     /// Many of one type, in order.
@@ -202,7 +202,7 @@ impl Value {
     /// A value that is known after apply.
     #[must_use]
     pub fn unknown(ty: Type) -> Self {
-        Kind::Unknown(Unknown::of(ty)).into()
+        Kind::Unknown(Arc::new(Unknown::of(ty))).into()
     }
 
     /// A list of values of one type.
@@ -698,8 +698,8 @@ impl From<Unknown> for Value {
                     count
                 ])),
                 (Some(0), Type::Map(_)) => Kind::Map(Arc::default()),
-                (Some(count), Type::Number) => Kind::Number((count as i64).into()),
-                _ => Kind::Unknown(unknown),
+                (Some(count), Type::Number) => Kind::Number(Arc::new((count as i64).into())),
+                _ => Kind::Unknown(Arc::new(unknown)),
             };
         known.into()
     }
@@ -734,13 +734,13 @@ impl From<Arc<str>> for Value {
 
 impl From<Number> for Value {
     fn from(number: Number) -> Self {
-        Kind::Number(number).into()
+        Kind::Number(Arc::new(number)).into()
     }
 }
 
 impl From<i64> for Value {
     fn from(value: i64) -> Self {
-        Kind::Number(value.into()).into()
+        Kind::Number(Arc::new(value.into())).into()
     }
 }
 

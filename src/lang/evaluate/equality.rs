@@ -72,8 +72,12 @@ pub(super) fn is_less(one: &Value, two: &Value) -> Option<bool> {
 }
 
 /// What a number lies between.
-fn ends(value: &Value) -> (Option<Number>, Option<Number>) {
-    let count = |count: usize| i64::try_from(count).ok().map(Number::from);
+fn ends(value: &Value) -> (Option<Arc<Number>>, Option<Arc<Number>>) {
+    let count = |count: usize| {
+        i64::try_from(count)
+            .ok()
+            .map(|count| Arc::new(count.into()))
+    };
     match value.kind() {
         Kind::Number(number) => (Some(number.clone()), Some(number.clone())),
         Kind::Unknown(unknown) if unknown.ty == Type::Number => match unknown.bounds {

@@ -162,7 +162,7 @@ fn for_tera(value: &Value) -> tera::Value {
             let float = number.to_f64();
             match (text.parse::<i128>(), Number::from_f64(float)) {
                 (Ok(whole), _) => whole.into(),
-                (_, Some(same)) if same == *number => float.into(),
+                (_, Some(same)) if same == **number => float.into(),
                 _ => text.into(),
             }
         }
