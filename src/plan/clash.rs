@@ -1,10 +1,11 @@
-//! Two instances that are one object outside: the same path, name or id on the same machine. One would undo what the
-//! other does, so the plan refuses them, also where one of them goes and the other comes.
+//! Two instances that are one object outside: the same path, name or id on the same machine; or two of different types
+//! that claim the same thing there, as a file and a line in it. One would undo what the other does, so the plan refuses
+//! them, also where one of them goes and the other comes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dmp_sdk::codec::to_json;
-use dmp_sdk::{Action, Attribute, Diagnostic, Machine, Schema, Value};
+use dmp_sdk::{Action, Address, Attribute, Claim, Diagnostic, Machine, Schema, Value};
 
 use crate::instance::conform;
 use crate::model::{Plan, Planned};
@@ -14,6 +15,7 @@ use crate::world::World;
 pub(crate) fn refuse(plan: &mut Plan, world: &World) {
     let mut seen: HashMap<String, &Planned> = HashMap::new();
     let mut refused = Vec::new();
+    let mut complained: HashSet<&Address> = HashSet::new();
     for planned in plan.instances.values() {
         let schema = world.schema_of(&planned.address);
         let Some(schema) = schema else { continue };
@@ -28,7 +30,16 @@ pub(crate) fn refuse(plan: &mut Plan, world: &World) {
             .flatten()
             .filter_map(|object| seen.insert(object, planned))
             .collect();
-        refused.extend(others.first().map(|other| clash(other, planned)));
+        if let Some(other) = others.first() {
+            refused.push(clash(other, planned));
+            complained.insert(&planned.address);
+        }
+    }
+    let claims = claims(plan, world);
+    for held in claims.values() {
+        let is_new = |held: &Held<'_>| !complained.contains(&held.0.address);
+        let twice = contradiction(held).filter(|(one, other)| is_new(one) && is_new(other));
+        refused.extend(twice.map(|(one, other)| claimed_twice(one, other)));
     }
     for deposed in plan.deposed.iter().filter(|old| old.lost_with.is_none()) {
         let schema = world.schema_of(&deposed.address);
@@ -60,6 +71,67 @@ fn twice(planned: &Planned) -> Diagnostic {
         .help("give the new one another, or leave `create_before_destroy` out")
 }
 
+type Held<'p> = (&'p Planned, Claim);
+
+/// What is claimed, by place.
+fn claims<'p>(plan: &'p Plan, world: &World) -> HashMap<String, Vec<Held<'p>>> {
+    let mut claims: HashMap<String, Vec<Held<'p>>> = HashMap::new();
+    for planned in plan.instances.values() {
+        let resource = world.registry.resource(&planned.address.resource_type);
+        let value = resource.and_then(|resource| {
+            let schema = resource.schema();
+            Some((resource, value_of(planned, schema)?))
+        });
+        let Some((resource, value)) = value else {
+            continue;
+        };
+        for claim in resource.claims(&value) {
+            let held = claims.entry(claim.place()).or_default();
+            held.push((planned, claim));
+        }
+    }
+    claims
+}
+
+/// The first two of one place that can't both be had. One instance may claim a thing more than once.
+fn contradiction<'h, 'p>(held: &'h [Held<'p>]) -> Option<(&'h Held<'p>, &'h Held<'p>)> {
+    let (first, rest) = held.split_first()?;
+    // What claims the whole contradicts every other; where none does, the parts of the first kind agree.
+    let whole = held.iter().find(|(_, claim)| claim.part.is_none());
+    let one = whole.unwrap_or(first);
+    let others = if whole.is_some() { held } else { rest };
+    let other = others
+        .iter()
+        .find(|(planned, claim)| planned.address != one.0.address && one.1.contradicts(claim))?;
+    Some((one, other))
+}
+
+fn claimed_twice(one: &Held<'_>, other: &Held<'_>) -> Diagnostic {
+    let part = |held: &Held<'_>| match held.1.part {
+        Some(kind) => format!("{kind} of it"),
+        None => "all of it".to_owned(),
+    };
+    let what = &one.1.what;
+    let diagnostic = Diagnostic::error("claimed-twice", "two resources claim the same thing")
+        .detail(format!(
+            "{what} on {}: `{}` has {}, `{}` has {}; each would undo what the other does",
+            one.1.on.address,
+            one.0.address,
+            part(one),
+            other.0.address,
+            part(other)
+        ))
+        .address(&other.0.address);
+    let is_going = |held: &&Held<'_>| held.0.action == Action::Delete;
+    match [one, other].into_iter().find(is_going) {
+        Some(goes) => diagnostic.help(format!(
+            "apply once without both, so that `{}` is deleted; then add the other",
+            goes.0.address
+        )),
+        None => diagnostic.help(format!("leave {what} to one of them")),
+    }
+}
+
 fn clash(one: &Planned, other: &Planned) -> Diagnostic {
     let diagnostic = Diagnostic::error("clash", "two instances are one object")
         .detail(format!(
@@ -82,19 +154,19 @@ fn clash(one: &Planned, other: &Planned) -> Diagnostic {
 
 /// What tells the object from all others of its type; `None` where that is not known, or nothing does.
 fn object(planned: &Planned, schema: &Schema) -> Option<String> {
+    let value = value_of(planned, schema)?;
+    identity(planned, &planned.provider, schema, &value)
+}
+
+/// What the object is or shall be; `None` where there is none of it left to be in the way.
+fn value_of(planned: &Planned, schema: &Schema) -> Option<Value> {
     match planned.action {
         Action::Forget | Action::LostWithHost | Action::Defer | Action::Read => None,
         Action::Delete => {
             let recorded = planned.record.as_ref().map(|record| &record.attributes);
-            let value = conform(schema, planned.prior.as_ref().or(recorded)?);
-            identity(planned, &planned.provider, schema, &value)
+            Some(conform(schema, planned.prior.as_ref().or(recorded)?))
         }
-        _ => identity(
-            planned,
-            &planned.provider,
-            schema,
-            planned.planned.as_ref()?,
-        ),
+        _ => planned.planned.clone(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! | folder | what |
 //! | --- | --- |
 //! | `resources` | one resource type per file: schema, reading, plan, steps |
+//! | `data_sources` | one data source per file: what is read and never owned |
 //! | `facts` | one command each: its script, its parser, a typed result |
 //! | `on_host` | what all of them share: the `host` argument, the machine behind it |
 //! | `kept` | what stood on the machine before dmp, kept there to be put back |
@@ -10,6 +11,7 @@
 //! Everything is read by small scripts, which the engine merges into one exchange per machine, and written by steps
 //! as data. Values never become shell text: they travel as variables and standard input.
 
+mod data_sources;
 mod facts;
 mod kept;
 mod on_host;
@@ -17,7 +19,9 @@ mod resources;
 
 use std::sync::Arc;
 
-use dmp_sdk::{Configured, Diagnostic, Machines, OnMachines, Provider, Resource, Schema, Value};
+use dmp_sdk::{
+    Configured, DataSource, Diagnostic, Machines, OnMachines, Provider, Resource, Schema, Value,
+};
 
 /// The provider.
 #[derive(Debug)]
@@ -55,6 +59,10 @@ impl Provider for HostProvider {
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
         resources::all()
+    }
+
+    fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
+        data_sources::all()
     }
 
     fn configure(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dmp_sdk::{
-    Attribute, AttributePath, Change, Diagnostic, Fetch, Known, Machine, Output, Quantifier,
+    Attribute, AttributePath, Change, Claim, Diagnostic, Fetch, Known, Machine, Output, Quantifier,
     Script, Value,
 };
 
@@ -86,6 +86,20 @@ fn is_same_machine(one: &Machine, two: &Machine) -> bool {
         hops.map(|hop| (hop.address.clone(), hop.port)).collect()
     };
     way(one) == way(two)
+}
+
+/// The claim of whole files on the machine of an object; nothing while machine or names are not known.
+pub(crate) fn whole_files(
+    value: &Value,
+    key: &str,
+    paths: impl Fn(&str) -> Vec<String>,
+) -> Vec<Claim> {
+    let key = value.get(key);
+    let (Ok(Some(on)), Some(key)) = (machine(value), key.as_str()) else {
+        return Vec::new();
+    };
+    let claim = |path: String| Claim::whole(&on, path);
+    paths(key).into_iter().map(claim).collect()
 }
 
 /// A text; empty where there is none.

@@ -90,22 +90,26 @@ impl Object {
     ) -> Result<Option<Value>, Diagnostic> {
         let known = self.known(purpose, attributes);
         let mut answers = Vec::new();
-        for fetch in self.resource.fetches(&known)? {
-            let Fetch::Script { on, script } = fetch else {
-                panic!("no API")
-            };
-            let exchange = self.ssh.read(&on, &[script], Duration::from_secs(30)).await;
-            let exchange = exchange.expect("is reached");
-            answers.push(Answer::Script {
-                output: exchange.outputs[0].clone(),
-                host_key: exchange.host_key.into(),
-            });
-        }
-        assert!(!answers.is_empty(), "nothing was asked");
-        match self.resource.parse(&known, Answers(&answers))? {
-            Reading::Found(object) => Ok(Some(object.attributes)),
-            Reading::Absent => Ok(None),
-            other => panic!("{other:?}"),
+        let mut fetches = self.resource.fetches(&known)?;
+        loop {
+            assert!(!fetches.is_empty(), "nothing was asked");
+            for fetch in fetches {
+                let Fetch::Script { on, script } = fetch else {
+                    panic!("no API")
+                };
+                let exchange = self.ssh.read(&on, &[script], Duration::from_secs(30)).await;
+                let exchange = exchange.expect("is reached");
+                answers.push(Answer::Script {
+                    output: exchange.outputs[0].clone(),
+                    host_key: exchange.host_key.into(),
+                });
+            }
+            match self.resource.parse(&known, Answers(&answers))? {
+                Reading::Found(object) => return Ok(Some(object.attributes)),
+                Reading::Absent => return Ok(None),
+                Reading::More(more) => fetches = more,
+                other => panic!("{other:?}"),
+            }
         }
     }
 

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 
 use dmp_provider_host::HostProvider;
 use dmp_sdk::{
-    Address, Fetch, Job, Known, Machine, Mark, Provider, Purpose, Resource, Type, Value, Verb, Work,
+    Address, DataSource, Fetch, Job, Known, Machine, Mark, Provider, Purpose, Resource, Schema,
+    Type, Value, Verb, Work,
 };
 
 /// Some value of a type; `round` makes different ones.
@@ -23,6 +24,10 @@ fn some(name: &str, ty: &Type, round: i64) -> Value {
             bastions: Vec::new(),
         }
         .to_value(),
+        ("allow", _) => {
+            let ports = Value::list(vec![format!("{}", 80 + round).into()]);
+            Value::list(vec![Value::object_of([("ports", ports)])])
+        }
         (_, Type::Bool) => (round == 0).into(),
         (_, Type::Number) => (22 + round).into(),
         (_, Type::List(element)) => Value::list(vec![some("", element, round)]),
@@ -34,6 +39,31 @@ fn some(name: &str, ty: &Type, round: i64) -> Value {
     }
 }
 
+/// A value with everything that a schema has.
+fn whole(schema: &Schema, round: i64) -> Value {
+    let member = |(name, attribute): (&std::sync::Arc<str>, &dmp_sdk::Attribute)| {
+        (
+            std::sync::Arc::clone(name),
+            some(name, &attribute.ty, round),
+        )
+    };
+    Value::object(schema.attributes.iter().map(member).collect())
+}
+
+fn texts(fetches: Vec<Fetch>) -> Vec<String> {
+    let text = |fetch| match fetch {
+        Fetch::Script { script, .. } => Some(script.text().to_owned()),
+        Fetch::Api(_) => None,
+    };
+    fetches.into_iter().filter_map(text).collect()
+}
+
+/// What reads data sources.
+fn reading(source: &dyn DataSource) -> Vec<String> {
+    let config = whole(source.schema(), 0);
+    texts(source.fetches(&config).expect("can be asked"))
+}
+
 fn scripts(resource: &dyn Resource) -> Vec<String> {
     let schema = resource.schema();
     let address = Address::managed(&schema.name, "x");
@@ -41,16 +71,7 @@ fn scripts(resource: &dyn Resource) -> Vec<String> {
         lineage: "l".into(),
         instance: "i".into(),
     };
-    let value = |round| {
-        let member = |(name, attribute): (&std::sync::Arc<str>, &dmp_sdk::Attribute)| {
-            (
-                std::sync::Arc::clone(name),
-                some(name, &attribute.ty, round),
-            )
-        };
-        Value::object(schema.attributes.iter().map(member).collect())
-    };
-    let (one, two, null) = (value(0), value(1), Value::null());
+    let (one, two, null) = (whole(schema, 0), whole(schema, 1), Value::null());
     let known = Known {
         address: &address,
         purpose: Purpose::Refresh,
@@ -59,12 +80,7 @@ fn scripts(resource: &dyn Resource) -> Vec<String> {
         chosen: &null,
         mark: Some(&mark),
     };
-    let mut scripts = Vec::new();
-    for fetch in resource.fetches(&known).expect("can be asked") {
-        if let Fetch::Script { script, .. } = fetch {
-            scripts.push(script.text().to_owned());
-        }
-    }
+    let mut scripts = texts(resource.fetches(&known).expect("can be asked"));
     let jobs = [
         (Verb::Create, None, Some(&one), Some(&null)),
         (Verb::Create, None, Some(&one), Some(&two)),
@@ -108,31 +124,43 @@ fn every_script_is_understood_by_every_shell() {
             assert!(std::env::var_os("CI").is_none(), "CI needs every shell");
             continue;
         }
-        for resource in HostProvider::new().resources() {
-            for script in scripts(resource.as_ref()) {
-                let mut child = Command::new(shell[0])
-                    .args(&shell[1..])
-                    .arg("-n")
-                    .stdin(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .expect("starts");
-                child
-                    .stdin
-                    .take()
-                    .expect("is piped")
-                    .write_all(script.as_bytes())
-                    .expect("is read");
-                let output = child.wait_with_output().expect("ends");
-                let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-                assert!(
-                    output.status.success() && errors.is_empty(),
-                    "{shell:?} {}: {errors}\n{script}",
-                    resource.schema().name
-                );
+        let provider = HostProvider::new();
+        let written = provider
+            .resources()
+            .into_iter()
+            .map(|resource| (resource.schema().name.clone(), scripts(resource.as_ref())));
+        let read = provider
+            .data_sources()
+            .into_iter()
+            .map(|source| (source.schema().name.clone(), reading(source.as_ref())));
+        for (name, scripts) in written.chain(read) {
+            for script in scripts {
+                understands(&shell, &name, &script);
             }
         }
     }
+}
+
+fn understands(shell: &[&str], name: &str, script: &str) {
+    let mut child = Command::new(shell[0])
+        .args(&shell[1..])
+        .arg("-n")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    child
+        .stdin
+        .take()
+        .expect("is piped")
+        .write_all(script.as_bytes())
+        .expect("is read");
+    let output = child.wait_with_output().expect("ends");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.success() && errors.is_empty(),
+        "{shell:?} {name}: {errors}\n{script}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod change;
+pub mod claim;
 pub mod codec;
 pub mod counterpart;
 pub mod diagnostic;
@@ -20,6 +21,7 @@ pub mod value;
 
 pub use address::{Address, Key, Mode, ModulePath};
 pub use change::{Action, Change, DryRun, Effect, Intended, Reason};
+pub use claim::Claim;
 pub use counterpart::Counterpart;
 pub use diagnostic::{AttributePath, Diagnostic, Fault, PathStep, Severity, Span};
 pub use function::{FunctionFault, FunctionParameter, ProviderFunction};
@@ -34,6 +36,6 @@ pub use resource::{
     configured,
 };
 pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
-pub use script::{Output, Script};
+pub use script::{Each, Output, Script};
 pub use types::{Strictness, Type, convert};
 pub use value::{Bounds, Kind, Members, Unknown, Value};

@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 
 use crate::address::Address;
 use crate::change::{Change, Intended};
+use crate::claim::Claim;
 use crate::diagnostic::Diagnostic;
 use crate::function::ProviderFunction;
 use crate::machine::{Machine, Machines, Step};
@@ -348,6 +349,13 @@ pub trait Resource: Send + Sync {
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
         let _ = change;
         Ok(())
+    }
+
+    /// What the object takes on its machine beside its own key; what contradicts the claims of another object is refused
+    /// in the plan. Must be pure; may see unknown values, of which nothing is claimed. Nothing by default.
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        let _ = value;
+        Vec::new()
     }
 
     /// Chooses what is to be chosen once and recorded before the first call: ids, names with the mark in them, minted

@@ -11,6 +11,30 @@ pub struct Script {
     text: Cow<'static, str>,
     variables: Vec<Variable>,
     stdin: Option<Vec<u8>>,
+    item: Option<(String, &'static Each)>,
+}
+
+/// A script that looks at many things in one pass, each given as a positional parameter, instead of being run once for each.
+/// What it leaves can be cut into what it would have left for each alone.
+pub struct Each {
+    /// Tells it from others.
+    pub name: &'static str,
+    /// Cuts the output for so many things, in their order. `None` if it can't be: then each is looked at alone.
+    pub split: fn(&Output, usize) -> Option<Vec<Output>>,
+}
+
+impl PartialEq for Each {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Each {}
+
+impl std::hash::Hash for Each {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -28,6 +52,7 @@ impl Script {
             text: Cow::Borrowed(text),
             variables: Vec::new(),
             stdin: None,
+            item: None,
         }
     }
 
@@ -38,6 +63,7 @@ impl Script {
             text: Cow::Owned(text),
             variables: Vec::new(),
             stdin: None,
+            item: None,
         }
     }
 
@@ -68,6 +94,30 @@ impl Script {
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(bytes.into());
         self
+    }
+
+    /// Sets the one thing that the script looks at, as `$1`: together with scripts that differ in nothing else it may be
+    /// run once, with all their things as `$@`.
+    #[must_use]
+    pub fn item(mut self, item: impl Into<String>, each: &'static Each) -> Self {
+        self.item = Some((item.into(), each));
+        self
+    }
+
+    /// The thing that it looks at, if that may be one of many.
+    #[must_use]
+    pub fn of_many(&self) -> Option<(&str, &'static Each)> {
+        let (item, each) = self.item.as_ref()?;
+        Some((item, each))
+    }
+
+    /// The same without its thing: equal for scripts that can be run once together.
+    #[must_use]
+    pub fn without_item(&self) -> Self {
+        Self {
+            item: None,
+            ..self.clone()
+        }
     }
 
     /// The shell text.

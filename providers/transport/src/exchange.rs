@@ -2,7 +2,9 @@
 //!
 //! Each script runs in a subshell of its own, so that nothing it does reaches the next one. What they write comes back
 //! as it is, in two streams, cut by a boundary that no script knows: no temporary file, no encoding, nothing that a
-//! full disk could prevent.
+//! full disk could prevent. Scripts that look at one of many things each ([`dmp_sdk::Each`]) are run once for all of them.
+
+use std::collections::HashMap;
 
 use dmp_sdk::{Machine, Output, Script, Unreachable};
 
@@ -10,14 +12,17 @@ use crate::channel::{Running, STDERR_TAIL, Said, no_commands, tail};
 use crate::quote;
 
 /// The program that runs the scripts.
-fn program(scripts: &[Script], boundary: &str) -> String {
+fn program(scripts: &[Script], runs: &[Vec<usize>], boundary: &str) -> String {
     let mut program = String::from("dmp_main() {\n");
     program.push_str(PRELUDE);
     program.push_str(&format!(
         "dmp_end() {{\nprintf '\\n%s %s\\n' {boundary} \"$1\"\nprintf '\\n%s\\n' {boundary} >&2\n}}\ndmp_end 0\n"
     ));
-    for script in scripts {
-        let body = match quote::assignments(script) {
+    for run in runs {
+        let script = &scripts[run[0]];
+        let items = run.iter().filter_map(|member| scripts[*member].of_many());
+        let items: Vec<&str> = items.map(|(item, _)| item).collect();
+        let body = match quote::assignments_with(script, &items) {
             Ok(lines) => format!("{lines}eval {}", quote::quoted(script.text())),
             Err(why) => quote::refusal(&why),
         };
@@ -34,18 +39,76 @@ fn program(scripts: &[Script], boundary: &str) -> String {
     program
 }
 
+/// Which scripts are run at once, by position: those that can be are together.
+fn together(scripts: &[Script]) -> Vec<Vec<usize>> {
+    let mut runs: Vec<Vec<usize>> = Vec::new();
+    let mut open: HashMap<(&str, Script), usize> = HashMap::new();
+    for (position, script) in scripts.iter().enumerate() {
+        let Some((_, each)) = script.of_many().filter(|_| script.payload().is_none()) else {
+            runs.push(vec![position]);
+            continue;
+        };
+        let run = open
+            .entry((each.name, script.without_item()))
+            .or_insert(runs.len());
+        match runs.get_mut(*run).filter(|run| run.len() < MOST_AT_ONCE) {
+            Some(run) => run.push(position),
+            None => {
+                *run = runs.len();
+                runs.push(vec![position]);
+            }
+        }
+    }
+    runs
+}
+
 /// Runs the scripts on an open connection.
 pub(crate) async fn read(
     connection: &std::sync::Arc<crate::connect::Connection>,
     machine: &Machine,
     scripts: &[Script],
 ) -> Result<Vec<Output>, Unreachable> {
+    let runs = together(scripts);
+    let outputs = run(connection, machine, scripts, &runs).await?;
+    let mut answers: Vec<Output> = vec![Output::default(); scripts.len()];
+    let mut alone: Vec<Vec<usize>> = Vec::new();
+    for (members, output) in runs.into_iter().zip(outputs) {
+        let each = scripts[members[0]].of_many().map(|(_, each)| each);
+        let parts = match (each, members.len()) {
+            (_, 1) | (None, _) => Some(vec![output]),
+            (Some(each), count) => (each.split)(&output, count),
+        };
+        match parts.filter(|parts| parts.len() == members.len()) {
+            Some(parts) => {
+                for (member, part) in members.into_iter().zip(parts) {
+                    answers[member] = part;
+                }
+            }
+            // Something changed in the middle of it.
+            None => alone.extend(members.into_iter().map(|member| vec![member])),
+        }
+    }
+    if !alone.is_empty() {
+        let outputs = run(connection, machine, scripts, &alone).await?;
+        for (members, output) in alone.into_iter().zip(outputs) {
+            answers[members[0]] = output;
+        }
+    }
+    Ok(answers)
+}
+
+async fn run(
+    connection: &std::sync::Arc<crate::connect::Connection>,
+    machine: &Machine,
+    scripts: &[Script],
+    runs: &[Vec<usize>],
+) -> Result<Vec<Output>, Unreachable> {
     let boundary = boundary();
-    let mut running = Running::start(connection, machine, program(scripts, &boundary))
+    let mut running = Running::start(connection, machine, program(scripts, runs, &boundary))
         .await?
         .killed_on_drop();
-    let mut stdout = Parts::new(format!("\n{boundary} "), scripts.len() + 1);
-    let mut stderr = Parts::new(format!("\n{boundary}"), scripts.len() + 1);
+    let mut stdout = Parts::new(format!("\n{boundary} "), runs.len() + 1);
+    let mut stderr = Parts::new(format!("\n{boundary}"), runs.len() + 1);
     let mut status = None;
     while !(stdout.is_complete() && stderr.is_complete()) {
         match running.next().await {
@@ -180,6 +243,9 @@ PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin; export PATH
 umask 022
 cd /
 ";
+
+/// So many things are looked at by one run of a script: their names are arguments of the programs that it starts.
+const MOST_AT_ONCE: usize = 500;
 
 /// More than this is no reading.
 const MOST: usize = 256 << 20;

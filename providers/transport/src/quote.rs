@@ -46,8 +46,15 @@ pub(crate) fn printed(bytes: &[u8]) -> String {
     commands
 }
 
-/// The lines that set a script's variables, or a line that fails with the reason why they can't be set.
+/// The lines that set a script's variables and its one parameter, or a line that fails with the reason why they can't be
+/// set.
 pub(crate) fn assignments(script: &Script) -> Result<String, String> {
+    let item = script.of_many().map(|(item, _)| item);
+    assignments_with(script, item.as_slice())
+}
+
+/// The same with other parameters.
+pub(crate) fn assignments_with(script: &Script, items: &[&str]) -> Result<String, String> {
     let mut lines = String::new();
     for (name, content) in script.variables() {
         if !is_variable_name(name) {
@@ -60,6 +67,16 @@ pub(crate) fn assignments(script: &Script) -> Result<String, String> {
     }
     for name in script.exports() {
         let _ = writeln!(lines, "export {name}");
+    }
+    if !items.is_empty() {
+        lines.push_str("set --");
+        for item in items {
+            if item.contains('\0') {
+                return Err("a parameter holds a NUL byte".into());
+            }
+            let _ = write!(lines, " {}", quoted(item));
+        }
+        lines.push('\n');
     }
     if script.text().contains('\0') {
         return Err("the script holds a NUL byte".into());

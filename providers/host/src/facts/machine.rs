@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dmp_sdk::Script;
+use dmp_sdk::{Script, Value};
 
 /// Reads the facts.
 pub(crate) const SCRIPT: &str = r#"
@@ -31,6 +31,17 @@ pub(crate) struct MachineFacts {
     pub(crate) os_id: String,
     pub(crate) os_version: Option<String>,
     pub(crate) os_codename: Option<String>,
+}
+
+impl MachineFacts {
+    /// The operating system as a value: `id`, `version_id`, `codename`.
+    pub(crate) fn os(&self) -> Value {
+        Value::object_of([
+            ("id", self.os_id.as_str().into()),
+            ("version_id", self.os_version.clone().into()),
+            ("codename", self.os_codename.clone().into()),
+        ])
+    }
 }
 
 /// Understands the script's output.

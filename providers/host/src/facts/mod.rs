@@ -5,5 +5,8 @@ pub(crate) mod deb822;
 pub(crate) mod file;
 pub(crate) mod machine;
 pub(crate) mod module;
+pub(crate) mod ports;
+pub(crate) mod survey;
 pub(crate) mod sysctl;
 pub(crate) mod unit;
+pub(crate) mod updates;

@@ -4,14 +4,14 @@
 //! create has made, and only what is empty: content is never dmp's to throw away.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading, Resource,
-    Schema, Script, Step, Type, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::file::{self, There};
 use crate::kept::{keeping, with_kept};
 use crate::on_host::{
-    fetch, host_attribute, known_machine, optional_text, plan_host, text, unreadable,
+    fetch, host_attribute, known_machine, optional_text, plan_host, text, unreadable, whole_files,
 };
 use crate::resources::file::{plan_mode, plan_path};
 
@@ -83,6 +83,10 @@ impl Resource for HostDirectory {
             ));
         }
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        whole_files(value, "path", |path| vec![path.to_owned()])
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {
@@ -201,7 +205,7 @@ mod tests {
             ("owner", "1000".into()),
         ];
         let config = value(directory.schema(), &given);
-        let stdout = b"directory 2770 1000 100 4096 alice users\n";
+        let stdout = b"directory\n2770 1000 100 4096 alice users\n";
         let prior = found(parse(&directory, &config, Purpose::Refresh, stdout).expect("parses"));
         assert_eq!(
             (prior.get("owner"), prior.get("group")),

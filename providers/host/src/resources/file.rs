@@ -5,14 +5,15 @@
 //! machine and put back by a delete.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Marks, Object, Reading,
-    Resource, Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Marks, Object,
+    Reading, Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::file::{self, There};
 use crate::kept::{keeping, with_kept};
 use crate::on_host::{
-    fetch, host_attribute, known_machine, optional_text, plan_host, text, unreadable, wrong,
+    fetch, host_attribute, known_machine, optional_text, plan_host, text, unreadable, whole_files,
+    wrong,
 };
 use crate::resources::file::template::render;
 
@@ -47,21 +48,50 @@ impl HostFile {
     }
 }
 
+/// What is known of a content that was found.
+enum Content {
+    /// Text.
+    Text(String),
+    /// No text, or too much of it.
+    Unreadable,
+    /// It has to be fetched.
+    NotFetched,
+}
+
+/// The content behind a digest: what is recorded or wanted, if it has that digest; else what was fetched.
+fn content_found(
+    known: &Known<'_>,
+    entry: &mut file::Entry,
+    answers: Answers<'_>,
+) -> Result<Content, Diagnostic> {
+    let text = content_of(known.attributes);
+    if let (Some(text), Some(digest)) = (text.as_str(), &entry.sha256)
+        && known.attributes.get("sha256").as_str() == Some(digest)
+    {
+        return Ok(Content::Text(text.to_owned()));
+    }
+    if answers.len() < 2 {
+        return Ok(match entry.is_small() {
+            true => Content::NotFetched,
+            false => Content::Unreadable,
+        });
+    }
+    let Some((text, digest)) = file::content(answers.output(1)?) else {
+        return Ok(Content::Unreadable);
+    };
+    entry.sha256 = Some(digest);
+    Ok(Content::Text(text))
+}
+
 /// The attributes as they are found there.
-fn attributes(known: &Known<'_>, entry: &file::Entry) -> Value {
+fn attributes(known: &Known<'_>, entry: &file::Entry, content: Option<String>) -> Value {
     let wanted = known.attributes;
     let is_secret = !wanted.get("sensitive_content").is_null();
     let owner = optional_text(wanted, "owner");
     let group = optional_text(wanted, "group");
-    // What is too large to be read back is what it should be, if the digest says so.
-    let expected = content_of(wanted);
-    let expected = expected.as_str().filter(|text| {
-        entry.content.is_none() && entry.sha256 == Some(file::digest(text.as_bytes()))
-    });
-    let content: Value = match expected {
-        Some(text) => text.into(),
-        None if is_secret => entry.content.clone().unwrap_or_default().into(),
-        None => entry.content.clone().into(),
+    let content: Value = match is_secret {
+        true => content.unwrap_or_default().into(),
+        false => content.into(),
     };
     let digest: Value = entry.sha256.clone().into();
     let (content, sensitive, digest) = if is_secret {
@@ -176,10 +206,20 @@ impl Resource for HostFile {
         };
         match file::parse(output).ok_or_else(|| unreadable("a file", output))? {
             There::Nothing => Ok(Reading::Absent),
-            There::File(entry) => Ok(Reading::Found(Object {
-                attributes: attributes(known, &entry),
-                id: Some(path),
-            })),
+            There::File(mut entry) => {
+                let content = match content_found(known, &mut entry, answers)? {
+                    Content::Text(text) => Some(text),
+                    Content::Unreadable => None,
+                    Content::NotFetched => {
+                        let script = || file::content_script(&path);
+                        return Ok(Reading::More(fetch(known, &["path"], script)?));
+                    }
+                };
+                Ok(Reading::Found(Object {
+                    attributes: attributes(known, &entry, content),
+                    id: Some(path),
+                }))
+            }
             There::Link(target) => refuse(format!(
                 "a symbolic link to `{target}`: name the file itself"
             )),
@@ -195,6 +235,10 @@ impl Resource for HostFile {
         plan_content(change)?;
         plan_earlier(change);
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        whole_files(value, "path", |path| vec![path.to_owned()])
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

@@ -1,13 +1,13 @@
 //! `host_kernel_module`: a module in the kernel, now and at boot.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Purpose, Reading,
-    Resource, Schema, Script, Step, Type, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Purpose,
+    Reading, Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::module;
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, plan_host, text, unreadable, wrong,
+    fetch, flag, host_attribute, known_machine, plan_host, text, unreadable, whole_files, wrong,
 };
 
 /// The resource type.
@@ -101,6 +101,14 @@ impl Resource for HostKernelModule {
             );
         }
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        whole_files(value, "name", |name| {
+            ["modules-load.d", "modprobe.d"]
+                .map(|folder| format!("/etc/{folder}/dmp-{name}.conf"))
+                .into()
+        })
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

@@ -3,12 +3,14 @@
 mod command;
 mod directory;
 mod file;
+mod firewall;
 mod host;
 mod kernel_module;
 mod package;
 mod repository;
 mod service;
 mod sysctl;
+mod updates;
 
 use std::sync::Arc;
 
@@ -25,6 +27,8 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(service::HostService::new()),
         Arc::new(sysctl::HostSysctl::new()),
         Arc::new(kernel_module::HostKernelModule::new()),
+        Arc::new(firewall::HostFirewall::new()),
+        Arc::new(updates::HostUpdates::new()),
         Arc::new(command::HostCommand::new()),
     ]
 }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading, Resource,
-    Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::deb822::{self, Source};
@@ -15,7 +15,7 @@ use crate::facts::file;
 use crate::kept::{keeping, with_kept};
 use crate::on_host::{
     fetch, flag, host_attribute, known_machine, list_value, optional_text, plan_host, text, texts,
-    unreadable, wrong,
+    unreadable, whole_files, wrong,
 };
 
 /// The resource type.
@@ -179,6 +179,16 @@ impl Resource for HostRepository {
             ));
         }
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        whole_files(value, "name", |name| {
+            vec![
+                format!("/etc/apt/sources.list.d/{name}.sources"),
+                format!("/etc/apt/keyrings/{name}.asc"),
+                format!("/etc/apt/keyrings/{name}.gpg"),
+            ]
+        })
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

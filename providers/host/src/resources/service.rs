@@ -4,14 +4,15 @@
 //! that changes the service is restarted, and the plan says so.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object, Reading,
-    Resource, Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object,
+    Reading, Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::unit;
 use crate::kept::{keeping, with_kept};
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, optional_text, plan_host, text, unreadable, wrong,
+    fetch, flag, host_attribute, known_machine, optional_text, plan_host, text, unreadable,
+    whole_files, wrong,
 };
 
 /// The resource type.
@@ -121,6 +122,16 @@ impl Resource for HostService {
             change.effect(Effect::Downtime { what: unit });
         }
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        if value.get("unit").is_null() {
+            return Vec::new();
+        }
+        whole_files(value, "name", |name| {
+            let unit = unit::whole_name(name);
+            vec![format!("/etc/systemd/system/{unit}")]
+        })
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

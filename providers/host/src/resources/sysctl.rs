@@ -6,15 +6,15 @@
 use std::collections::BTreeMap;
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading, Resource,
-    Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::sysctl;
 use crate::kept::{keeping, with_kept};
 use crate::on_host::{
     fetch, flag, host_attribute, known_machine, map_value, plan_host, text, text_map, unreadable,
-    wrong,
+    whole_files, wrong,
 };
 
 /// The resource type.
@@ -101,6 +101,12 @@ impl Resource for HostSysctl {
         }
         change.set("persistent", true.into());
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        whole_files(value, "name", |name| {
+            vec![format!("/etc/sysctl.d/{name}.conf")]
+        })
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

@@ -1,6 +1,6 @@
 //! Plans and readings of `host_file`.
 
-use dmp_sdk::Purpose;
+use dmp_sdk::{Answer, Output, Purpose};
 
 use super::*;
 use crate::on_host::tests::{a_machine, found, parse, plan, value};
@@ -12,6 +12,37 @@ fn config(given: &[(&str, Value)]) -> Value {
     ];
     let all = [given, &base].concat();
     value(HostFile::new().schema(), &all)
+}
+
+/// Reads a file with these facts and this content, which is fetched only if it is asked for.
+fn read(config: &Value, purpose: Purpose, facts: &str, content: &str) -> Value {
+    let file = HostFile::new();
+    let address = dmp_sdk::Address::managed("host_file", "x");
+    let known = Known {
+        address: &address,
+        purpose,
+        id: None,
+        attributes: config,
+        chosen: &Value::null(),
+        mark: None,
+    };
+    let answer = |stdout: String| Answer::Script {
+        output: Output {
+            status: 0,
+            stdout: stdout.into_bytes(),
+            stderr: String::new(),
+        },
+        host_key: "ssh-ed25519 AAAA".into(),
+    };
+    let sum = file::digest(content.as_bytes());
+    let mut answers = vec![answer(format!("file\n{facts}\n{sum}  /etc/motd\n"))];
+    let mut reading = file.parse(&known, Answers(&answers)).expect("parses");
+    if let Reading::More(fetches) = &reading {
+        assert_eq!(fetches.len(), 1);
+        answers.push(answer(content.to_owned()));
+        reading = file.parse(&known, Answers(&answers)).expect("parses");
+    }
+    found(reading)
 }
 
 fn job<'a>(
@@ -60,15 +91,7 @@ fn titles(
 fn what_was_just_written_is_no_change_however_the_mode_is_spelt() {
     let file = HostFile::new();
     let config = config(&[("content", "hi\n".into()), ("mode", "644".into())]);
-    let prior = found(
-        parse(
-            &file,
-            &config,
-            Purpose::AfterWrite,
-            b"file 644 0 0 3 root root\nhi\n",
-        )
-        .expect("parses"),
-    );
+    let prior = read(&config, Purpose::AfterWrite, "644 0 0 3 root root", "hi\n");
     let planned = plan(&file, &config, Some(&prior), None).expect("plans");
     assert_eq!(planned.value, prior);
 }
@@ -77,26 +100,25 @@ fn what_was_just_written_is_no_change_however_the_mode_is_spelt() {
 fn only_what_differs_is_done() {
     let file = HostFile::new();
     let config = config(&[("content", "hi\n".into()), ("owner", "0".into())]);
-    let read =
-        |stdout: &[u8]| found(parse(&file, &config, Purpose::Refresh, stdout).expect("parses"));
+    let read = |facts: &str, content: &str| read(&config, Purpose::Refresh, facts, content);
     let planned = |prior: &Value| {
         plan(&file, &config, Some(prior), None)
             .expect("plans")
             .value
     };
-    let drifted = read(b"file 600 0 0 3 root root\nhi\n");
+    let drifted = read("600 0 0 3 root root", "hi\n");
     assert_eq!(
         titles(Verb::Update, Some(&drifted), Some(&planned(&drifted)), None),
         ["set mode and owner of /etc/motd"]
     );
-    let edited = read(b"file 644 0 0 3 root root\nho\n");
+    let edited = read("644 0 0 3 root root", "ho\n");
     assert_eq!(edited.get("content"), "ho\n".into());
     assert_eq!(
         titles(Verb::Update, Some(&edited), Some(&planned(&edited)), None),
         ["write /etc/motd"]
     );
     // Another way of validating is recorded, and nothing is done.
-    let whole = read(b"file 644 0 0 3 root root\nhi\n");
+    let whole = read("644 0 0 3 root root", "hi\n");
     let other = planned(&whole).with("validate", "true".into());
     assert!(titles(Verb::Update, Some(&whole), Some(&other), None).is_empty());
 }
@@ -105,15 +127,7 @@ fn only_what_differs_is_done() {
 fn what_is_there_before_dmp_is_named_and_put_back() {
     let file = HostFile::new();
     let config = config(&[("content", "hi\n".into())]);
-    let earlier = found(
-        parse(
-            &file,
-            &config,
-            Purpose::BeforeCreate,
-            b"file 600 5 5 3 www www\nold",
-        )
-        .expect("parses"),
-    );
+    let earlier = read(&config, Purpose::BeforeCreate, "600 5 5 3 www www", "old");
     let planned = plan(&file, &config, None, Some(&earlier)).expect("plans");
     assert_eq!(planned.value.get("owner"), "www".into());
     assert!(
@@ -142,15 +156,7 @@ fn a_secret_content_never_stands_in_the_plain_attribute() {
     let config = config(&[("sensitive_content", "hunter2".into())]);
     let planned = plan(&file, &config, None, None).expect("plans").value;
     assert!(planned.get("content").is_null());
-    let read = found(
-        parse(
-            &file,
-            &config,
-            Purpose::Refresh,
-            b"file 644 0 0 7 root root\nhunter2",
-        )
-        .expect("parses"),
-    );
+    let read = read(&config, Purpose::Refresh, "644 0 0 7 root root", "hunter2");
     assert!(read.get("content").is_null() && read.get("sha256").marks().is_sensitive());
     assert_eq!(read.get("sensitive_content"), "hunter2".into());
 }
@@ -160,11 +166,14 @@ fn a_large_content_is_compared_by_its_digest() {
     let file = HostFile::new();
     let large = "x".repeat(file::LIMIT + 1);
     let config = config(&[("content", large.as_str().into())]);
-    let stdout = format!(
-        "large 644 0 0 262145 root root\n{}\n",
-        file::digest(large.as_bytes())
+    let wanted = plan(&file, &config, None, None).expect("plans").value;
+    let prior = read(
+        &wanted,
+        Purpose::Refresh,
+        "644 0 0 262145 root root",
+        &large,
     );
-    let prior = found(parse(&file, &config, Purpose::Refresh, stdout.as_bytes()).expect("parses"));
+    assert_eq!(prior.get("content"), large.as_str().into());
     assert_eq!(
         plan(&file, &config, Some(&prior), None)
             .expect("plans")
@@ -193,7 +202,7 @@ fn mistakes_are_named() {
         fails(&[("content", "a".into()), ("path", "motd".into())])
             .contains("does not begin with `/`")
     );
-    let link =
-        parse(&file, &config(&[]), Purpose::Refresh, b"link\n/run/motd\n").expect_err("refused");
+    let said = b"link /run/motd\n";
+    let link = parse(&file, &config(&[]), Purpose::Refresh, said).expect_err("refused");
     assert!(link.to_string().contains("symbolic link to `/run/motd`"));
 }
