@@ -112,6 +112,8 @@ pub(crate) struct Look {
     pub is_quick: bool,
     /// Nothing is to be done yet: what takes the place of the lost need not be there.
     pub tolerates_lost: bool,
+    /// It is told what became of each instance.
+    pub classifies: bool,
 }
 
 /// What the person has called lost in an earlier run, and is not made anew yet.
@@ -222,7 +224,10 @@ pub(crate) async fn plan(
         instances: snapshot.instances.len(),
         milliseconds,
     });
-    let conditions = dmp_plan::classify::classify(&world, &snapshot, &recorded.findings, &lost);
+    let conditions = match look.classifies {
+        true => dmp_plan::classify::classify(&world, &snapshot, &recorded.findings, &lost),
+        false => Vec::new(),
+    };
     let input = PlannerInput {
         world,
         snapshot: Arc::clone(&snapshot),

@@ -3,7 +3,6 @@
 //! A node stands for a block in a module as it is called (`module.net`), whatever `count` and `for_each` make of either
 //! later. So the graph is linear in what was written.
 
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use dmp_lang::config::{Configuration, Module, ModuleId, ProviderKey, Repetition,
 use dmp_lang::reference::{Reference, ResourceKey, Step, Target};
 use dmp_lang::{body_references, references};
 use dmp_sdk::{Diagnostic, Mode, Span};
+use foldhash::{HashMap, HashSet};
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
@@ -116,10 +116,10 @@ impl ConfigGraph {
         let mut builder = Builder {
             configuration,
             graph: DiGraph::new(),
-            edges: HashSet::new(),
-            ids: HashMap::new(),
-            modules: HashMap::new(),
-            providers: HashMap::new(),
+            edges: HashSet::default(),
+            ids: HashMap::default(),
+            modules: HashMap::default(),
+            providers: HashMap::default(),
         };
         builder.declare(&ConfigPath::default(), configuration.root, provider_of);
         builder.connect();

@@ -7,6 +7,9 @@ use dmp_sdk::{
     Address, Configured, DataSource, Diagnostic, Mark, Object, Purpose, Resource, Value,
 };
 
+/// What was found of each instance.
+pub type Findings = foldhash::HashMap<Address, Finding>;
+
 /// A wish to have one object or data source read.
 #[derive(Clone)]
 pub struct ReadRequest {

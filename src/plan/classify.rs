@@ -1,12 +1,12 @@
 //! What a refresh says of everything that is recorded: the first half of a rebuild.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dmp_sdk::{Address, Layer, Machine, Presence};
 use dmp_state::Snapshot;
 
-use crate::ask::Finding;
+use crate::ask::{Finding, Findings};
 use crate::ending;
 use crate::instance::{conform, differing};
 use crate::world::World;
@@ -96,7 +96,7 @@ impl State {
 pub fn classify(
     world: &World,
     snapshot: &Snapshot,
-    findings: &BTreeMap<Address, Finding>,
+    findings: &Findings,
     lost: &BTreeSet<Address>,
 ) -> Vec<Condition> {
     let gone = |address: &Address| {
@@ -140,6 +140,7 @@ pub fn classify(
                     is_root: is_machine(address) && !hosts().any(silent),
                 },
                 Some(Finding::Found(object)) => match world.schema_of(address) {
+                    Some(_) if object.attributes == instance.attributes => State::Intact,
                     Some(schema) => {
                         let recorded = conform(schema, &instance.attributes);
                         let found = conform(schema, &object.attributes);

@@ -1,27 +1,29 @@
 //! What was changed outside: what is there is held against what is recorded.
 
-use std::collections::BTreeMap;
-
-use dmp_sdk::Address;
 use dmp_state::Snapshot;
 
-use crate::ask::Finding;
+use crate::ask::{Finding, Findings};
 use crate::instance::{conform, differing};
 use crate::model::Drift;
 use crate::world::World;
 
 /// What differs from the record, of all that was read, in the order of addresses.
 #[must_use]
-pub fn find(
-    world: &World,
-    snapshot: &Snapshot,
-    findings: &BTreeMap<Address, Finding>,
-) -> Vec<Drift> {
+pub fn find(world: &World, snapshot: &Snapshot, findings: &Findings) -> Vec<Drift> {
     let mut drift = Vec::new();
     for (address, record) in &snapshot.instances {
         let Some(schema) = world.schema_of(address) else {
             continue;
         };
+        let is_as_recorded = match findings.get(address) {
+            Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {
+                object.attributes == record.attributes
+            }
+            _ => false,
+        };
+        if is_as_recorded {
+            continue;
+        }
         let recorded = conform(schema, &record.attributes);
         let (found, changed) = match findings.get(address) {
             Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {

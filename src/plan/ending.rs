@@ -1,6 +1,6 @@
 //! What ends: instances that the configuration no longer has, and those that are lost with their host.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dmp_lang::config::Endpoint;
@@ -9,7 +9,7 @@ use dmp_sdk::{
 };
 use dmp_state::{Instance, Snapshot};
 
-use crate::ask::Finding;
+use crate::ask::{Finding, Findings};
 use crate::model::{Earlier, Plan, Planned};
 use crate::selection::{Part, covers};
 use crate::world::{World, block_key};
@@ -99,7 +99,7 @@ pub fn end(
     plan: &mut Plan,
     world: &World,
     snapshot: &Snapshot,
-    findings: &BTreeMap<Address, Finding>,
+    findings: &Findings,
     lost: &BTreeSet<Address>,
     part: &Part,
 ) {
@@ -389,7 +389,7 @@ fn lose_what_is_left_out(plan: &mut Plan, snapshot: &Snapshot) {
     }
 }
 
-fn refuse_what_is_guarded(plan: &mut Plan, findings: &BTreeMap<Address, Finding>) {
+fn refuse_what_is_guarded(plan: &mut Plan, findings: &Findings) {
     let mut refused = Vec::new();
     for planned in plan.instances.values() {
         let ends = planned.action.deletes() || planned.action == Action::LostWithHost;

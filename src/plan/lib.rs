@@ -36,7 +36,7 @@ mod replacing;
 pub mod selection;
 pub mod world;
 
-pub use ask::{Finding, ReadKind, ReadRequest};
+pub use ask::{Finding, Findings, ReadKind, ReadRequest};
 pub use model::{Deferred, Drift, Earlier, Group, OutputChange, Plan, Planned};
 pub use planner::{Planner, PlannerInput, ProviderState};
 pub use registry::Registry;

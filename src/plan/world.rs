@@ -4,7 +4,7 @@
 //! The same world serves the plan and the apply: values only ever go from unknown to known. Nothing is read here.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use dmp_sdk::{
     Type, Value, convert,
 };
 
+use foldhash::HashMap;
 use time::OffsetDateTime;
 
 use crate::registry::Registry;
@@ -101,8 +102,8 @@ impl World {
             registry,
             surroundings,
             inputs,
-            calls: HashMap::new(),
-            blocks: HashMap::new(),
+            calls: HashMap::default(),
+            blocks: HashMap::default(),
             memo: RefCell::default(),
             repetitions: RefCell::default(),
             chance: None,
@@ -118,6 +119,9 @@ impl World {
     /// The module that a path of instances leads to.
     #[must_use]
     pub fn module(&self, path: &ModulePath) -> Option<&Module> {
+        if path.is_root() {
+            return Some(self.configuration.module(self.configuration.root));
+        }
         self.graph.module(&self.configuration, &config_path(path))
     }
 

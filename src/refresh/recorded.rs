@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dmp_lang::config::Timed;
 use dmp_plan::planner::Configure;
 use dmp_plan::world::ProviderAt;
-use dmp_plan::{Finding, ReadKind, ReadRequest, World};
+use dmp_plan::{Finding, Findings, ReadKind, ReadRequest, World};
 use dmp_sdk::{Address, Configured, Diagnostic, Mark, Purpose};
 use dmp_state::{Instance, Snapshot, Status};
 
@@ -17,7 +17,7 @@ use crate::reader::Reader;
 #[derive(Default)]
 pub struct Recorded {
     /// For each instance.
-    pub findings: BTreeMap<Address, Finding>,
+    pub findings: Findings,
 }
 
 /// Reads what the state records, but for what is passed over: known to be lost, or no part of a plan. `world`

@@ -2,9 +2,11 @@
 //!
 //! Addresses are what a person types and reads; they are never an identity outside (that is the instance id).
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -87,8 +89,8 @@ pub enum Mode {
     Data,
 }
 
-/// One instance of a `resource` or `data` block.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One instance of a `resource` or `data` block. In order of module, mode, type, name and key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Address {
     /// The module instance it stands in.
     pub module: ModulePath,
@@ -102,6 +104,49 @@ pub struct Address {
     pub key: Option<Key>,
 }
 
+/// The name of a resource type, kept once however often it is read, so that equal ones are told by their place in memory.
+#[must_use]
+pub fn type_name(text: &str) -> Arc<str> {
+    static NAMES: RwLock<BTreeSet<Arc<str>>> = RwLock::new(BTreeSet::new());
+    let known = NAMES.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = known.get(text) {
+        return Arc::clone(name);
+    }
+    drop(known);
+    let mut known = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = known.get(text) {
+        return Arc::clone(name);
+    }
+    let name: Arc<str> = text.into();
+    known.insert(Arc::clone(&name));
+    name
+}
+
+impl Ord for Address {
+    /// Tables by address are asked all the time: what is mostly equal is not looked at closely.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let modules = match (self.module.is_root(), other.module.is_root()) {
+            (true, true) => Ordering::Equal,
+            _ => self.module.cmp(&other.module),
+        };
+        let text = |one: &Arc<str>, two: &Arc<str>| match Arc::ptr_eq(one, two) {
+            true => Ordering::Equal,
+            false => one.as_bytes().cmp(two.as_bytes()),
+        };
+        modules
+            .then_with(|| self.mode.cmp(&other.mode))
+            .then_with(|| text(&self.resource_type, &other.resource_type))
+            .then_with(|| text(&self.name, &other.name))
+            .then_with(|| self.key.cmp(&other.key))
+    }
+}
+
+impl PartialOrd for Address {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Address {
     /// An instance of a `resource` block in the stack itself, without a key.
     #[must_use]
@@ -109,7 +154,7 @@ impl Address {
         Self {
             module: ModulePath::root(),
             mode: Mode::Managed,
-            resource_type: resource_type.into(),
+            resource_type: type_name(resource_type),
             name: name.into(),
             key: None,
         }
@@ -207,7 +252,7 @@ impl FromStr for Address {
         Ok(Self {
             module,
             mode,
-            resource_type: resource_type.into(),
+            resource_type: type_name(&resource_type),
             name: name.into(),
             key,
         })

@@ -136,6 +136,7 @@ pub(crate) async fn run(
     if let Some(wish) = errand.wish() {
         look.tolerates_lost = wish.is_dry;
         look.is_quick = true;
+        look.classifies = true;
         match wish.addresses(store.snapshot()) {
             Ok(lost) => look.lost = lost,
             Err(diagnostic) => return refuse(&[diagnostic]),

@@ -75,7 +75,7 @@ fn values(stack: &Stack, directory: &Path) -> Result<Evaluate, Diagnostic> {
     let input = PlannerInput {
         world: stack.world(),
         snapshot: Arc::new(store.snapshot().clone()),
-        findings: std::collections::BTreeMap::new(),
+        findings: dmp_plan::Findings::default(),
         configure,
         is_destroy: false,
         part: Part::of(&stack.world(), Selection::default(), false),

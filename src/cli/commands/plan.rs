@@ -19,7 +19,14 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     if arguments.refresh_only {
         return super::refresh::plan(context, directory, &arguments).await;
     }
-    let mut stack = match Stack::open(context, directory, Some(&arguments.variables)) {
+    // Neither needs the other, and both take their time where there are thousands of instances.
+    let (stack, opened) = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| open_state(directory));
+        let stack = Stack::open(context, directory, Some(&arguments.variables));
+        let died = |_| Err(Diagnostic::bug("the state's reader ended without a word"));
+        (stack, opening.join().unwrap_or_else(died))
+    });
+    let mut stack = match stack {
         Ok(stack) => stack,
         Err(broken) => return fail_broken(context, &broken),
     };
@@ -28,7 +35,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         Ok(selection) => selection,
         Err(wrong) => return fail(context, &stack.sources, &wrong),
     };
-    let opened = open(directory, arguments.out.is_some());
+    let opened = opened.and_then(|store| locked(directory, store, arguments.out.is_some()));
     let (mut store, lock) = match opened {
         Ok(opened) => opened,
         Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
@@ -121,8 +128,11 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
 }
 
 /// A plan writes the state only to settle what an earlier run left, or to have a key for the file.
-fn open(directory: &Path, keeps: bool) -> Result<(Store, Option<Lock>), Diagnostic> {
-    let store = open_state(directory)?;
+fn locked(
+    directory: &Path,
+    store: Store,
+    keeps: bool,
+) -> Result<(Store, Option<Lock>), Diagnostic> {
     if store.snapshot().intents.is_empty() && !(keeps && store.keys().is_none()) {
         return Ok((store, None));
     }

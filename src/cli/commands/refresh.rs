@@ -8,7 +8,7 @@ use dmp_apply::Services;
 use dmp_plan::drift;
 use dmp_plan::ending::{all_lost, lost_with};
 use dmp_plan::selection::{Part, Selection};
-use dmp_plan::{Drift, Finding, World};
+use dmp_plan::{Drift, Finding, Findings, World};
 use dmp_report::Terminal;
 use dmp_sdk::{Address, Diagnostic};
 use dmp_state::{Lock, Record, Snapshot, Status, Store, mint_id};
@@ -224,7 +224,7 @@ async fn look(
     }
 }
 
-fn unread(findings: &BTreeMap<Address, Finding>) -> Vec<Diagnostic> {
+fn unread(findings: &Findings) -> Vec<Diagnostic> {
     let problem = |(address, finding): (&Address, &Finding)| match finding {
         Finding::Unreachable(why) | Finding::NotConfigured(why) => Some(
             Diagnostic::remote("unreachable", "cannot read an object")
@@ -235,14 +235,15 @@ fn unread(findings: &BTreeMap<Address, Finding>) -> Vec<Diagnostic> {
         Finding::Failed(diagnostic) => Some(diagnostic.clone().address(address)),
         _ => None,
     };
-    findings.iter().filter_map(problem).collect()
+    let sorted: BTreeMap<&Address, &Finding> = findings.iter().collect();
+    sorted.into_iter().filter_map(problem).collect()
 }
 
 /// What the state has to take over.
 fn records(
     world: &World,
     snapshot: &Snapshot,
-    findings: &BTreeMap<Address, Finding>,
+    findings: &Findings,
     drift: &[Drift],
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Record> {

@@ -267,8 +267,8 @@ fn condition(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Option<Conditio
 }
 
 /// Adds to a table of what is declared, or complains that the name is taken.
-pub(super) fn declare<K: std::hash::Hash + Eq, V>(
-    table: &mut indexmap::IndexMap<K, V>,
+pub(super) fn declare<K: std::hash::Hash + Eq, V, S: std::hash::BuildHasher>(
+    table: &mut indexmap::IndexMap<K, V, S>,
     key: K,
     value: V,
     what: &str,

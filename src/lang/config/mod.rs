@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_sdk::{Address, AttributePath, Key, Layer, ModulePath, Span, Type, Value};
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use crate::ast::{Block, Body, Expr, ExprKind, Name};
@@ -58,7 +59,7 @@ pub struct Module {
     /// Provider configurations.
     pub providers: IndexMap<ProviderKey, ProviderBlock>,
     /// `resource` and `data` blocks.
-    pub resources: IndexMap<ResourceKey, ResourceBlock>,
+    pub resources: IndexMap<ResourceKey, ResourceBlock, RandomState>,
     /// Modules that are called.
     pub calls: IndexMap<Arc<str>, ModuleCall>,
     /// Output values.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dmp_sdk::address::type_name;
 use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode, Span};
 
 use super::build::repetition;
@@ -33,7 +34,7 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
     Some(ResourceBlock {
         key: ResourceKey {
             mode,
-            resource_type: resource_type.text,
+            resource_type: type_name(&resource_type.text),
             name: name.text,
         },
         type_span: resource_type.span,

@@ -210,6 +210,8 @@ impl Parser<'_> {
             self.skip_lines();
             if self.take("}") {
                 body.span = self.span_from(start);
+                // Most blocks have one or two arguments, and there may be thousands of blocks.
+                body.attributes.shrink_to_fit();
                 return Ok(body);
             }
             if self.rest().is_empty() {

@@ -22,7 +22,7 @@ use dmp_state::Snapshot;
 
 use self::references::origins_in_words;
 use self::resources::unreachable;
-use crate::ask::{Finding, ReadRequest};
+use crate::ask::{Finding, Findings, ReadRequest};
 use crate::imports::Adoption;
 use crate::instance::Decision;
 use crate::model::{Deferred, Earlier, OutputChange, Plan};
@@ -49,7 +49,7 @@ pub struct PlannerInput {
     /// The recorded state.
     pub snapshot: Arc<Snapshot>,
     /// What was found of each recorded instance.
-    pub findings: BTreeMap<Address, Finding>,
+    pub findings: Findings,
     /// Makes providers.
     pub configure: Configure,
     /// Whether everything is to be removed.
@@ -68,7 +68,7 @@ pub struct PlannerInput {
 pub struct Planner {
     world: World,
     snapshot: Arc<Snapshot>,
-    findings: BTreeMap<Address, Finding>,
+    findings: Findings,
     configure: Configure,
     part: Part,
     /// Instances that are no part of the plan and are not recorded either.
@@ -77,6 +77,8 @@ pub struct Planner {
     providers: BTreeMap<String, ProviderState>,
     /// Provider configurations of which it is not known yet which instances they have, and what decides it.
     open_providers: BTreeMap<String, Marks>,
+    /// What blocks of a type that name no provider go through, by module.
+    plain_providers: foldhash::HashMap<(ModulePath, Mode, Arc<str>), String>,
     open: Vec<usize>,
     ready: Vec<NodeId>,
     needed_by: Vec<Vec<NodeId>>,
@@ -143,6 +145,7 @@ impl Planner {
             },
             providers: BTreeMap::new(),
             open_providers: BTreeMap::new(),
+            plain_providers: foldhash::HashMap::default(),
             open,
             ready,
             needed_by,

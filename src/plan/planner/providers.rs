@@ -91,12 +91,25 @@ impl Planner {
     /// The provider configuration of an instance; the implied empty one is made on first use.
     pub(super) fn provider_of(&mut self, address: &Address) -> Option<String> {
         let block = self.world.block_of(address)?;
+        let of_type = |address: &Address| {
+            let resource_type = Arc::clone(&address.resource_type);
+            (address.module.clone(), address.mode, resource_type)
+        };
+        // Blocks of one type that name no provider go through the same one.
+        let is_plain = block.provider.is_none();
+        if is_plain && let Some(known) = self.plain_providers.get(&of_type(address)) {
+            return Some(known.clone());
+        }
         let place = self.world.place_of(address);
         match self.world.provider_at(&address.module, block, &place) {
             Ok(at) => {
                 let at = at?;
                 self.make_provider(&at);
-                Some(at.to_string())
+                let name = at.to_string();
+                if is_plain && at.instance.is_none() {
+                    self.plain_providers.insert(of_type(address), name.clone());
+                }
+                Some(name)
             }
             // It was told of when the instance was visited.
             Err(_) => None,
@@ -106,6 +119,16 @@ impl Planner {
     /// What is wrong with the instance of a provider that an instance goes through.
     pub(super) fn wrong_provider(&mut self, address: &Address) -> Option<Vec<Diagnostic>> {
         let block = self.world.block_of(address)?;
+        let key = || {
+            (
+                address.module.clone(),
+                address.mode,
+                Arc::clone(&address.resource_type),
+            )
+        };
+        if block.provider.is_none() && self.plain_providers.contains_key(&key()) {
+            return None;
+        }
         let place = self.world.place_of(address);
         let span = block.provider.as_ref().map(|named| named.span.clone());
         let at = match self.world.provider_at(&address.module, block, &place) {
@@ -137,6 +160,9 @@ impl Planner {
         module: &ModulePath,
         key: &ResourceKey,
     ) -> Option<Marks> {
+        if self.open_providers.is_empty() {
+            return None;
+        }
         let block = self.world.block(module, key)?;
         let at = self.world.whole_provider_of(module, block)?;
         self.open_providers.get(&at.to_string()).cloned()

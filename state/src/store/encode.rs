@@ -526,12 +526,12 @@ pub(super) fn snapshot(
     };
     let empty = BTreeMap::new();
     let table = |table| rows.get(&table).unwrap_or(&empty).iter();
-    for (key, text) in table(Table::Instances) {
+    let instances = table(Table::Instances).map(|(key, text)| {
         let instance = instance_back(from_text(Table::Instances, key, text)?, keys)?;
-        snapshot
-            .instances
-            .insert(instance.address.clone(), Arc::new(instance));
-    }
+        Ok((instance.address.clone(), Arc::new(instance)))
+    });
+    // Rows come in order of their ids: sorted at once is faster than put in one by one.
+    snapshot.instances = instances.collect::<Result<_, StateError>>()?;
     for (key, text) in table(Table::Deposed) {
         let instance = instance_back(from_text(Table::Deposed, key, text)?, keys)?;
         snapshot.deposed.insert(key.clone(), instance);
