@@ -5,11 +5,13 @@
 //! | `resources` | one resource type per file: schema, reading, plan, steps |
 //! | `facts` | one command each: its script, its parser, a typed result |
 //! | `on_host` | what all of them share: the `host` argument, the machine behind it |
+//! | `edited` | changes of single lines in files of others |
 //! | `kept` | what stood on the machine before dmp, kept there to be put back |
 //!
 //! Everything is read by small scripts, which the engine merges into one exchange per machine, and written by steps
 //! as data. Values never become shell text: they travel as variables and standard input.
 
+mod edited;
 mod facts;
 mod kept;
 mod on_host;

@@ -3,6 +3,8 @@
 pub(crate) mod apt;
 pub(crate) mod deb822;
 pub(crate) mod file;
+pub(crate) mod line;
+pub(crate) mod link;
 pub(crate) mod machine;
 pub(crate) mod module;
 pub(crate) mod sysctl;

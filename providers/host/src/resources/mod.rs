@@ -1,13 +1,16 @@
 //! The resource types, one file each.
 
+mod block;
 mod command;
 mod directory;
 mod file;
 mod host;
 mod kernel_module;
+mod line;
 mod package;
 mod repository;
 mod service;
+mod symlink;
 mod sysctl;
 
 use std::sync::Arc;
@@ -20,6 +23,9 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(host::Host::new()),
         Arc::new(file::HostFile::new()),
         Arc::new(directory::HostDirectory::new()),
+        Arc::new(symlink::HostSymlink::new()),
+        Arc::new(line::HostLine::new()),
+        Arc::new(block::HostBlock::new()),
         Arc::new(package::HostPackage::new()),
         Arc::new(repository::HostRepository::new()),
         Arc::new(service::HostService::new()),

@@ -1,5 +1,6 @@
 //! The contract, against a real sshd without root's rights: read after create, second plan empty, drift, update,
 //! delete twice, and what stood there before is put back.
 
+mod edits;
 mod files;
 mod object;
