@@ -5,12 +5,14 @@
 //! | `resources` | one resource type per file: schema, reading, plan, steps |
 //! | `facts` | one command each: its script, its parser, a typed result |
 //! | `on_host` | what all of them share: the `host` argument, the machine behind it |
+//! | `configured` | what is said before changes |
 //! | `edited` | changes of single lines in files of others |
 //! | `kept` | what stood on the machine before dmp, kept there to be put back |
 //!
 //! Everything is read by small scripts, which the engine merges into one exchange per machine, and written by steps
 //! as data. Values never become shell text: they travel as variables and standard input.
 
+mod configured;
 mod edited;
 mod facts;
 mod kept;
@@ -19,7 +21,7 @@ mod resources;
 
 use std::sync::Arc;
 
-use dmp_sdk::{Configured, Diagnostic, Machines, OnMachines, Provider, Resource, Schema, Value};
+use dmp_sdk::{Configured, Diagnostic, Machines, Provider, Resource, Schema, Value};
 
 /// The provider.
 #[derive(Debug)]
@@ -64,6 +66,6 @@ impl Provider for HostProvider {
         _config: &Value,
         _machines: Arc<dyn Machines>,
     ) -> Result<Arc<dyn Configured>, Diagnostic> {
-        Ok(Arc::new(OnMachines))
+        Ok(Arc::new(configured::OnHosts))
     }
 }

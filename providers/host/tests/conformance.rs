@@ -275,6 +275,64 @@ async fn host_block_keeps_the_contract_where_a_block_stood_before() {
     keeps_the_contract(test, tried).await;
 }
 
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const OTHER: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB";
+
+fn keys(path: &Path, lines: &[&str]) -> Value {
+    Value::object_of([
+        ("user", dmp_testkit::user().into()),
+        ("file", path.display().to_string().into()),
+        ("keys", set(lines)),
+    ])
+}
+
+fn set(lines: &[&str]) -> Value {
+    Value::set(lines.iter().map(|line| Value::from(*line)).collect())
+}
+
+fn alter_keys(path: &Path, stranger: Stranger) {
+    let text = match stranger {
+        Stranger::Deletes => format!("# theirs\n{OTHER}X theirs\n"),
+        Stranger::Alters => format!("restrict {KEY} mine\n"),
+    };
+    std::fs::write(path, text).expect("writable");
+}
+
+#[tokio::test]
+async fn host_authorized_keys_keeps_the_contract() {
+    let mine = format!("{KEY} mine");
+    let tried = Tried {
+        resource_type: "host_authorized_keys",
+        prepare: |_: &Path| {},
+        config: move |path: &Path| keys(path, &[&mine]),
+        change: |config: Value| config.with("keys", set(&[&format!("no-pty {KEY} mine"), OTHER])),
+        outside: alter_keys,
+        can_be_altered: true,
+        counts: is_there,
+    };
+    keeps_the_contract("host_authorized_keys_keeps_the_contract", tried).await;
+}
+
+#[tokio::test]
+async fn host_authorized_keys_keeps_the_contract_where_the_whole_file_becomes_ours() {
+    let tried = Tried {
+        resource_type: "host_authorized_keys",
+        prepare: |path: &Path| alter_keys(path, Stranger::Alters),
+        config: |path: &Path| keys(path, &[OTHER]).with("exclusive", true.into()),
+        change: |config: Value| config.with("keys", set(&[OTHER, KEY])),
+        outside: |path: &Path, stranger: Stranger| match stranger {
+            Stranger::Deletes => std::fs::remove_file(path).expect("is there"),
+            Stranger::Alters => alter_keys(path, stranger),
+        },
+        can_be_altered: true,
+        counts: is_there,
+    };
+    let test = "host_authorized_keys_keeps_the_contract_where_the_whole_file_becomes_ours";
+    keeps_the_contract(test, tried).await;
+}
+
 /// A command that leaves a file. Each run of `create` is a line in it: a second one would be seen.
 fn command(path: &Path) -> Value {
     let path = path.display();

@@ -1,6 +1,8 @@
 //! What is read on machines: each file is one command, its parser, and a typed result.
 
+pub(crate) mod account;
 pub(crate) mod apt;
+pub(crate) mod authorized;
 pub(crate) mod deb822;
 pub(crate) mod file;
 pub(crate) mod line;

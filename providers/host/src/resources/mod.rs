@@ -1,9 +1,11 @@
 //! The resource types, one file each.
 
+mod authorized_keys;
 mod block;
 mod command;
 mod directory;
 mod file;
+mod group;
 mod host;
 mod kernel_module;
 mod line;
@@ -12,10 +14,13 @@ mod repository;
 mod service;
 mod symlink;
 mod sysctl;
+mod user;
 
 use std::sync::Arc;
 
 use dmp_sdk::Resource;
+
+pub(crate) use authorized_keys::locks_out;
 
 /// All resource types of the provider.
 pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
@@ -26,6 +31,9 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(symlink::HostSymlink::new()),
         Arc::new(line::HostLine::new()),
         Arc::new(block::HostBlock::new()),
+        Arc::new(group::HostGroup::new()),
+        Arc::new(user::HostUser::new()),
+        Arc::new(authorized_keys::HostAuthorizedKeys::new()),
         Arc::new(package::HostPackage::new()),
         Arc::new(repository::HostRepository::new()),
         Arc::new(service::HostService::new()),

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use dmp_sdk::{Value, Verb};
+use dmp_sdk::{Purpose, Value, Verb};
 use dmp_testkit::Sshd;
 
 use crate::object::{Object, mode, text};
@@ -158,4 +158,61 @@ async fn a_link_takes_the_place_of_a_link_also_where_that_leads_to_a_directory()
         "{why}"
     );
     assert_eq!(text(&path), "a file");
+}
+
+#[tokio::test]
+async fn keys_of_others_stay_and_the_file_is_the_users_alone() {
+    let Some(sshd) = Sshd::start() else { return };
+    let ssh = dmp_testkit::ssh();
+    let path = sshd.path("keys");
+    let key = |letter: &str| format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{}", letter.repeat(43));
+    let original = format!(
+        "# of the team\nno-pty {} theirs\n\nrestrict {} mine",
+        key("A"),
+        key("B")
+    );
+    std::fs::write(&path, &original).expect("writable");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("ours");
+    let keys = Object::new(&ssh, "host_authorized_keys", "mine");
+    let lines =
+        |lines: &[String]| Value::set(lines.iter().map(|line| line.as_str().into()).collect());
+    let config = keys.config(&[
+        ("host", sshd.machine().to_value()),
+        ("user", dmp_testkit::user().into()),
+        ("file", path.display().to_string().into()),
+        ("keys", lines(&[key("B") + " mine", key("C")])),
+    ]);
+    let (found, earlier) = keys.create(&config).await;
+    assert_eq!(
+        text(&path),
+        format!(
+            "# of the team\nno-pty {} theirs\n\n{} mine\n{}",
+            key("A"),
+            key("B"),
+            key("C")
+        )
+    );
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(earlier.get("safe"), false.into());
+    let (found, _) = keys
+        .update(&config.with("keys", lines(&[key("C")])), &found)
+        .await;
+    assert!(!text(&path).contains(&key("B")));
+    keys.delete(&found, &earlier).await;
+    assert_eq!(text(&path), original);
+
+    let link = sshd.path("link");
+    std::os::unix::fs::symlink(&path, &link).expect("writable");
+    let through = config.with("file", link.display().to_string().into());
+    let error = keys
+        .read(Purpose::BeforeCreate, &through)
+        .await
+        .expect_err("is refused");
+    assert!(error.to_string().contains("is a symbolic link"), "{error}");
+    let why = keys
+        .work(Verb::Create, None, Some(&through), Some(&Value::null()))
+        .await
+        .expect_err("is refused");
+    assert!(why.contains("is a symbolic link"), "{why}");
+    assert_eq!(text(&path), original);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dmp_live::{Lab, Machine};
 use dmp_provider_host::HostProvider;
 use dmp_sdk::testing::conformance::{Case, Stranger, check};
-use dmp_sdk::{Machines, OnMachines, Provider, Resource, Value};
+use dmp_sdk::{Machines, Provider, Resource, Value};
 use dmp_transport::{Options, Ssh};
 
 /// What a type is tried with.
@@ -57,9 +57,12 @@ fn try_all(tried: &Tried, machine: &Arc<Machine>) {
                 Stranger::Alters => alters,
             });
         };
-        let provider = Arc::new(OnMachines);
+        let machines = Arc::new(ssh.clone()) as Arc<dyn Machines>;
+        let provider = HostProvider::new()
+            .configure(&Value::null(), Arc::clone(&machines))
+            .expect("needs no configuration");
         let mut case = Case::new(resource(tried.resource_type), provider, config, outside)
-            .on(Arc::new(ssh.clone()) as Arc<dyn Machines>)
+            .on(machines)
             .changing(changed);
         case.can_be_deleted = tried.deletes.is_some();
         case
@@ -249,5 +252,87 @@ fn host_kernel_module_keeps_the_contract() {
             "sudo rm /etc/modules-load.d/dmp-overlay.conf /etc/modprobe.d/dmp-overlay.conf",
         ),
         alters: "sudo rm /etc/modprobe.d/dmp-overlay.conf",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_group_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_group_keeps_the_contract",
+        resource_type: "host_group",
+        prepare: "sudo groupdel tried 2>/dev/null; true",
+        config: |_| Value::object_of([("name", "tried".into()), ("gid", 4321.into())]),
+        change: |config| config.with("gid", 4322.into()),
+        deletes: Some("sudo groupdel tried"),
+        alters: "sudo groupmod -g 4444 tried",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_group_keeps_the_contract_where_it_was_there() {
+    keeps_the_contract(&Tried {
+        test: "host_group_keeps_the_contract_where_it_was_there",
+        resource_type: "host_group",
+        prepare: "sudo groupdel tried 2>/dev/null; sudo groupadd -g 4321 tried",
+        config: |_| Value::object_of([("name", "tried".into()), ("gid", 4322.into())]),
+        change: |config| config.with("gid", 4323.into()),
+        deletes: Some("sudo groupdel tried"),
+        alters: "sudo groupmod -g 4444 tried",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_user_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_user_keeps_the_contract",
+        resource_type: "host_user",
+        prepare: "sudo userdel -r tried 2>/dev/null; sudo rm -rf /home/tried; true",
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("groups", texts(&["adm", "www-data"])),
+                ("comment", "One that is tried".into()),
+                ("shell", "/bin/bash".into()),
+            ])
+        },
+        change: |config| {
+            config
+                .with("groups", texts(&["adm"]))
+                .with("groups_exclusive", true.into())
+                .with("home", "/home/moved".into())
+                .with("uid", 4321.into())
+        },
+        deletes: Some("sudo userdel tried"),
+        alters: "sudo gpasswd -d tried adm >/dev/null",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_user_keeps_the_contract_where_it_was_there() {
+    keeps_the_contract(&Tried {
+        test: "host_user_keeps_the_contract_where_it_was_there",
+        resource_type: "host_user",
+        prepare: "sudo userdel -r tried 2>/dev/null; sudo rm -rf /home/tried
+                  sudo useradd -m -s /bin/sh -G adm -c 'There before' tried",
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("groups", texts(&["adm", "www-data"])),
+                ("shell", "/bin/bash".into()),
+                ("password_hash", "$6$hunter2salt$hunter2digest".into()),
+                ("locked", false.into()),
+            ])
+        },
+        change: |config| {
+            config
+                .with("locked", true.into())
+                .with("comment", "Another".into())
+        },
+        deletes: Some("sudo userdel tried"),
+        alters: "sudo usermod -p '$6$theirs$theirs' tried",
     });
 }

@@ -228,6 +228,18 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: ON_A_MACHINE,
     },
     Trial {
+        resource_type: "host_authorized_keys",
+        file: HOST,
+        test: "host_authorized_keys_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_authorized_keys",
+        file: HOST,
+        test: "host_authorized_keys_keeps_the_contract_where_the_whole_file_becomes_ours",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
         resource_type: "host_command",
         file: HOST,
         test: "host_command_keeps_the_contract",
@@ -422,6 +434,30 @@ pub const TRIALS: &[Trial] = &[
         file: LIVE,
         test: "host_sysctl_keeps_the_contract",
         not_applicable: ALWAYS_THERE,
+    },
+    Trial {
+        resource_type: "host_group",
+        file: LIVE,
+        test: "host_group_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_group",
+        file: LIVE,
+        test: "host_group_keeps_the_contract_where_it_was_there",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_user",
+        file: LIVE,
+        test: "host_user_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_user",
+        file: LIVE,
+        test: "host_user_keeps_the_contract_where_it_was_there",
+        not_applicable: WITH_A_SECRET,
     },
     Trial {
         resource_type: "k8s_manifest",

@@ -1,0 +1,89 @@
+//! Users, names, mounts and reboots with the real binary: what an administrator would do by hand, and undo.
+
+use dmp_live::{Dmp, Lab};
+
+use crate::alone::{Story, host, lives_alone, may_stay};
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn a_user_comes_is_mended_and_goes_with_its_home() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let story = Story {
+        hcl: "resource \"host_user\" \"alice\" {
+  host        = host.box.connection
+  name        = \"alice\"
+  groups      = [\"adm\", \"www-data\"]
+  shell       = \"/bin/bash\"
+  remove_home = true
+}
+"
+        .into(),
+        holds: "[ \"$(id -Gn alice 2>/dev/null | tr ' ' '\\n' | sort | tr '\\n' ' ')\" = 'adm alice www-data ' ] && [ -d /home/alice ]",
+        stranger: "sudo gpasswd -d alice adm >/dev/null",
+        drift: "~ host_user.alice",
+    };
+    lives_alone(&lab, &machine, &story);
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn a_new_user_with_its_group_and_its_key_logs_in() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let before = machine.snapshot();
+    let dmp = Dmp::new(&lab);
+    let key = std::fs::read_to_string(machine.key().with_extension("pub")).expect("is there");
+    let stack = |exclusive: &str| {
+        let key = key.trim();
+        format!(
+            "{}resource \"host_group\" \"team\" {{
+  host = host.box.connection
+  name = \"team\"
+}}
+
+resource \"host_user\" \"alice\" {{
+  host        = host.box.connection
+  name        = \"alice\"
+  groups      = [host_group.team.name]
+  remove_home = true
+}}
+
+resource \"host_authorized_keys\" \"alice\" {{
+  host      = host.box.connection
+  user      = host_user.alice.name
+  keys      = [\"{key}\"]
+  exclusive = {exclusive}
+}}
+",
+            host(&machine)
+        )
+    };
+    dmp.write("main.hcl", stack("false"));
+    let _ = dmp.run(["apply", "--yes"]).success();
+    let _ = dmp.run(["plan", "--detailed-exitcode"]).success();
+    let found = machine.ssh(
+        "id -Gn alice; sudo stat -c '%U:%G %a' /home/alice/.ssh /home/alice/.ssh/authorized_keys
+         sudo passwd -S alice | cut -d ' ' -f 2",
+    );
+    assert_eq!(found, "alice team\nalice:alice 700\nalice:alice 600\nL\n");
+    assert_eq!(machine.ssh_as("alice", "id -un"), "alice\n");
+
+    dmp.write("main.hcl", stack("true"));
+    let _ = dmp.run(["apply", "--yes"]).success();
+    assert_eq!(machine.ssh_as("alice", "id -un"), "alice\n");
+
+    // What goes with the user is told, and who has just logged out does not keep it.
+    dmp.write("main.hcl", host(&machine));
+    let plan = dmp.run(["plan", "--detailed-exitcode"]).expect_code(2);
+    let said = plan.stdout + &plan.stderr;
+    assert!(
+        said.contains("`/home/alice` goes with all that is in it"),
+        "{said}"
+    );
+    let _ = dmp.run(["destroy", "--yes"]).success();
+    let differences = before
+        .without(may_stay)
+        .differences(&machine.snapshot().without(may_stay));
+    assert_eq!(differences, [""; 0], "left on the machine");
+}
