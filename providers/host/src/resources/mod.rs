@@ -7,8 +7,10 @@ mod directory;
 mod file;
 mod group;
 mod host;
+mod hostname;
 mod kernel_module;
 mod line;
+mod mount;
 mod package;
 mod repository;
 mod service;
@@ -34,6 +36,8 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(group::HostGroup::new()),
         Arc::new(user::HostUser::new()),
         Arc::new(authorized_keys::HostAuthorizedKeys::new()),
+        Arc::new(hostname::HostHostname::new()),
+        Arc::new(mount::HostMount::new()),
         Arc::new(package::HostPackage::new()),
         Arc::new(repository::HostRepository::new()),
         Arc::new(service::HostService::new()),

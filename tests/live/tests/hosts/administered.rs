@@ -87,3 +87,81 @@ resource \"host_authorized_keys\" \"alice\" {{
         .differences(&machine.snapshot().without(may_stay));
     assert_eq!(differences, [""; 0], "left on the machine");
 }
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn a_name_is_given_mended_and_given_back() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let story = Story {
+        hcl: "resource \"host_hostname\" \"box\" {
+  host = host.box.connection
+  name = \"renamed\"
+  fqdn = \"renamed.example.org\"
+}
+"
+        .into(),
+        holds: "[ \"$(uname -n) $(cat /etc/hostname)\" = 'renamed renamed' ] && grep -qx '127.0.1.1 renamed.example.org renamed' /etc/hosts",
+        stranger: "sudo hostname stranger",
+        drift: "~ host_hostname.box",
+    };
+    lives_alone(&lab, &machine, &story);
+    assert_eq!(machine.ssh("uname -n"), "n1\n");
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn a_place_is_mounted_mended_and_unmounted() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let story = Story {
+        hcl: "resource \"host_mount\" \"apt\" {
+  host    = host.box.connection
+  path    = \"/srv/of/apt\"
+  device  = \"/etc/apt\"
+  type    = \"none\"
+  options = \"bind,nofail\"
+}
+"
+        .into(),
+        holds: "[ -e /srv/of/apt/sources.list ] && grep -qx '/etc/apt /srv/of/apt none bind,nofail 0 0' /etc/fstab",
+        stranger: "sudo umount /srv/of/apt",
+        drift: "~ host_mount.apt",
+    };
+    lives_alone(&lab, &machine, &story);
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn a_place_that_is_in_use_stays_mounted_and_its_user_is_named() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let dmp = Dmp::new(&lab);
+    let stack = "resource \"host_mount\" \"memory\" {
+  host    = host.box.connection
+  path    = \"/srv/memory\"
+  device  = \"tmpfs\"
+  type    = \"tmpfs\"
+  options = \"size=1m\"
+}
+";
+    dmp.write("main.hcl", format!("{}{stack}", host(&machine)));
+    let _ = dmp.run(["apply", "--yes"]).success();
+    // It is still there after a boot, by its line alone.
+    machine.reboot();
+    let _ = dmp.run(["plan", "--detailed-exitcode"]).success();
+    machine.ssh(
+        "cd /srv/memory && (setsid sleep 600 >/dev/null 2>&1 </dev/null & echo $! >/tmp/sleeper)",
+    );
+
+    let refused = dmp.run(["destroy", "--yes"]).expect_code(3);
+    assert!(
+        refused.stderr.contains("(sleep) uses it")
+            && refused.stderr.contains("/srv/memory stays mounted"),
+        "{}",
+        refused.stderr
+    );
+    machine.ssh("grep -q ' /srv/memory ' /proc/mounts && pkill -x sleep");
+    let _ = dmp.run(["destroy", "--yes"]).success();
+    machine.ssh("! grep -q ' /srv/memory ' /proc/mounts && ! grep -q memory /etc/fstab && [ ! -e /srv/memory ]");
+}

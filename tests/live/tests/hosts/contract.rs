@@ -336,3 +336,70 @@ fn host_user_keeps_the_contract_where_it_was_there() {
         alters: "sudo usermod -p '$6$theirs$theirs' tried",
     });
 }
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_hostname_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_hostname_keeps_the_contract",
+        resource_type: "host_hostname",
+        prepare: "sudo hostname n1; echo n1 | sudo tee /etc/hostname >/dev/null
+                  sudo sed -i '/^127.0.1.1/d' /etc/hosts; printf '127.0.1.1\\tn1  n1.lab\\n' | sudo tee -a /etc/hosts >/dev/null",
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("fqdn", "tried.example.org".into()),
+            ])
+        },
+        change: |config| config.with("name", "another".into()),
+        deletes: None,
+        alters: "sudo hostname theirs",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_mount_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_mount_keeps_the_contract",
+        resource_type: "host_mount",
+        prepare: UNMOUNTED,
+        config: |_| {
+            Value::object_of([
+                ("path", "/srv/tried/by us".into()),
+                ("device", "tmpfs".into()),
+                ("type", "tmpfs".into()),
+                ("options", "size=1m,mode=0755".into()),
+            ])
+        },
+        change: |config| config.with("options", "ro,size=2m,mode=0755".into()),
+        deletes: Some(UNMOUNTED),
+        alters: "sudo umount '/srv/tried/by us'",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_mount_keeps_the_contract_where_something_was_mounted() {
+    keeps_the_contract(&Tried {
+        test: "host_mount_keeps_the_contract_where_something_was_mounted",
+        resource_type: "host_mount",
+        prepare: "for place in '/srv/tried/by us' /srv/tried; do while sudo umount -q \"$place\"; do :; done; done
+                  sudo sed -i '/tried/d' /etc/fstab; sudo mkdir -p /srv/tried
+                  printf 'tmpfs\\t/srv/tried tmpfs  size=1m\\n' | sudo tee -a /etc/fstab >/dev/null; sudo mount -t tmpfs -o size=1m tmpfs /srv/tried",
+        config: |_| {
+            Value::object_of([
+                ("path", "/srv/tried".into()),
+                ("device", "/etc/apt".into()),
+                ("type", "none".into()),
+                ("options", "bind,ro".into()),
+            ])
+        },
+        change: |config| config.with("options", "bind".into()),
+        deletes: Some(UNMOUNTED),
+        alters: "sudo mount -o remount,bind,rw /srv/tried",
+    });
+}
+
+const UNMOUNTED: &str = "for place in '/srv/tried/by us' /srv/tried; do while sudo umount -q \"$place\"; do :; done; done
+     sudo sed -i '/tried/d' /etc/fstab; sudo rm -rf /srv/tried; true";

@@ -460,6 +460,24 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: WITH_A_SECRET,
     },
     Trial {
+        resource_type: "host_hostname",
+        file: LIVE,
+        test: "host_hostname_keeps_the_contract",
+        not_applicable: ALWAYS_THERE,
+    },
+    Trial {
+        resource_type: "host_mount",
+        file: LIVE,
+        test: "host_mount_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_mount",
+        file: LIVE,
+        test: "host_mount_keeps_the_contract_where_something_was_mounted",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
         resource_type: "k8s_manifest",
         file: CLUSTER,
         test: "k8s_manifest_keeps_the_contract",
