@@ -5,6 +5,7 @@ pub(crate) mod apt;
 pub(crate) mod authorized;
 pub(crate) mod deb822;
 pub(crate) mod file;
+pub(crate) mod filesystem;
 pub(crate) mod hostname;
 pub(crate) mod line;
 pub(crate) mod link;

@@ -5,6 +5,7 @@ mod block;
 mod command;
 mod directory;
 mod file;
+mod filesystem;
 mod group;
 mod host;
 mod hostname;
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(authorized_keys::HostAuthorizedKeys::new()),
         Arc::new(hostname::HostHostname::new()),
         Arc::new(mount::HostMount::new()),
+        Arc::new(filesystem::HostFilesystem::new()),
         Arc::new(package::HostPackage::new()),
         Arc::new(repository::HostRepository::new()),
         Arc::new(service::HostService::new()),
