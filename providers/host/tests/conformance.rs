@@ -333,6 +333,43 @@ async fn host_authorized_keys_keeps_the_contract_where_the_whole_file_becomes_ou
     keeps_the_contract(test, tried).await;
 }
 
+/// A small archive with a folder `v` around what is in it.
+fn archive(text: &str) -> String {
+    use base64::Engine as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("v")).expect("writable");
+    std::fs::write(folder.path().join("v/a file"), text).expect("writable");
+    std::os::unix::fs::symlink("a file", folder.path().join("v/link")).expect("writable");
+    let tar = std::process::Command::new("tar")
+        .args(["-C", &folder.path().display().to_string(), "-czf", "-", "v"])
+        .output()
+        .expect("there is tar");
+    assert!(tar.status.success());
+    base64::engine::general_purpose::STANDARD.encode(tar.stdout)
+}
+
+#[tokio::test]
+async fn host_archive_keeps_the_contract() {
+    let (one, two) = (archive("one"), archive("two"));
+    let tried = Tried {
+        resource_type: "host_archive",
+        prepare: |_: &Path| {},
+        config: move |path: &Path| {
+            at(path, "content_base64", &one)
+                .with("format", "tar.gz".into())
+                .with("strip_components", 1.into())
+        },
+        change: move |config: Value| config.with("content_base64", two.as_str().into()),
+        outside: |path: &Path, stranger: Stranger| match stranger {
+            Stranger::Deletes => std::fs::remove_dir_all(path).expect("is there"),
+            Stranger::Alters => std::fs::write(path.join("a file"), "theirs").expect("writable"),
+        },
+        can_be_altered: true,
+        counts: is_there,
+    };
+    keeps_the_contract("host_archive_keeps_the_contract", tried).await;
+}
+
 /// A command that leaves a file. Each run of `create` is a line in it: a second one would be seen.
 fn command(path: &Path) -> Value {
     let path = path.display();

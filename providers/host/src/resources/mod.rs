@@ -1,5 +1,6 @@
 //! The resource types, one file each.
 
+mod archive;
 mod authorized_keys;
 mod block;
 mod command;
@@ -40,6 +41,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(hostname::HostHostname::new()),
         Arc::new(mount::HostMount::new()),
         Arc::new(filesystem::HostFilesystem::new()),
+        Arc::new(archive::HostArchive::new()),
         Arc::new(package::HostPackage::new()),
         Arc::new(repository::HostRepository::new()),
         Arc::new(service::HostService::new()),

@@ -1,11 +1,102 @@
-//! Filesystems: what holds data that nobody wants to lose.
+//! Archives and filesystems: what holds data that nobody wants to lose.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use dmp_sdk::{Purpose, Value, Verb};
 use dmp_testkit::Sshd;
 
-use crate::object::{Object, text};
+use crate::object::{Object, mode, text};
+
+#[tokio::test]
+async fn an_archive_is_unpacked_whole_or_not_at_all() {
+    let Some(sshd) = Sshd::start() else { return };
+    let ssh = dmp_testkit::ssh();
+    let (path, file) = (sshd.path("un packed"), sshd.path("an archive.tar.xz"));
+    let pack = |content: &str| {
+        let folder = sshd.path("to be packed/v1");
+        std::fs::create_dir_all(folder.join("bin")).expect("writable");
+        std::fs::write(folder.join("bin/tool"), content).expect("writable");
+        std::fs::set_permissions(
+            folder.join("bin/tool"),
+            std::fs::Permissions::from_mode(0o755),
+        )
+        .expect("ours");
+        let tar = std::process::Command::new("tar")
+            .arg("-C")
+            .arg(sshd.path("to be packed"))
+            .arg("-cJf")
+            .arg(&file)
+            .arg("v1")
+            .status();
+        assert!(tar.expect("there is tar").success());
+    };
+    pack("one");
+    let archive = Object::new(&ssh, "host_archive", "tool");
+    let config = archive.config(&[
+        ("host", sshd.machine().to_value()),
+        ("path", path.display().to_string().into()),
+        ("file", file.display().to_string().into()),
+        ("strip_components", 1.into()),
+    ]);
+    let (found, earlier) = archive.create(&config).await;
+    assert_eq!(text(&path.join("bin/tool")), "one");
+    assert_eq!((mode(&path), mode(&path.join("bin/tool"))), (0o755, 0o755));
+
+    // Another archive in the file's place, and something that a stranger has added.
+    pack("two");
+    std::fs::write(path.join("added"), "by a stranger").expect("writable");
+    let drifted = archive
+        .read(Purpose::Refresh, &found)
+        .await
+        .expect("is read")
+        .expect("is there");
+    assert_eq!(drifted.get("intact"), false.into());
+    let (found, _) = archive.update(&config, &drifted).await;
+    assert_eq!(text(&path.join("bin/tool")), "two");
+    assert!(!path.join("added").exists());
+
+    // One that is not the one that was meant leaves what is there.
+    let other = config.with("sha256", "0".repeat(64).as_str().into());
+    let planned = archive.plan(&other, Some(&found), None);
+    let why = archive
+        .work(Verb::Update, Some(&found), Some(&planned.value), None)
+        .await
+        .expect_err("is another");
+    assert!(why.contains("it is not the one that was meant"), "{why}");
+    assert_eq!(text(&path.join("bin/tool")), "two");
+
+    archive.delete(&found, &earlier).await;
+    assert!(!path.exists());
+    let left = std::fs::read_dir(path.parent().expect("has one"))
+        .expect("is there")
+        .flatten();
+    assert!(
+        left.map(|entry| entry.file_name())
+            .all(|name| !name.to_string_lossy().starts_with(".dmp"))
+    );
+
+    // A directory with somebody else's things is never touched.
+    std::fs::create_dir(&path).expect("writable");
+    std::fs::write(path.join("data"), "irreplaceable").expect("writable");
+    let error = archive
+        .read(Purpose::BeforeCreate, &config)
+        .await
+        .expect_err("is refused");
+    assert!(error.to_string().contains("has something in it"), "{error}");
+    let planned = archive.plan(&config, None, None);
+    let why = archive
+        .work(
+            Verb::Create,
+            None,
+            Some(&planned.value),
+            Some(&Value::null()),
+        )
+        .await
+        .expect_err("is refused");
+    assert!(why.contains("it is left as it is"), "{why}");
+    assert_eq!(text(&path.join("data")), "irreplaceable");
+}
 
 /// Whether the tools of filesystems are here.
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]

@@ -240,6 +240,12 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: ON_A_MACHINE,
     },
     Trial {
+        resource_type: "host_archive",
+        file: HOST,
+        test: "host_archive_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
         resource_type: "host_command",
         file: HOST,
         test: "host_command_keeps_the_contract",
