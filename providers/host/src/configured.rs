@@ -1,16 +1,19 @@
-//! The configured form of the provider: what a plan is told before its first change. It needs no configuration and keeps
-//! nothing.
+//! The configured form of the provider: the way to machines for what can't be said as steps, and what a plan is told
+//! before its first change. It needs no configuration and keeps nothing.
 
 use std::any::Any;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use dmp_sdk::{Configured, Diagnostic, Intended};
+use dmp_sdk::{Configured, Diagnostic, Intended, Machines};
 
 use crate::on_host::{flag, text, texts};
 use crate::resources::locks_out;
 
-/// The provider without a configuration.
-pub(crate) struct OnHosts;
+/// What `call` of a resource type finds behind its context.
+pub(crate) struct OnHosts {
+    pub(crate) machines: Arc<dyn Machines>,
+}
 
 #[async_trait]
 impl Configured for OnHosts {

@@ -5,7 +5,7 @@
 //! | `resources` | one resource type per file: schema, reading, plan, steps |
 //! | `facts` | one command each: its script, its parser, a typed result |
 //! | `on_host` | what all of them share: the `host` argument, the machine behind it |
-//! | `configured` | what is said before changes |
+//! | `configured` | what is said before changes, and the way to machines for what is no step |
 //! | `edited` | changes of single lines in files of others |
 //! | `kept` | what stood on the machine before dmp, kept there to be put back |
 //!
@@ -64,8 +64,8 @@ impl Provider for HostProvider {
     fn configure(
         &self,
         _config: &Value,
-        _machines: Arc<dyn Machines>,
+        machines: Arc<dyn Machines>,
     ) -> Result<Arc<dyn Configured>, Diagnostic> {
-        Ok(Arc::new(configured::OnHosts))
+        Ok(Arc::new(configured::OnHosts { machines }))
     }
 }

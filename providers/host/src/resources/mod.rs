@@ -14,6 +14,7 @@ mod kernel_module;
 mod line;
 mod mount;
 mod package;
+mod reboot;
 mod repository;
 mod service;
 mod symlink;
@@ -42,6 +43,7 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(mount::HostMount::new()),
         Arc::new(filesystem::HostFilesystem::new()),
         Arc::new(archive::HostArchive::new()),
+        Arc::new(reboot::HostReboot::new()),
         Arc::new(package::HostPackage::new()),
         Arc::new(repository::HostRepository::new()),
         Arc::new(service::HostService::new()),

@@ -165,3 +165,73 @@ fn a_place_that_is_in_use_stays_mounted_and_its_user_is_named() {
     let _ = dmp.run(["destroy", "--yes"]).success();
     machine.ssh("! grep -q ' /srv/memory ' /proc/mounts && ! grep -q memory /etc/fstab && [ ! -e /srv/memory ]");
 }
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn a_machine_is_rebooted_when_it_has_to_be_and_the_run_goes_on_when_it_is_back() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let dmp = Dmp::new(&lab);
+    let stack = |kernel: &str| {
+        format!(
+            "{}resource \"host_reboot\" \"box\" {{
+  host     = host.box.connection
+  triggers = {{ kernel = \"{kernel}\" }}
+}}
+
+resource \"host_command\" \"after\" {{
+  host    = host.box.connection
+  create  = \"cat /proc/sys/kernel/random/boot_id >/var/tmp/ours-{kernel}\"
+  check   = \"[ -s /var/tmp/ours-{kernel} ]\"
+  destroy = \"rm -f /var/tmp/ours-{kernel}\"
+
+  depends_on = [host_reboot.box]
+}}
+",
+            host(&machine)
+        )
+    };
+    let boot = machine.boot_id();
+    dmp.write("main.hcl", stack("one"));
+    let _ = dmp.run(["apply", "--yes"]).success();
+    assert_eq!(machine.boot_id(), boot, "the first triggers reboot nothing");
+
+    // What becomes ready while the machine is away waits until it is back.
+    let aside = "resource \"core_sleep\" \"while\" {
+  for_each        = toset([\"300ms\", \"1s\", \"1500ms\", \"2s\"])
+  create_duration = each.value
+}
+
+resource \"host_file\" \"aside\" {
+  for_each = core_sleep.while
+  host     = host.box.connection
+  path     = \"/var/tmp/ours-${each.key}\"
+  content  = \"${each.value.id}\"
+}
+";
+    dmp.write("main.hcl", stack("two") + aside);
+    let plan = dmp.run(["plan", "--detailed-exitcode"]).expect_code(2);
+    assert!(plan.stdout.contains("reboots "), "{}", plan.stdout);
+    let _ = dmp.run(["apply", "--yes"]).success();
+    let second = machine.boot_id();
+    assert_ne!(second, boot);
+    assert_eq!(
+        machine.ssh("cat /var/tmp/ours-two").trim(),
+        second,
+        "what depends on it comes after"
+    );
+    let _ = dmp.run(["plan", "--detailed-exitcode"]).success();
+
+    machine.ssh("sudo touch /run/reboot-required; echo linux-image-ours | sudo tee /run/reboot-required.pkgs >/dev/null");
+    let plan = dmp.run(["plan", "--detailed-exitcode"]).expect_code(2);
+    assert!(
+        plan.stdout
+            .contains("packages ask for it: linux-image-ours"),
+        "{}",
+        plan.stdout
+    );
+    let _ = dmp.run(["apply", "--yes"]).success();
+    assert_ne!(machine.boot_id(), second);
+    let _ = dmp.run(["plan", "--detailed-exitcode"]).success();
+    let _ = dmp.run(["destroy", "--yes"]).success();
+}

@@ -401,5 +401,19 @@ fn host_mount_keeps_the_contract_where_something_was_mounted() {
     });
 }
 
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_reboot_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_reboot_keeps_the_contract",
+        resource_type: "host_reboot",
+        prepare: "sudo rm -f /run/reboot-required",
+        config: |_| Value::object_of([("triggers", map(&[("kernel", "6.1")]))]),
+        change: |config| config.with("triggers", map(&[("kernel", "6.12")])),
+        deletes: Some("sudo sh -c 'rm -f /var/lib/dmp/kept/*/reboot'"),
+        alters: "sudo touch /run/reboot-required",
+    });
+}
+
 const UNMOUNTED: &str = "for place in '/srv/tried/by us' /srv/tried; do while sudo umount -q \"$place\"; do :; done; done
      sudo sed -i '/tried/d' /etc/fstab; sudo rm -rf /srv/tried; true";
