@@ -1,5 +1,8 @@
 //! Users, names, mounts and reboots with the real binary: what an administrator would do by hand, and undo.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use dmp_live::{Dmp, Lab};
 
 use crate::alone::{Story, host, lives_alone, may_stay};
@@ -234,4 +237,61 @@ resource \"host_file\" \"aside\" {
     assert_ne!(machine.boot_id(), second);
     let _ = dmp.run(["plan", "--detailed-exitcode"]).success();
     let _ = dmp.run(["destroy", "--yes"]).success();
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn killed_while_a_machine_is_away_the_next_run_reboots_it_no_second_time() {
+    let lab = Lab::of_this_suite();
+    let [machine] = lab.machines(["n1"]);
+    let dmp = Dmp::new(&lab);
+    let stack = |kernel: &str| {
+        format!(
+            "{}resource \"host_reboot\" \"box\" {{
+  host     = host.box.connection
+  triggers = {{ kernel = \"{kernel}\" }}
+}}
+",
+            host(&machine)
+        )
+    };
+    dmp.write("main.hcl", stack("one"));
+    let _ = dmp.run(["apply", "--yes"]).success();
+    let first = machine.boot_id();
+    let boot = || {
+        let output = machine.try_ssh("cat /proc/sys/kernel/random/boot_id");
+        let id = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(id)
+    };
+
+    dmp.write("main.hcl", stack("two"));
+    let mut run = dmp
+        .command()
+        .args(["apply", "--yes"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("dmp starts");
+    while boot().is_some_and(|id| id == first) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    run.kill().expect("it can be killed");
+    let killed = run.wait().expect("it ends");
+    assert_eq!(killed.code(), None, "it lived until it was killed");
+    let second = loop {
+        match boot() {
+            Some(id) if id != first => break id,
+            _ => std::thread::sleep(Duration::from_millis(100)),
+        }
+    };
+
+    let _ = dmp.run(["apply", "--yes"]).success();
+    assert_eq!(machine.boot_id(), second, "once is enough");
+    let _ = dmp.run(["plan", "--detailed-exitcode"]).success();
+    let verified = dmp.run(["state", "verify"]).success();
+    assert!(
+        verified.stdout.contains("2 instances, 0 open intents"),
+        "{}",
+        verified.stdout
+    );
 }
