@@ -20,6 +20,7 @@ impl Walker<'_, '_> {
             .queues
             .iter()
             .filter(|(_, queue)| !queue.is_busy && !queue.ready.is_empty())
+            .filter(|(key, _)| !self.rebooting.values().any(|machine| machine == *key))
             .map(|(key, _)| key.clone())
             .collect();
         for key in idle {

@@ -9,7 +9,7 @@ use dmp_lang::Chance;
 use dmp_lang::config::Timed;
 use dmp_plan::ops::{Operation, Operations, operations};
 use dmp_plan::{Finding, Plan, ProviderState, ReadKind, ReadRequest, World};
-use dmp_sdk::{Action, Address, Diagnostic, Fetch, Known, Machine, Mode, Output, Report};
+use dmp_sdk::{Action, Address, Diagnostic, Effect, Fetch, Known, Machine, Mode, Output, Report};
 use dmp_state::{Record, mint_seed};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
@@ -32,6 +32,8 @@ pub(crate) struct Walker<'r, 's> {
     pub(crate) batches: HashMap<String, Vec<Op>>,
     /// The machine that each running batch keeps busy.
     pub(crate) running: HashMap<String, (String, Classes)>,
+    /// Machines that calls under way reboot: nothing else is begun there.
+    pub(crate) rebooting: HashMap<Op, String>,
     pub(crate) by_intent: HashMap<String, Op>,
     pub(crate) ended_batches: BTreeMap<String, (Machine, Vec<String>)>,
     pub(crate) outcome: Outcome,
@@ -86,6 +88,7 @@ pub async fn apply(
         queues: BTreeMap::new(),
         batches: HashMap::new(),
         running: HashMap::new(),
+        rebooting: HashMap::new(),
         by_intent: HashMap::new(),
         ended_batches: BTreeMap::new(),
         outcome: Outcome::default(),
@@ -306,6 +309,9 @@ impl Walker<'_, '_> {
             self.operation_started(op);
             let (reader, to) = (self.run.services.reader.clone(), self.to.clone());
             if task.calls {
+                if let Some(machine) = self.rebooted_by(&task) {
+                    self.rebooting.insert(op, machine);
+                }
                 let hard = self.run.services.stop.hard.clone();
                 tokio::spawn(work::run_calls(reader, task, op, to, hard));
             } else {
@@ -314,6 +320,19 @@ impl Walker<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The machine that a work reboots, if its plan says that it does.
+    fn rebooted_by(&self, task: &Task) -> Option<String> {
+        let planned = self.plan.instances.get(&task.address)?;
+        let is_reboot = |effect: &Effect| matches!(effect, Effect::Reboot { .. });
+        planned.effects.iter().find(|effect| is_reboot(effect))?;
+        let attributes = task.resource.schema().attributes.iter();
+        let mut machines =
+            attributes.filter(|(_, attribute)| attribute.ty == Machine::value_type());
+        let (name, _) = machines.find(|(_, attribute)| attribute.hosting.is_some())?;
+        let machine = Machine::from_value(&task.wanted.as_ref()?.get(name)).ok()?;
+        Some(machine.key())
     }
 
     /// Takes one message.
@@ -409,6 +428,7 @@ impl Walker<'_, '_> {
             } => {
                 self.in_flight -= 1;
                 self.under_way.end_call(&self.classes(op));
+                self.rebooting.remove(&op);
                 self.close_step(op);
                 self.finish(op, result, finding, is_settled)?;
             }

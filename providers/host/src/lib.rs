@@ -6,12 +6,16 @@
 //! | `data_sources` | one data source per file: what is read and never owned |
 //! | `facts` | one command each: its script, its parser, a typed result |
 //! | `on_host` | what all of them share: the `host` argument, the machine behind it |
+//! | `configured` | what is said before changes, and the way to machines for what is no step |
+//! | `edited` | changes of single lines in files of others |
 //! | `kept` | what stood on the machine before dmp, kept there to be put back |
 //!
 //! Everything is read by small scripts, which the engine merges into one exchange per machine, and written by steps
 //! as data. Values never become shell text: they travel as variables and standard input.
 
+mod configured;
 mod data_sources;
+mod edited;
 mod facts;
 mod kept;
 mod on_host;
@@ -19,9 +23,7 @@ mod resources;
 
 use std::sync::Arc;
 
-use dmp_sdk::{
-    Configured, DataSource, Diagnostic, Machines, OnMachines, Provider, Resource, Schema, Value,
-};
+use dmp_sdk::{Configured, DataSource, Diagnostic, Machines, Provider, Resource, Schema, Value};
 
 /// The provider.
 #[derive(Debug)]
@@ -68,8 +70,8 @@ impl Provider for HostProvider {
     fn configure(
         &self,
         _config: &Value,
-        _machines: Arc<dyn Machines>,
+        machines: Arc<dyn Machines>,
     ) -> Result<Arc<dyn Configured>, Diagnostic> {
-        Ok(Arc::new(OnMachines))
+        Ok(Arc::new(configured::OnHosts { machines }))
     }
 }

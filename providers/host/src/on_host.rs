@@ -276,6 +276,11 @@ pub(crate) mod tests {
         resource.parse(&known, dmp_sdk::Answers(&[answer]))
     }
 
+    /// What a person reads of an error, with what helps.
+    pub(crate) fn said(error: &Diagnostic) -> String {
+        format!("{error}: {}", error.help.join(": "))
+    }
+
     /// The attributes of what was found.
     pub(crate) fn found(reading: dmp_sdk::Reading) -> Value {
         match reading {

@@ -3,12 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use dmp_provider_host::HostProvider;
+use dmp_sdk::machine::{Counts, Stream};
 use dmp_sdk::{
-    Address, DataSource, Fetch, Job, Known, Machine, Mark, Provider, Purpose, Resource, Schema,
-    Type, Value, Verb, Work,
+    Address, Batch, Configured, Cx, DataSource, Diagnostic, Exchange, Fetch, ItemEnd, Job, Known,
+    Machine, Machines, Mark, Output, Provider, Purpose, Report, Resource, Schema, Script, Type,
+    Unreachable, Value, Verb, Work,
 };
+use tokio::sync::mpsc;
 
 /// Some value of a type; `round` makes different ones.
 fn some(name: &str, ty: &Type, round: i64) -> Value {
@@ -28,6 +34,7 @@ fn some(name: &str, ty: &Type, round: i64) -> Value {
             let ports = Value::list(vec![format!("{}", 80 + round).into()]);
             Value::list(vec![Value::object_of([("ports", ports)])])
         }
+        ("content_base64", _) => "eA==".into(),
         (_, Type::Bool) => (round == 0).into(),
         (_, Type::Number) => (22 + round).into(),
         (_, Type::List(element)) => Value::list(vec![some("", element, round)]),
@@ -102,12 +109,140 @@ fn scripts(resource: &dyn Resource) -> Vec<String> {
             is_dead: false,
             has_successor: false,
         };
-        let Work::Steps(steps) = resource.work(&job).expect("has steps") else {
-            panic!("no calls on a machine")
-        };
-        scripts.extend(steps.iter().map(|step| step.run.text().to_owned()));
+        match resource.work(&job).expect("has steps") {
+            Work::Steps(steps) => {
+                scripts.extend(steps.iter().map(|step| step.run.text().to_owned()));
+            }
+            Work::Calls => scripts.extend(overheard(resource, &job)),
+        }
     }
     scripts
+}
+
+/// The scripts that a work of calls sends to machines.
+fn overheard(resource: &dyn Resource, job: &Job<'_>) -> Vec<String> {
+    let ear = Arc::new(Ear::default());
+    let machines = Arc::clone(&ear) as Arc<dyn Machines>;
+    let provider = HostProvider::new().configure(&Value::null(), machines);
+    let cx = Caller {
+        mark: job.mark.clone(),
+        provider: provider.expect("needs no configuration"),
+    };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime
+        .block_on(resource.call(&cx, job))
+        .expect("goes well");
+    let scripts = ear.0.lock().expect("nobody panicked");
+    assert!(!scripts.is_empty(), "it calls and sends nothing");
+    scripts.clone()
+}
+
+/// Machines that do all they are told at once, and remember it.
+#[derive(Default)]
+struct Ear(Mutex<Vec<String>>);
+
+impl Ear {
+    fn hear<'a>(&self, scripts: impl Iterator<Item = &'a Script>) {
+        let texts = scripts.map(|script| script.text().to_owned());
+        self.0.lock().expect("nobody panicked").extend(texts);
+    }
+}
+
+#[async_trait]
+impl Machines for Ear {
+    async fn read(
+        &self,
+        _on: &Machine,
+        scripts: &[Script],
+        _deadline: Duration,
+    ) -> Result<Exchange, Unreachable> {
+        self.hear(scripts.iter());
+        let output = Output {
+            stdout: b"a-boot\nrunning\n".to_vec(),
+            ..Output::default()
+        };
+        Ok(Exchange {
+            outputs: vec![output; scripts.len()],
+            host_key: String::new(),
+        })
+    }
+
+    async fn run(
+        &self,
+        _on: &Machine,
+        batch: &Batch,
+        reports: mpsc::Sender<Report>,
+    ) -> Result<(), Unreachable> {
+        for item in &batch.items {
+            self.hear(item.steps.iter().map(|step| &step.run));
+            let end = Report::ItemEnded {
+                item: item.key.clone(),
+                end: ItemEnd::Done,
+                read: Vec::new(),
+            };
+            reports.send(end).await.expect("is heard");
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        _on: &Machine,
+        _batch: &str,
+        _reports: mpsc::Sender<Report>,
+    ) -> Result<bool, Unreachable> {
+        Ok(false)
+    }
+
+    async fn forget(&self, _on: &Machine, _batches: &[String]) -> Result<(), Unreachable> {
+        Ok(())
+    }
+
+    async fn open_stream(
+        &self,
+        _on: &Machine,
+        _host: &str,
+        _port: u16,
+    ) -> Result<Box<dyn Stream>, Unreachable> {
+        Err(Unreachable::Cancelled)
+    }
+
+    async fn close(&self) {}
+
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+}
+
+/// A call that nobody stops.
+struct Caller {
+    mark: Mark,
+    provider: Arc<dyn Configured>,
+}
+
+#[async_trait]
+impl Cx for Caller {
+    fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    fn provider(&self) -> &dyn Configured {
+        self.provider.as_ref()
+    }
+
+    async fn begin(&self, _title: &str) -> Result<(), Diagnostic> {
+        Ok(())
+    }
+
+    async fn record_id(&self, _id: &str) -> Result<(), Diagnostic> {
+        Ok(())
+    }
+
+    fn waiting(&self, _what: &str, _deadline: Duration) {}
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
 
 #[test]

@@ -182,6 +182,84 @@ fn a_plan_without_changes_costs_one_login_and_one_exchange() {
         .says("1 logins, 1 exchanges with machines");
 }
 
+/// Many things in a file of others, and beside it.
+const EDITS: &str = r#"
+variable "password" {
+  type      = string
+  sensitive = true
+}
+
+resource "host" "box" {
+  address  = "127.0.0.1"
+  port     = PORT
+  user     = "USER"
+  key_file = "KEY"
+  sudo     = false
+}
+
+resource "host_line" "colour" {
+  for_each = toset(["red", "green", "blue"])
+  host     = host.box.connection
+  path     = "ROOT/motd"
+  line     = "${each.key} = 1"
+}
+
+resource "host_block" "shapes" {
+  host    = host.box.connection
+  path    = "ROOT/motd"
+  name    = "shapes"
+  content = "round\nsquare\n"
+}
+
+resource "host_symlink" "link" {
+  host   = host.box.connection
+  path   = "ROOT/link"
+  target = "motd"
+}
+"#;
+
+#[test]
+fn lines_of_one_file_come_in_one_run_have_one_owner_each_and_go_again() {
+    let Some(site) = Site::with(EDITS) else {
+        return;
+    };
+    site.run(&["apply", "--yes"]).expect_success();
+    let text = site.text("motd");
+    for line in ["theirs", "red = 1", "green = 1", "blue = 1", "round"] {
+        assert_eq!(
+            text.lines().filter(|there| *there == line).count(),
+            1,
+            "{text}"
+        );
+    }
+    assert_eq!(site.text("link"), text);
+    site.run(&["plan", "--counts"])
+        .expect_success()
+        .shows("Nothing to do")
+        .says("1 logins, 1 exchanges with machines");
+
+    let motd = site.on_machine("motd").display().to_string();
+    let another = format!(
+        "resource \"host_line\" \"another\" {{\n  host = host.box.connection\n  path = \"{motd}\"\n  line = \"red = 1\"\n}}\n"
+    );
+    site.sandbox.write("another.hcl", &another);
+    let refused = site.run(&["plan"]);
+    assert_ne!(refused.code, Some(0), "{}", refused.out);
+    assert!(
+        refused.err.contains("two instances are one object"),
+        "{}",
+        refused.err
+    );
+
+    site.sandbox.write("another.hcl", "");
+    site.run(&["destroy", "--yes"]).expect_success();
+    assert_eq!(
+        (site.text("motd").as_str(), site.mode("motd")),
+        ("theirs\n", 0o604)
+    );
+    assert!(site.on_machine("link").symlink_metadata().is_err());
+}
+
 #[test]
 fn what_somebody_changed_on_the_machine_is_shown_and_mended() {
     let Some(site) = Site::new() else { return };

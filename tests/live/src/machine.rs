@@ -99,7 +99,16 @@ impl Machine {
     ///
     /// If it ends with anything but 0.
     pub fn ssh(&self, script: &str) -> String {
-        let output = self.try_ssh(script);
+        self.ssh_as(self.user(), script)
+    }
+
+    /// Runs a script by SSH with the same key, as any user, and returns its standard output.
+    ///
+    /// # Panics
+    ///
+    /// If it ends with anything but 0.
+    pub fn ssh_as(&self, user: &str, script: &str) -> String {
+        let output = self.try_ssh_as(user, script);
         assert!(
             output.status.success(),
             "`{script}` on {} ended with {}: {}",
@@ -113,6 +122,10 @@ impl Machine {
     /// Runs a script by SSH, as the user, whatever comes of it.
     #[must_use]
     pub fn try_ssh(&self, script: &str) -> Output {
+        self.try_ssh_as(self.user(), script)
+    }
+
+    fn try_ssh_as(&self, user: &str, script: &str) -> Output {
         let known_hosts = format!("UserKnownHostsFile={}", self.known_hosts().display());
         let mut command = self.lab.enter("ssh");
         command.arg("-i").arg(self.key()).args(["-o", &known_hosts]);
@@ -127,7 +140,7 @@ impl Machine {
             "LogLevel=ERROR",
         ]);
         command
-            .arg(format!("{}@{}", self.user(), self.address()))
+            .arg(format!("{user}@{}", self.address()))
             .arg("exec bash -s");
         with_input(command, script)
     }

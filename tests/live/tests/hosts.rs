@@ -5,6 +5,8 @@
     reason = "the figures are for the person who runs it"
 )]
 
+#[path = "hosts/administered.rs"]
+mod administered;
 #[path = "hosts/alone.rs"]
 mod alone;
 #[path = "hosts/contract.rs"]

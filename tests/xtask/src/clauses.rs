@@ -77,7 +77,8 @@ fn resource_types(index: &str) -> Vec<&str> {
 }
 
 const WHY: &str = "It runs a work as one batch on one machine, and theirs goes over several; `tests/live/tests/cluster` tries \
-them with the whole program, killed and cut off at named points.";
+them with the whole program, killed and cut off at named points. A delete of `host_filesystem` leaves everything, which it would \
+take for one that fails; `providers/host/tests/lifecycle` tries that type.";
 
 const INTRODUCTION: &str = "<!-- made from the tables beside the suite: cargo xtask docs -->
 # The clauses of the contract

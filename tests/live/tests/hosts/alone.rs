@@ -12,7 +12,20 @@ pub(crate) fn may_stay(entry: &Entry) -> bool {
         "/var/cache/debconf",
         "/var/cache/ldconfig",
     ];
-    entry.kind == "file" && FOLDERS.iter().any(|folder| entry.name.starts_with(folder))
+    // The copies of before that the tools for users keep.
+    const COPIES: [&str; 7] = [
+        "/etc/.pwd.lock",
+        "/etc/group-",
+        "/etc/gshadow-",
+        "/etc/passwd-",
+        "/etc/shadow-",
+        "/etc/subgid-",
+        "/etc/subuid-",
+    ];
+    entry.kind == "file"
+        && (FOLDERS.iter().any(|folder| entry.name.starts_with(folder))
+            || COPIES.contains(&entry.name.as_str())
+            || entry.name.starts_with("/var/tmp/systemd-private-"))
 }
 
 /// The beginning of a stack for one machine.
@@ -27,16 +40,17 @@ pub(crate) fn host(machine: &Machine) -> String {
 }
 
 /// One resource, what it makes, what a stranger does to it, and how both are seen on the machine.
-struct Story {
-    hcl: String,
+pub(crate) struct Story {
+    pub(crate) hcl: String,
     /// Succeeds on the machine where all is as wanted.
-    holds: &'static str,
-    stranger: &'static str,
+    pub(crate) holds: &'static str,
+    pub(crate) stranger: &'static str,
     /// What the plan says after the stranger.
-    drift: &'static str,
+    pub(crate) drift: &'static str,
 }
 
-fn lives_alone(lab: &Lab, machine: &Machine, story: &Story) {
+/// Tells a story on a machine, from its beginning to its end.
+pub(crate) fn lives_alone(lab: &Lab, machine: &Machine, story: &Story) {
     let before = machine.snapshot();
     let dmp = Dmp::new(lab);
     dmp.write("main.hcl", format!("{}{}", host(machine), story.hcl));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dmp_live::{Lab, Machine};
 use dmp_provider_host::HostProvider;
 use dmp_sdk::testing::conformance::{Case, Stranger, check};
-use dmp_sdk::{Machines, OnMachines, Provider, Resource, Value};
+use dmp_sdk::{Machines, Provider, Resource, Value};
 use dmp_transport::{Options, Ssh};
 
 /// What a type is tried with.
@@ -57,9 +57,12 @@ fn try_all(tried: &Tried, machine: &Arc<Machine>) {
                 Stranger::Alters => alters,
             });
         };
-        let provider = Arc::new(OnMachines);
+        let machines = Arc::new(ssh.clone()) as Arc<dyn Machines>;
+        let provider = HostProvider::new()
+            .configure(&Value::null(), Arc::clone(&machines))
+            .expect("needs no configuration");
         let mut case = Case::new(resource(tried.resource_type), provider, config, outside)
-            .on(Arc::new(ssh.clone()) as Arc<dyn Machines>)
+            .on(machines)
             .changing(changed);
         case.can_be_deleted = tried.deletes.is_some();
         case
@@ -251,3 +254,166 @@ fn host_kernel_module_keeps_the_contract() {
         alters: "sudo rm /etc/modprobe.d/dmp-overlay.conf",
     });
 }
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_group_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_group_keeps_the_contract",
+        resource_type: "host_group",
+        prepare: "sudo groupdel tried 2>/dev/null; true",
+        config: |_| Value::object_of([("name", "tried".into()), ("gid", 4321.into())]),
+        change: |config| config.with("gid", 4322.into()),
+        deletes: Some("sudo groupdel tried"),
+        alters: "sudo groupmod -g 4444 tried",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_group_keeps_the_contract_where_it_was_there() {
+    keeps_the_contract(&Tried {
+        test: "host_group_keeps_the_contract_where_it_was_there",
+        resource_type: "host_group",
+        prepare: "sudo groupdel tried 2>/dev/null; sudo groupadd -g 4321 tried",
+        config: |_| Value::object_of([("name", "tried".into()), ("gid", 4322.into())]),
+        change: |config| config.with("gid", 4323.into()),
+        deletes: Some("sudo groupdel tried"),
+        alters: "sudo groupmod -g 4444 tried",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_user_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_user_keeps_the_contract",
+        resource_type: "host_user",
+        prepare: "sudo userdel -r tried 2>/dev/null; sudo rm -rf /home/tried; true",
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("groups", texts(&["adm", "www-data"])),
+                ("comment", "One that is tried".into()),
+                ("shell", "/bin/bash".into()),
+            ])
+        },
+        change: |config| {
+            config
+                .with("groups", texts(&["adm"]))
+                .with("groups_exclusive", true.into())
+                .with("home", "/home/moved".into())
+                .with("uid", 4321.into())
+        },
+        deletes: Some("sudo userdel tried"),
+        alters: "sudo gpasswd -d tried adm >/dev/null",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_user_keeps_the_contract_where_it_was_there() {
+    keeps_the_contract(&Tried {
+        test: "host_user_keeps_the_contract_where_it_was_there",
+        resource_type: "host_user",
+        prepare: "sudo userdel -r tried 2>/dev/null; sudo rm -rf /home/tried
+                  sudo useradd -m -s /bin/sh -G adm -c 'There before' tried",
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("groups", texts(&["adm", "www-data"])),
+                ("shell", "/bin/bash".into()),
+                ("password_hash", "$6$hunter2salt$hunter2digest".into()),
+                ("locked", false.into()),
+            ])
+        },
+        change: |config| {
+            config
+                .with("locked", true.into())
+                .with("comment", "Another".into())
+        },
+        deletes: Some("sudo userdel tried"),
+        alters: "sudo usermod -p '$6$theirs$theirs' tried",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_hostname_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_hostname_keeps_the_contract",
+        resource_type: "host_hostname",
+        prepare: "sudo hostname n1; echo n1 | sudo tee /etc/hostname >/dev/null
+                  sudo sed -i '/^127.0.1.1/d' /etc/hosts; printf '127.0.1.1\\tn1  n1.lab\\n' | sudo tee -a /etc/hosts >/dev/null",
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("fqdn", "tried.example.org".into()),
+            ])
+        },
+        change: |config| config.with("name", "another".into()),
+        deletes: None,
+        alters: "sudo hostname theirs",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_mount_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_mount_keeps_the_contract",
+        resource_type: "host_mount",
+        prepare: UNMOUNTED,
+        config: |_| {
+            Value::object_of([
+                ("path", "/srv/tried/by us".into()),
+                ("device", "tmpfs".into()),
+                ("type", "tmpfs".into()),
+                ("options", "size=1m,mode=0755".into()),
+            ])
+        },
+        change: |config| config.with("options", "ro,size=2m,mode=0755".into()),
+        deletes: Some(UNMOUNTED),
+        alters: "sudo umount '/srv/tried/by us'",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_mount_keeps_the_contract_where_something_was_mounted() {
+    keeps_the_contract(&Tried {
+        test: "host_mount_keeps_the_contract_where_something_was_mounted",
+        resource_type: "host_mount",
+        prepare: "for place in '/srv/tried/by us' /srv/tried; do while sudo umount -q \"$place\"; do :; done; done
+                  sudo sed -i '/tried/d' /etc/fstab; sudo mkdir -p /srv/tried
+                  printf 'tmpfs\\t/srv/tried tmpfs  size=1m\\n' | sudo tee -a /etc/fstab >/dev/null; sudo mount -t tmpfs -o size=1m tmpfs /srv/tried",
+        config: |_| {
+            Value::object_of([
+                ("path", "/srv/tried".into()),
+                ("device", "/etc/apt".into()),
+                ("type", "none".into()),
+                ("options", "bind,ro".into()),
+            ])
+        },
+        change: |config| config.with("options", "bind".into()),
+        deletes: Some(UNMOUNTED),
+        alters: "sudo mount -o remount,bind,rw /srv/tried",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_reboot_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_reboot_keeps_the_contract",
+        resource_type: "host_reboot",
+        prepare: "sudo rm -f /run/reboot-required",
+        config: |_| Value::object_of([("triggers", map(&[("kernel", "6.1")]))]),
+        change: |config| config.with("triggers", map(&[("kernel", "6.12")])),
+        deletes: Some("sudo sh -c 'rm -f /var/lib/dmp/kept/*/reboot'"),
+        alters: "sudo touch /run/reboot-required",
+    });
+}
+
+const UNMOUNTED: &str = "for place in '/srv/tried/by us' /srv/tried; do while sudo umount -q \"$place\"; do :; done; done
+     sudo sed -i '/tried/d' /etc/fstab; sudo rm -rf /srv/tried; true";

@@ -122,6 +122,8 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "tests/live/tests/hosts/rebooted.rs"::rebooted_before_a_batch_or_at_each_of_its_steps_the_work_comes_to_its_end;
     "batches": "The same after each step and between a batch's end and its record, while dmp is gone.",
         "tests/live/tests/hosts/rebooted.rs"::rebooted_after_each_step_while_dmp_is_gone_the_next_run_goes_on;
+    "batches": "A machine is rebooted in the middle of a run, which goes on when it is back; nothing else is begun there meanwhile.",
+        "tests/live/tests/hosts/administered.rs"::a_machine_is_rebooted_when_it_has_to_be_and_the_run_goes_on_when_it_is_back;
     "secrets": "A secret is nowhere but where it belongs, in no form.",
         "tests/e2e/tests/secrets.rs"::a_secret_is_nowhere_but_where_it_belongs;
     "secrets": "The same for a Kubernetes Secret, the kubeconfig and the keys of a real cluster, there and on its machines.",

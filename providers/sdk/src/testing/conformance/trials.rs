@@ -31,6 +31,31 @@ const ON_A_MACHINE: &[&str] = &[
     "secrets_are_never_shown",
 ];
 
+/// The same, with a secret.
+const WITH_A_SECRET: &[&str] = ON_A_MACHINE.split_at(ON_A_MACHINE.len() - 1).0;
+
+/// The same, of what is always there.
+const ALWAYS_THERE: &[&str] = &[
+    "anothers_object_is_no_candidate",
+    "the_id_is_recorded_before_the_first_wait",
+    "nothing_is_written_after_a_wish_to_stop",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "what_a_stranger_deleted_is_absent",
+    "secrets_are_never_shown",
+];
+
+/// The same, of what is there or not, and nothing between.
+const THERE_OR_NOT: &[&str] = &[
+    "anothers_object_is_no_candidate",
+    "the_id_is_recorded_before_the_first_wait",
+    "nothing_is_written_after_a_wish_to_stop",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "what_a_stranger_altered_is_seen_and_mended",
+    "secrets_are_never_shown",
+];
+
 /// What is nothing but its record has nothing outside: no work that could be cut off, and no strangers.
 const BUT_ITS_RECORD: &[&str] = &[
     "an_update_reaches_the_object",
@@ -158,13 +183,7 @@ pub const TRIALS: &[Trial] = &[
         resource_type: "host_file",
         file: HOST,
         test: "host_file_keeps_the_contract_with_a_secret",
-        not_applicable: &[
-            "anothers_object_is_no_candidate",
-            "the_id_is_recorded_before_the_first_wait",
-            "nothing_is_written_after_a_wish_to_stop",
-            "a_wait_ends_soon_after_a_wish_to_stop",
-            "leaving_twice_succeeds_and_it_counts_no_more",
-        ],
+        not_applicable: WITH_A_SECRET,
     },
     Trial {
         resource_type: "host_directory",
@@ -173,18 +192,64 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: ON_A_MACHINE,
     },
     Trial {
+        resource_type: "host_symlink",
+        file: HOST,
+        test: "host_symlink_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_symlink",
+        file: HOST,
+        test: "host_symlink_keeps_the_contract_where_a_link_stood_before",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_line",
+        file: HOST,
+        test: "host_line_keeps_the_contract",
+        not_applicable: THERE_OR_NOT,
+    },
+    Trial {
+        resource_type: "host_line",
+        file: HOST,
+        test: "host_line_keeps_the_contract_where_another_line_stood_before",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_block",
+        file: HOST,
+        test: "host_block_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_block",
+        file: HOST,
+        test: "host_block_keeps_the_contract_where_a_block_stood_before",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_authorized_keys",
+        file: HOST,
+        test: "host_authorized_keys_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_authorized_keys",
+        file: HOST,
+        test: "host_authorized_keys_keeps_the_contract_where_the_whole_file_becomes_ours",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_archive",
+        file: HOST,
+        test: "host_archive_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
         resource_type: "host_command",
         file: HOST,
         test: "host_command_keeps_the_contract",
-        not_applicable: &[
-            "anothers_object_is_no_candidate",
-            "the_id_is_recorded_before_the_first_wait",
-            "nothing_is_written_after_a_wish_to_stop",
-            "a_wait_ends_soon_after_a_wish_to_stop",
-            "leaving_twice_succeeds_and_it_counts_no_more",
-            "what_a_stranger_altered_is_seen_and_mended",
-            "secrets_are_never_shown",
-        ],
+        not_applicable: THERE_OR_NOT,
     },
     Trial {
         resource_type: "core_random_id",
@@ -374,15 +439,55 @@ pub const TRIALS: &[Trial] = &[
         resource_type: "host_sysctl",
         file: LIVE,
         test: "host_sysctl_keeps_the_contract",
-        not_applicable: &[
-            "anothers_object_is_no_candidate",
-            "the_id_is_recorded_before_the_first_wait",
-            "nothing_is_written_after_a_wish_to_stop",
-            "a_wait_ends_soon_after_a_wish_to_stop",
-            "leaving_twice_succeeds_and_it_counts_no_more",
-            "what_a_stranger_deleted_is_absent",
-            "secrets_are_never_shown",
-        ],
+        not_applicable: ALWAYS_THERE,
+    },
+    Trial {
+        resource_type: "host_group",
+        file: LIVE,
+        test: "host_group_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_group",
+        file: LIVE,
+        test: "host_group_keeps_the_contract_where_it_was_there",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_user",
+        file: LIVE,
+        test: "host_user_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_user",
+        file: LIVE,
+        test: "host_user_keeps_the_contract_where_it_was_there",
+        not_applicable: WITH_A_SECRET,
+    },
+    Trial {
+        resource_type: "host_hostname",
+        file: LIVE,
+        test: "host_hostname_keeps_the_contract",
+        not_applicable: ALWAYS_THERE,
+    },
+    Trial {
+        resource_type: "host_mount",
+        file: LIVE,
+        test: "host_mount_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_mount",
+        file: LIVE,
+        test: "host_mount_keeps_the_contract_where_something_was_mounted",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_reboot",
+        file: LIVE,
+        test: "host_reboot_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
     },
     Trial {
         resource_type: "k8s_manifest",
