@@ -6,6 +6,7 @@
 //! | `facts` | one command each: its script, its parser, a typed result |
 //! | `on_host` | what all of them share: the `host` argument, the machine behind it |
 //! | `kept` | what stood on the machine before dmp, kept there to be put back |
+//! | `way` | what the SSH configuration here says of where a host is |
 //!
 //! Everything is read by small scripts, which the engine merges into one exchange per machine, and written by steps
 //! as data. Values never become shell text: they travel as variables and standard input.
@@ -14,15 +15,19 @@ mod facts;
 mod kept;
 mod on_host;
 mod resources;
+mod way;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use dmp_sdk::{Configured, Diagnostic, Machines, OnMachines, Provider, Resource, Schema, Value};
+use dmp_sdk::{Configured, Diagnostic, Machines, Provider, Resource, Schema, Value};
+use dmp_transport::ssh_config::SshConfig;
 
 /// The provider.
 #[derive(Debug)]
 pub struct HostProvider {
     schema: Schema,
+    /// Read once for all configurations.
+    ssh_config: OnceLock<SshConfig>,
 }
 
 impl HostProvider {
@@ -34,6 +39,16 @@ impl HostProvider {
                 "host",
                 "Operating systems reached over SSH. It needs no configuration: each resource names its machine.",
             ),
+            ssh_config: OnceLock::new(),
+        }
+    }
+
+    /// The same with an SSH configuration of its own instead of that of the person who runs dmp.
+    #[must_use]
+    pub fn with_ssh_config(self, config: SshConfig) -> Self {
+        Self {
+            ssh_config: OnceLock::from(config),
+            ..self
         }
     }
 }
@@ -62,6 +77,7 @@ impl Provider for HostProvider {
         _config: &Value,
         _machines: Arc<dyn Machines>,
     ) -> Result<Arc<dyn Configured>, Diagnostic> {
-        Ok(Arc::new(OnMachines))
+        let config = self.ssh_config.get_or_init(SshConfig::from_environment);
+        Ok(Arc::new(way::Desk(config.clone())))
     }
 }

@@ -14,6 +14,7 @@ use dmp_sdk::{
 };
 use dmp_testkit::Sshd;
 use dmp_transport::Ssh;
+use dmp_transport::ssh_config::SshConfig;
 
 /// Does with one object what the engine does.
 struct Object {
@@ -90,22 +91,39 @@ impl Object {
     ) -> Result<Option<Value>, Diagnostic> {
         let known = self.known(purpose, attributes);
         let mut answers = Vec::new();
-        for fetch in self.resource.fetches(&known)? {
-            let Fetch::Script { on, script } = fetch else {
-                panic!("no API")
-            };
-            let exchange = self.ssh.read(&on, &[script], Duration::from_secs(30)).await;
-            let exchange = exchange.expect("is reached");
-            answers.push(Answer::Script {
-                output: exchange.outputs[0].clone(),
-                host_key: exchange.host_key.into(),
-            });
+        let mut fetches = self.resource.fetches(&known)?;
+        loop {
+            for fetch in fetches {
+                answers.push(self.answer(fetch).await);
+            }
+            assert!(!answers.is_empty(), "nothing was asked");
+            match self.resource.parse(&known, Answers(&answers))? {
+                Reading::Found(object) => return Ok(Some(object.attributes)),
+                Reading::Absent => return Ok(None),
+                Reading::More(more) => fetches = more,
+                other @ Reading::HalfMade(..) => panic!("{other:?}"),
+            }
         }
-        assert!(!answers.is_empty(), "nothing was asked");
-        match self.resource.parse(&known, Answers(&answers))? {
-            Reading::Found(object) => Ok(Some(object.attributes)),
-            Reading::Absent => Ok(None),
-            other => panic!("{other:?}"),
+    }
+
+    async fn answer(&self, fetch: Fetch) -> Answer {
+        match fetch {
+            Fetch::Script { on, script } => {
+                let exchange = self.ssh.read(&on, &[script], Duration::from_secs(30)).await;
+                let exchange = exchange.expect("is reached");
+                Answer::Script {
+                    output: exchange.outputs[0].clone(),
+                    host_key: exchange.host_key.into(),
+                }
+            }
+            Fetch::Api(query) => {
+                let sealed = HostProvider::new().with_ssh_config(SshConfig::none());
+                let machines = Arc::new(self.ssh.clone());
+                let configured = sealed.configure(&Value::null(), machines);
+                let answers = configured.expect("no configuration").fetch(&[query]).await;
+                let answer = answers.into_iter().next().expect("one answer");
+                Answer::Api(Arc::new(answer.expect("is understood")))
+            }
         }
     }
 

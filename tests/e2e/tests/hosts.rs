@@ -483,3 +483,91 @@ fn work_on_a_machine_ends_when_the_time_of_its_block_is_over() {
         .says("the create was not done within 2 s, the time that `timeouts` gives");
     assert_eq!(site.text("count"), "made\n");
 }
+
+/// Somebody's own SSH configuration, for the sandbox's home.
+fn ssh_config(sandbox: &Sandbox, text: &str) {
+    let folder = sandbox.path().join(".ssh");
+    std::fs::create_dir_all(&folder).expect("writable");
+    std::fs::write(folder.join("config"), text).expect("writable");
+}
+
+#[test]
+fn a_machine_is_reached_by_what_the_ssh_configuration_calls_it_and_a_change_of_that_is_shown() {
+    let (Some(gate), Some(sshd), Some(other)) = (Sshd::start(), Sshd::start(), Sshd::start())
+    else {
+        return;
+    };
+    let sandbox =
+        Sandbox::stack("resource \"host\" \"box\" {\n  address = \"web\"\n  sudo    = false\n}\n");
+    let config = |port: u16, by_gate: bool| {
+        let block = |name: &str, sshd: &Sshd, port: u16| {
+            format!(
+                "Host {name}\n  HostName 127.0.0.1\n  User {}\n  Port {port}\n  IdentityFile {}\n",
+                dmp_testkit::user(),
+                sshd.path("user_key").display()
+            )
+        };
+        let jump = if by_gate { "  ProxyJump gate\n" } else { "" };
+        let web = block("web", &sshd, port) + jump;
+        let text = web + &block("gate", &gate, gate.port);
+        ssh_config(&sandbox, &text);
+    };
+    config(sshd.port, true);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("the host key of web will be pinned: SHA256:")
+        .shows(&format!(
+            "by your SSH configuration `web` is {}@127.0.0.1:{} via",
+            dmp_testkit::user(),
+            sshd.port
+        ));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    assert!(
+        gate.log().contains("Accepted publickey"),
+        "the way leads through the gate"
+    );
+
+    // Now the name means another machine, whose key is not the pinned one: the plan tries the new way.
+    config(other.port, true);
+    for command in [&["plan"][..], &["apply", "--yes"]] {
+        sandbox
+            .run(command)
+            .expect_code(3)
+            .says("shows another host key than the pinned one");
+    }
+    // The same machine, without the gate.
+    config(sshd.port, false);
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_code(2)
+        .shows("~ host.box")
+        .shows(&format!("@127.0.0.1:{}\n", sshd.port));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+
+    let file = sandbox.path().join(".ssh/config");
+    let text = std::fs::read_to_string(&file).expect("is there");
+    ssh_config(
+        &sandbox,
+        &text.replacen('\n', "\n  ProxyCommand nc %h %p\n", 1),
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the way to the machine is a command")
+        .says("/.ssh/config:2");
+    ssh_config(&sandbox, "Host web\n  Port x\n");
+    sandbox
+        .run(&["plan"])
+        .says("/.ssh/config:2: `x` is no port");
+    let none = [("DMP_SSH_CONFIG", "none")];
+    sandbox.run_with(&["plan"], &none).hides("is no port");
+}

@@ -44,7 +44,7 @@ fn try_all(tried: &Tried, machine: &Arc<Machine>) {
         private_key: None,
         host_keys: vec![machine.host_key()],
         sudo: true,
-        bastions: Vec::new(),
+        ..dmp_sdk::Machine::default()
     };
     let make = || {
         machine.ssh(tried.prepare);
@@ -57,7 +57,12 @@ fn try_all(tried: &Tried, machine: &Arc<Machine>) {
                 Stranger::Alters => alters,
             });
         };
-        let provider = Arc::new(OnMachines);
+        let sealed =
+            HostProvider::new().with_ssh_config(dmp_transport::ssh_config::SshConfig::none());
+        let machines: Arc<dyn Machines> = Arc::new(ssh.clone());
+        let provider = sealed
+            .configure(&Value::null(), machines)
+            .expect("no configuration");
         let mut case = Case::new(resource(tried.resource_type), provider, config, outside)
             .on(Arc::new(ssh.clone()) as Arc<dyn Machines>)
             .changing(changed);
