@@ -48,6 +48,10 @@ pub(crate) enum Command {
     State(State),
     /// Open a shell on a machine of the stack, or run a command there.
     Ssh(Ssh),
+    /// Copy a file to machines of the stack, or from one.
+    Copy(Copy),
+    /// Read what a machine of the stack says of itself now, and record nothing.
+    Facts(Facts),
     /// Print the graph of the configuration: each block, and what it needs.
     Graph(Graph),
     /// Evaluate expressions with the values of the state; in a folder without a stack, without any.
@@ -344,11 +348,64 @@ pub(crate) struct Reconcile {
 
 #[derive(Debug, Args)]
 pub(crate) struct Ssh {
-    /// The address of an instance with a `connection`, such as `host.node["cp"]`.
-    pub address: String,
+    /// The address of an instance with a `connection`, such as `host.node["cp"]`. With `*` or `?` in it the command runs
+    /// on all that fit.
+    #[arg(required_unless_present_any = ["all", "layer"], conflicts_with_all = ["all", "layer"])]
+    pub address: Option<String>,
+    /// Run the command on all machines of the stack.
+    #[arg(long, conflicts_with = "layer")]
+    pub all: bool,
+    /// Run the command on all machines of a layer.
+    #[arg(long, value_name = "LAYER")]
+    pub layer: Option<String>,
+    /// On how many machines at once.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub parallelism: usize,
+    /// Print what many machines say as JSON, a line for each line of theirs.
+    #[arg(long)]
+    pub json: bool,
     /// A command to run instead of a shell.
     #[arg(last = true)]
     pub command: Vec<String>,
+}
+
+impl Ssh {
+    /// Whether it is about more than one machine.
+    pub(crate) fn is_for_many(&self) -> bool {
+        let is_pattern = |address: &String| address.contains(['*', '?']);
+        self.all || self.layer.is_some() || self.address.as_ref().is_some_and(is_pattern)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Copy {
+    /// The file: here, or on a machine as `ADDRESS:/path`.
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// Where to: a path here, or `ADDRESS:/path`; with `*` or `?` in the address on all machines that fit. A path that
+    /// ends with `/` is a folder.
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// Its mode on the machine, instead of the one that it has here.
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<String>,
+    /// Its owner on the machine: `USER` or `USER:GROUP`.
+    #[arg(long, value_name = "OWNER")]
+    pub owner: Option<String>,
+    /// To how many machines at once.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub parallelism: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Facts {
+    #[command(flatten)]
+    pub variables: Variables,
+    /// The address of a recorded instance, such as `host.node["cp"]`.
+    pub address: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

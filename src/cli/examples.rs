@@ -231,6 +231,40 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "A shell there, with the pinned host key.",
             ),
             ("dmp ssh 'host.node[\"w1\"]' -- uptime", "One command."),
+            (
+                "dmp ssh 'host.node[*]' -- df -h /",
+                "One command on many machines, each line with the machine's address.",
+            ),
+            (
+                "dmp ssh --all --parallelism 50 --json -- uptime",
+                "On all, for a script.",
+            ),
+        ],
+    ),
+    (
+        "copy",
+        &[
+            (
+                "dmp copy motd 'host.node[*]:/etc/motd' --mode 0644",
+                "A file on many machines: whole, or not at all.",
+            ),
+            (
+                "dmp copy 'host.node[\"w1\"]:/var/log/syslog' .",
+                "From one machine, into this folder.",
+            ),
+        ],
+    ),
+    (
+        "facts",
+        &[
+            (
+                "dmp facts 'host.node[\"w1\"]'",
+                "Its name, system, kernel, cores and memory, as they are now.",
+            ),
+            (
+                "dmp facts 'host.node[\"w1\"]' --json",
+                "The same for a script.",
+            ),
         ],
     ),
     (

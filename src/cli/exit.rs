@@ -1,6 +1,7 @@
 //! Exit codes. They are documented in the reference and never change their meaning.
 
-use std::process::ExitCode;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
 
 use dmp_sdk::{Diagnostic, Fault};
 
@@ -27,6 +28,8 @@ pub enum Exit {
     Undecided,
     /// Stopped on request.
     Stopped,
+    /// With `dmp ssh`: what the other program ended with.
+    Program(u8),
     /// dmp is wrong.
     Bug,
 }
@@ -73,6 +76,7 @@ impl Exit {
             Self::Stopped => {
                 "Stopped on request; what was begun is recorded, as done or as an intent."
             }
+            Self::Program(_) => "`dmp ssh` ends with what the command there ended with.",
             Self::Bug => "dmp is wrong. Please report it.",
         }
     }
@@ -88,9 +92,18 @@ impl Exit {
             Self::Stages => 4,
             Self::Held => 5,
             Self::Undecided => 6,
+            Self::Program(code) => code,
             Self::Bug => 70,
             Self::Stopped => 130,
         }
+    }
+
+    /// The exit of a program that dmp ran in its own place; one that a signal ended counts as a shell counts it.
+    #[must_use]
+    pub fn of_program(status: ExitStatus) -> Self {
+        let signal = status.signal().map(|signal| 128 + signal);
+        let code = status.code().or(signal).unwrap_or(255);
+        Self::Program(u8::try_from(code).unwrap_or(255))
     }
 
     /// The exit that the worst of some diagnostics asks for.

@@ -5,20 +5,32 @@ use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dmp_sdk::{Configured, Diagnostic, Intended, Machines};
+use dmp_sdk::{Configured, Diagnostic, FetchFailure, Intended, Machines, Query};
+use dmp_transport::ssh_config::SshConfig;
+use serde_json::Value as Json;
 
 use crate::on_host::{flag, text, texts};
 use crate::resources::locks_out;
+use crate::way;
 
 /// What `call` of a resource type finds behind its context.
 pub(crate) struct OnHosts {
     pub(crate) machines: Arc<dyn Machines>,
+    /// Of the person who runs dmp.
+    pub(crate) ssh_config: SshConfig,
 }
 
 #[async_trait]
 impl Configured for OnHosts {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    async fn fetch(&self, queries: &[Query]) -> Vec<Result<Json, FetchFailure>> {
+        let answers = queries
+            .iter()
+            .map(|query| way::answer(&self.ssh_config, query));
+        answers.collect()
     }
 
     async fn preflight(&self, changes: &[Intended<'_>]) -> Vec<Diagnostic> {

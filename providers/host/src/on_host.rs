@@ -177,7 +177,7 @@ pub(crate) mod tests {
             private_key: None,
             host_keys: vec!["ssh-ed25519 AAAA".into()],
             sudo: false,
-            bastions: Vec::new(),
+            ..Machine::default()
         }
     }
 

@@ -9,6 +9,7 @@ use dmp_sdk::testing::conformance::{Case, Stranger, check};
 use dmp_sdk::{Machines, OnMachines, Provider, Resource, Value};
 use dmp_testkit::Sshd;
 use dmp_transport::Ssh;
+use dmp_transport::ssh_config::SshConfig;
 
 fn resource(name: &str) -> Arc<dyn Resource> {
     let resources = HostProvider::new().resources();
@@ -410,7 +411,11 @@ async fn host_keeps_it(test: &str, name: &str, keys: impl Fn(&Sshd) -> [String; 
         ("sudo", false.into()),
     ]);
     let make = || {
-        let provider = Arc::new(OnMachines);
+        let machines: Arc<dyn Machines> = Arc::new(ssh.clone());
+        let sealed = HostProvider::new().with_ssh_config(SshConfig::none());
+        let provider = sealed
+            .configure(&Value::null(), machines)
+            .expect("no configuration");
         Case::new(resource("host"), provider, config.clone(), |_| {})
             .on(Arc::new(ssh.clone()) as Arc<dyn Machines>)
             .changing(config.with(name, other.as_str().into()))

@@ -27,7 +27,7 @@ fn some(name: &str, ty: &Type, round: i64) -> Value {
             private_key: None,
             host_keys: vec!["ssh-ed25519 AAAA".into()],
             sudo: false,
-            bastions: Vec::new(),
+            ..Machine::default()
         }
         .to_value(),
         ("allow", _) => {

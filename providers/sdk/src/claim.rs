@@ -58,13 +58,8 @@ mod tests {
     fn machine(user: &str) -> Machine {
         Machine {
             address: "10.0.0.1".into(),
-            port: 22,
             user: user.into(),
-            key_file: None,
-            private_key: None,
-            host_keys: Vec::new(),
-            sudo: false,
-            bastions: Vec::new(),
+            ..Machine::default()
         }
     }
 

@@ -31,12 +31,44 @@ pub struct Machine {
     /// Host keys that are accepted, as `ssh-ed25519 AAAA…`; empty before the first contact.
     #[serde(default)]
     pub host_keys: Vec<String>,
-    /// Whether commands run as root by `sudo -n` when the user is not root.
+    /// Keys of authorities whose certificates a machine may show instead of a pinned key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_ca: Vec<String>,
+    /// Whether commands run as another user by `sudo`: as `run_as`, or root.
     #[serde(default)]
     pub sudo: bool,
+    /// The password that sudo asks for. Sensitive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sudo_password: Option<String>,
+    /// As whom commands run by sudo; root where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_as: Option<String>,
+    /// What the person's SSH configuration calls it, where that is not the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
     /// Machines to go through, the nearest first.
     #[serde(default)]
     pub bastions: Vec<Machine>,
+}
+
+impl Default for Machine {
+    /// Port 22, root, and nothing else.
+    fn default() -> Self {
+        Self {
+            address: String::new(),
+            port: ssh_port(),
+            user: "root".into(),
+            key_file: None,
+            private_key: None,
+            host_keys: Vec::new(),
+            host_ca: Vec::new(),
+            sudo: false,
+            sudo_password: None,
+            run_as: None,
+            alias: None,
+            bastions: Vec::new(),
+        }
+    }
 }
 
 fn ssh_port() -> u16 {
@@ -79,6 +111,10 @@ impl Machine {
             ("private_key".into(), optional(Type::String, None)),
             ("host_keys".into(), optional(Type::list(Type::String), None)),
             ("sudo".into(), optional(Type::Bool, Some(false.into()))),
+            ("alias".into(), optional(Type::String, None)),
+            ("host_ca".into(), optional(Type::list(Type::String), None)),
+            ("sudo_password".into(), optional(Type::String, None)),
+            ("run_as".into(), optional(Type::String, None)),
         ]
         .into_iter()
     }
@@ -103,39 +139,47 @@ impl Machine {
         serde_json::from_value(json).map_err(|_| MachineError::Malformed)
     }
 
-    /// The value of a `connection` attribute; the private key is marked sensitive.
+    /// The value of a `connection` attribute; private key and password are marked sensitive.
     #[must_use]
     pub fn to_value(&self) -> crate::value::Value {
         use crate::value::Value;
         let hop = |machine: &Self| {
-            let private_key = Value::from(machine.private_key.clone());
-            let private_key = match machine.private_key {
-                Some(_) => private_key.marked(&crate::marks::Marks::sensitive()),
-                None => private_key,
+            let secret = |text: &Option<String>| match text {
+                Some(text) => Value::from(text.as_str()).marked(&crate::marks::Marks::sensitive()),
+                None => Value::null(),
+            };
+            let list = |texts: &[String]| {
+                Value::list(texts.iter().map(|text| text.as_str().into()).collect())
+            };
+            let host_ca = match machine.host_ca.is_empty() {
+                true => Value::null(),
+                false => list(&machine.host_ca),
             };
             Value::object_of([
                 ("address", machine.address.as_str().into()),
                 ("port", i64::from(machine.port).into()),
                 ("user", machine.user.as_str().into()),
                 ("key_file", machine.key_file.clone().into()),
-                ("private_key", private_key),
-                (
-                    "host_keys",
-                    Value::list(
-                        machine
-                            .host_keys
-                            .iter()
-                            .map(|key| key.as_str().into())
-                            .collect(),
-                    ),
-                ),
+                ("private_key", secret(&machine.private_key)),
+                ("host_keys", list(&machine.host_keys)),
                 ("sudo", machine.sudo.into()),
+                ("alias", machine.alias.clone().into()),
+                ("host_ca", host_ca),
+                ("sudo_password", secret(&machine.sudo_password)),
+                ("run_as", machine.run_as.clone().into()),
             ])
         };
         hop(self).with(
             "bastions",
             Value::list(self.bastions.iter().map(hop).collect()),
         )
+    }
+
+    /// As whom commands run by sudo; `None` where they run as the user who logs in.
+    #[must_use]
+    pub fn becomes(&self) -> Option<&str> {
+        let target = self.run_as.as_deref().unwrap_or("root");
+        (self.sudo && self.user != target).then_some(target)
     }
 
     /// What makes two connections the same: where to, as whom, and through what. Pins and keys are left out.
@@ -146,7 +190,11 @@ impl Machine {
             self.user,
             self.address,
             self.port,
-            if self.sudo { "+sudo" } else { "" }
+            match (self.sudo, &self.run_as) {
+                (false, _) => String::new(),
+                (true, None) => "+sudo".into(),
+                (true, Some(user)) => format!("+sudo={user}"),
+            }
         );
         for hop in &self.bastions {
             key.push_str(&format!(" via {}@{}:{}", hop.user, hop.address, hop.port));
@@ -332,13 +380,38 @@ pub enum Unreachable {
         /// In words.
         why: String,
     },
-    /// The host key is not the pinned one.
-    #[error("{machine} shows another host key than the pinned one: {seen}")]
+    /// The host key is not the known one.
+    #[error(
+        "{machine} shows another host key than {known}: {seen}; nothing was sent there. {help}"
+    )]
     HostKeyChanged {
         /// The connection's key.
         machine: String,
         /// The fingerprint seen.
         seen: String,
+        /// The key that it should be, and where that is known from: `the pinned one (SHA256:…)`.
+        known: String,
+        /// What to do, as a sentence.
+        help: String,
+    },
+    /// Nobody knows the host key yet, and the SSH configuration has such keys refused.
+    #[error(
+        "{machine} shows a host key that nobody knows yet, {seen}, and the SSH configuration refuses such (StrictHostKeyChecking): \
+         pin it by `host_key` once you have compared it"
+    )]
+    HostKeyUnknown {
+        /// The connection's key.
+        machine: String,
+        /// The fingerprint seen.
+        seen: String,
+    },
+    /// How it is reached can't be made out here: the SSH configuration is wrong.
+    #[error("{machine} can't be reached: the SSH configuration here is wrong: {why}")]
+    Misconfigured {
+        /// The connection's key.
+        machine: String,
+        /// Where and why.
+        why: String,
     },
     /// No key was accepted.
     #[error("{machine} accepts none of the keys offered: {why}")]
@@ -451,7 +524,11 @@ mod tests {
             key_file: None,
             private_key: Some("KEY".into()),
             host_keys: vec!["ssh-ed25519 AAAA".into()],
+            host_ca: vec!["ssh-ed25519 BBBB".into()],
             sudo: true,
+            sudo_password: Some("PASSWORD".into()),
+            run_as: Some("postgres".into()),
+            alias: Some("db".into()),
             bastions: Vec::new(),
         }
     }
@@ -462,9 +539,11 @@ mod tests {
         machine.bastions = vec![self::machine()];
         let value = machine.to_value();
         assert!(value.get("private_key").marks().is_sensitive());
+        assert!(value.get("sudo_password").marks().is_sensitive());
         let converted =
             crate::convert(&value, &Machine::value_type(), crate::Strictness::Exact).expect("fits");
         assert_eq!(Machine::from_value(&converted), Ok(machine.clone()));
-        assert!(!format!("{machine:?}").contains("KEY"));
+        let shown = format!("{machine:?}");
+        assert!(!shown.contains("KEY") && !shown.contains("PASSWORD"));
     }
 }

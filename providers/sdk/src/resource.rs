@@ -79,6 +79,10 @@ pub struct Known<'a> {
 
 /// A wish for an answer.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are scripts, and each lives for one reading"
+)]
 pub enum Fetch {
     /// A script's output on a machine.
     Script {

@@ -1,6 +1,8 @@
 //! A batch as the program that spools, starts and follows it, in one channel; and the programs that attach to it,
 //! settle it or forget it. `runner.sh` carries it out, `follow.sh` is what a client does on the machine.
 
+use std::time::Duration;
+
 use dmp_sdk::{Batch, Script, TIME_IS_OVER};
 
 use crate::exchange::{PRELUDE, boundary};
@@ -29,8 +31,9 @@ impl Program {
         ))
     }
 
-    /// Starts the batch, unless it has begun already, and follows it.
-    pub(crate) fn start(batch: &Batch) -> Self {
+    /// Starts the batch, unless it has begun already, and follows it. Before that cloud-init may take its time.
+    pub(crate) fn start(batch: &Batch, booting: Duration) -> Self {
+        let seconds = booting.as_secs();
         let spool = format!("\"$dmp_run/$dmp_id\"@spool{}", boundary());
         let mut files = String::new();
         for (name, bytes) in spool_files(batch) {
@@ -41,6 +44,7 @@ impl Program {
         }
         let body = format!(
             "! dmp_attach || return\n\
+             dmp_booted {seconds} || return\n\
              dmp_new={spool}\n\
              (\nset -e\nmkdir \"$dmp_new\"\n{files})\n\
              if [ $? != 0 ]; then rm -rf \"$dmp_new\"; dmp_say '! the batch does not fit into the memory there'; return; fi\n\
@@ -165,7 +169,7 @@ mod tests {
             private_key: None,
             host_keys: Vec::new(),
             sudo: false,
-            bastions: Vec::new(),
+            ..Machine::default()
         };
         let run = Script::new("cat; echo \"$token\"")
             .var("token", "hunter2")

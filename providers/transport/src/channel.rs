@@ -12,10 +12,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::connect::Connection;
 use crate::retry::Pace;
+use crate::{quote, sudo};
 
 /// What the far side runs: it reads the whole program before the first line of it takes effect. The program itself
 /// is never an argument, so nobody on the machine sees it in the list of processes.
 pub(crate) const LOADER: &str = "eval \"$(cat)\"";
+
+/// The same for a program of one line; what follows the line is left for the program.
+const LINE_LOADER: &str = "IFS= read -r dmp_line; eval \"$dmp_line\"";
 
 /// A running command. Dropping it closes the channel.
 pub(crate) struct Running {
@@ -23,10 +27,31 @@ pub(crate) struct Running {
     _connection: Arc<Connection>,
     output: Option<ChannelReadHalf>,
     input: Option<Arc<ChannelWriteHalf<Msg>>>,
-    feeding: JoinHandle<()>,
+    feeding: Option<JoinHandle<()>>,
     permit: Option<OwnedSemaphorePermit>,
     may_be_killed: bool,
     has_said_all: bool,
+}
+
+/// The standard input of a running command.
+pub(crate) struct Input(Option<Arc<ChannelWriteHalf<Msg>>>);
+
+impl Input {
+    /// Feeds a piece. Waits while the far side takes nothing, also for ever if the connection breaks meanwhile.
+    pub(crate) async fn feed(&self, bytes: Vec<u8>) -> Result<(), russh::Error> {
+        match &self.0 {
+            Some(input) => input.data_bytes(bytes).await,
+            None => Err(russh::Error::Disconnect),
+        }
+    }
+
+    /// Says that there is no more.
+    pub(crate) async fn end(&self) -> Result<(), russh::Error> {
+        match &self.0 {
+            Some(input) => input.eof().await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a running command says.
@@ -47,6 +72,45 @@ impl Running {
         machine: &Machine,
         program: String,
     ) -> Result<Self, Unreachable> {
+        let mut running = Self::begin(connection, machine, LOADER).await?;
+        let input = running.input.clone();
+        running.feeding = Some(tokio::spawn(async move {
+            // A far side that stops reading says why on its own; the program is then of no use to it.
+            if let Some(input) = input
+                && input.data_bytes(program).await.is_ok()
+            {
+                let _ = input.eof().await;
+            }
+        }));
+        Ok(running)
+    }
+
+    /// Starts a shell on the machine and hands it a program of one line. What is fed after that is its standard input.
+    pub(crate) async fn start_line(
+        connection: &Arc<Connection>,
+        machine: &Machine,
+        line: String,
+    ) -> Result<Self, Unreachable> {
+        let running = Self::begin(connection, machine, LINE_LOADER).await?;
+        let input = running.input();
+        let fed = input.feed(format!("{line}\n").into_bytes()).await;
+        fed.map_err(|error| Unreachable::Lost {
+            machine: machine.key(),
+            why: error.to_string(),
+        })?;
+        Ok(running)
+    }
+
+    /// Its standard input.
+    pub(crate) fn input(&self) -> Input {
+        Input(self.input.clone())
+    }
+
+    async fn begin(
+        connection: &Arc<Connection>,
+        machine: &Machine,
+        loader: &str,
+    ) -> Result<Self, Unreachable> {
         let lost = |error: russh::Error| Unreachable::Lost {
             machine: machine.key(),
             why: error.to_string(),
@@ -55,24 +119,22 @@ impl Running {
             .acquire_owned()
             .await
             .map_err(|_| lost(russh::Error::Disconnect))?;
+        let mut turn = sudo::turn(connection, machine).await?;
         let channel = open(connection, machine).await?;
-        channel.exec(true, command(machine)).await.map_err(lost)?;
-        let (output, input) = channel.split();
+        let question = sudo::Question::of(machine);
+        let command = command(machine, question.as_ref(), loader);
+        channel.exec(true, command).await.map_err(lost)?;
+        let (mut output, input) = channel.split();
         let input = Arc::new(input);
-        let feeding = tokio::spawn({
-            let input = Arc::clone(&input);
-            async move {
-                // A far side that stops reading says why on its own; the program is then of no use to it.
-                if input.data_bytes(program).await.is_ok() {
-                    let _ = input.eof().await;
-                }
-            }
-        });
+        if let (Some(question), Some(known)) = (question, turn.as_deref_mut()) {
+            question.answer(machine, &mut output, &input, known).await?;
+        }
+        drop(turn);
         Ok(Self {
             _connection: Arc::clone(connection),
             output: Some(output),
             input: Some(input),
-            feeding,
+            feeding: None,
             permit: Some(permit),
             may_be_killed: false,
             has_said_all: false,
@@ -115,7 +177,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.feeding.abort();
+        if let Some(feeding) = &self.feeding {
+            feeding.abort();
+        }
         let (Some(input), Ok(runtime)) = (self.input.take(), tokio::runtime::Handle::try_current())
         else {
             return;
@@ -174,13 +238,19 @@ async fn open(
 }
 
 /// The command line: fixed, whatever the program is.
-fn command(machine: &Machine) -> String {
-    let sudo = if machine.sudo && machine.user != "root" {
-        "sudo -n -H "
-    } else {
-        ""
+fn command(machine: &Machine, question: Option<&sudo::Question>, loader: &str) -> String {
+    let target = match (machine.becomes(), &machine.run_as) {
+        (Some(_), Some(user)) => format!("-u {} ", quote::quoted(user)),
+        _ => String::new(),
     };
-    format!("{sudo}sh -c '{LOADER}'")
+    match (machine.becomes(), question) {
+        (None, _) => format!("sh -c '{loader}'"),
+        (Some(_), None) => format!("sudo -n -H {target}sh -c '{loader}'"),
+        (Some(_), Some(question)) => {
+            let (prompt, ready) = (question.prompt(), question.ready());
+            format!("sudo -k -S -p '{prompt}' -H {target}sh -c 'echo {ready} >&2; {loader}'")
+        }
+    }
 }
 
 /// Why a shell that said nothing of ours did not run, in words.
@@ -190,14 +260,15 @@ pub(crate) fn no_commands(machine: &Machine, status: Option<u32>, stderr: &[u8])
     let why = if words.contains("a password is required") || words.contains("terminal is required")
     {
         format!(
-            "sudo asks for a password: let `{}` run sudo without one (NOPASSWD in /etc/sudoers.d), or log in as root",
+            "sudo asks for a password: set `sudo_password`, let `{}` run sudo without one (NOPASSWD in /etc/sudoers.d), or log in as root",
             machine.user
         )
     } else if words.contains("not in the sudoers file") || words.contains("not allowed to execute")
     {
         format!(
-            "sudo refuses: `{}` may not run commands as root",
-            machine.user
+            "sudo refuses: `{}` may not run commands as {}",
+            machine.user,
+            machine.becomes().unwrap_or("root")
         )
     } else if words.contains("sudo") && words.contains("not found") {
         "sudo is not installed there; log in as root".into()

@@ -15,6 +15,8 @@ use tokio::time::timeout;
 use crate::auth::{Identity, LoginError};
 use crate::host_keys::{Client, FirstContacts, Policy, Seen};
 use crate::options::Options;
+use crate::ssh_config::Login;
+use crate::sudo;
 
 /// An authenticated connection, shared by all who use an equal machine.
 pub(crate) struct Connection {
@@ -26,6 +28,8 @@ pub(crate) struct Connection {
     /// OpenSSH allows ten sessions on a connection; two are left for others.
     pub(crate) channels: Arc<Semaphore>,
     served: AtomicBool,
+    /// Whose turn it is to ask sudo, and whether its password is wrong.
+    pub(crate) sudo: Arc<tokio::sync::Mutex<sudo::Known>>,
     /// What carries this connection; held so that it stays open.
     through: Option<Arc<Connection>>,
 }
@@ -34,24 +38,30 @@ impl Connection {
     /// Makes one attempt.
     pub(crate) async fn open(
         machine: &Machine,
+        login: &Login,
         through: Option<Arc<Self>>,
         options: &Options,
         contacts: &FirstContacts,
     ) -> Result<Arc<Self>, Unreachable> {
-        let identity = Identity::of(machine, options).await?;
-        let policy = Policy::of(machine, options, contacts).await?;
-        let attempt = Attempt { machine, options };
+        let identity = Identity::of(machine, login, options).await?;
+        let policy = Policy::of(machine, login, options, contacts).await?;
+        let within = login.connect_timeout.unwrap_or(options.connect_timeout);
+        let attempt = Attempt {
+            machine,
+            login,
+            within,
+        };
         let (mut handle, seen) = match &through {
             None => attempt.handshake(attempt.tcp().await?, policy).await?,
             Some(bastion) => {
                 let stream = bastion
-                    .stream_to(&machine.address, machine.port, options.connect_timeout)
+                    .stream_to(&machine.address, machine.port, within)
                     .await?;
                 attempt.handshake(stream, policy).await?
             }
         };
-        let login = identity.log_in(&mut handle, &machine.user);
-        match timeout(options.connect_timeout, login).await {
+        let logged_in = identity.log_in(&mut handle, &machine.user);
+        match timeout(within, logged_in).await {
             Ok(Ok(())) => {}
             Ok(Err(LoginError::Denied(why))) => {
                 return Err(Unreachable::Denied {
@@ -70,6 +80,7 @@ impl Connection {
             host_key: seen.key,
             channels: Arc::new(Semaphore::new(CHANNELS)),
             served: AtomicBool::new(false),
+            sudo: Arc::default(),
             through,
         }))
     }
@@ -141,7 +152,9 @@ impl std::fmt::Debug for Connection {
 
 struct Attempt<'a> {
     machine: &'a Machine,
-    options: &'a Options,
+    login: &'a Login,
+    /// How long each part may take.
+    within: Duration,
 }
 
 impl Attempt<'_> {
@@ -154,7 +167,7 @@ impl Attempt<'_> {
 
     async fn tcp(&self) -> Result<TcpStream, Unreachable> {
         let Machine { address, port, .. } = self.machine;
-        let limit = self.options.connect_timeout;
+        let limit = self.within;
         let resolve = async {
             let found: std::io::Result<Vec<_>> = tokio::net::lookup_host((address.as_str(), *port))
                 .await
@@ -199,17 +212,20 @@ impl Attempt<'_> {
         if let Some(algorithms) = &pinned {
             preferred.key = algorithms.clone();
         }
+        preferred.host_key_certificates = policy.certificates();
+        let interval = self.login.alive_interval.unwrap_or(KEEPALIVE);
+        let most = self.login.alive_count_max.unwrap_or(3);
         let config = client::Config {
             nodelay: true,
-            keepalive_interval: Some(KEEPALIVE),
-            keepalive_max: 3,
+            keepalive_interval: Some(interval).filter(|interval| !interval.is_zero()),
+            keepalive_max: most.try_into().unwrap_or(usize::MAX),
             window_size: 8 * 1024 * 1024,
             preferred,
             ..client::Config::default()
         };
-        let (client, seen) = Client::new(policy);
+        let (client, seen) = Client::new(policy.clone());
         let connect = client::connect_stream(Arc::new(config), stream, client);
-        let result = timeout(self.options.connect_timeout, connect).await;
+        let result = timeout(self.within, connect).await;
         let seen = seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -218,18 +234,18 @@ impl Attempt<'_> {
         let port = self.machine.port;
         match result {
             Ok(Ok(handle)) => Ok((handle, seen)),
-            Ok(Err(russh::Error::UnknownKey)) => Err(Unreachable::HostKeyChanged {
-                machine: self.machine.key(),
-                seen: seen.fingerprint,
-            }),
+            Ok(Err(russh::Error::UnknownKey)) => Err(policy.refused(self.machine, &seen)),
             Ok(Err(russh::Error::NoCommonAlgo {
                 kind: AlgorithmKind::Key,
                 theirs,
                 ..
-            })) if pinned.is_some() => Err(Unreachable::HostKeyChanged {
-                machine: self.machine.key(),
-                seen: format!("a key of another kind ({})", theirs.join(", ")),
-            }),
+            })) if pinned.is_some() => {
+                let seen = Seen {
+                    fingerprint: format!("a key of another kind ({})", theirs.join(", ")),
+                    ..Seen::default()
+                };
+                Err(policy.refused(self.machine, &seen))
+            }
             Ok(Err(russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_))) => {
                 Err(self.failed(format!(
                     "port {port} is open, but the SSH server closes the connection"
@@ -238,7 +254,7 @@ impl Attempt<'_> {
             Ok(Err(error)) => Err(self.failed(format!("the SSH handshake failed: {error}"))),
             Err(_) => Err(self.failed(format!(
                 "port {port} is open, but no SSH server answers within {} s",
-                self.options.connect_timeout.as_secs()
+                self.within.as_secs()
             ))),
         }
     }

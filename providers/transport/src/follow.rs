@@ -18,7 +18,7 @@ pub(crate) enum Frame {
         output: Option<Vec<u8>>,
         errors: Vec<u8>,
     },
-    /// A word of the follower: `hello`, `beat`, `none`, `done`, or `! what is wrong`.
+    /// A word of the follower: `hello`, `beat`, `booting`, `none`, `done`, or `! what is wrong`.
     Word(String),
 }
 

@@ -49,6 +49,27 @@ dmp_tell() {
 	[ "$dmp_err_size" = 0 ] || tail -c 4096 "$dmp_err"
 }
 
+# Waits until cloud-init is through, which makes users, writes files and installs packages while a machine boots for the
+# first time; at most $1 seconds. It leaves a file at its end, so a machine that is up costs nothing. Tests move the folder.
+dmp_booted() {
+	dmp_cloud=${DMP_CLOUD_INIT_DIR:-/run/cloud-init}
+	[ -d "$dmp_cloud" ] && [ ! -e "$dmp_cloud/result.json" ] || return 0
+	dmp_waited=0
+	while :; do
+		case $(cloud-init status 2>/dev/null) in
+		*running* | *'not run'* | *'not started'*) ;;
+		*) return 0 ;;
+		esac
+		if [ "$dmp_waited" -ge "$1" ]; then
+			dmp_say "! cloud-init still runs after $1 s; \`cloud-init status --long\` there tells more"
+			return 1
+		fi
+		dmp_say booting
+		sleep 1
+		dmp_waited=$((dmp_waited + 1))
+	done
+}
+
 # Ends the journal of a batch whose runner is dead: what was in flight is interrupted, the rest skipped.
 dmp_close() {
 	(

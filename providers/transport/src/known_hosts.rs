@@ -1,13 +1,14 @@
 //! OpenSSH's `known_hosts`: which keys a person has accepted for a host before.
 //!
-//! Plain, wildcard, negated and hashed entries and `@revoked` are understood. `@cert-authority` lines are passed
-//! over: dmp asks servers for plain keys only.
+//! Plain, wildcard, negated and hashed entries, `@revoked` and `@cert-authority` are understood.
 
 use std::path::Path;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::ssh_config::pattern;
 
 /// What a file says about one host.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,19 +17,21 @@ pub(crate) struct Known {
     pub(crate) keys: Vec<String>,
     /// Keys that are refused whatever else holds.
     pub(crate) revoked: Vec<String>,
+    /// Keys whose certificates are accepted.
+    pub(crate) authorities: Vec<String>,
 }
 
-/// What the file says about a host; a file that is not there says nothing.
-pub(crate) async fn look_up(file: &Path, address: &str, port: u16) -> std::io::Result<Known> {
-    match tokio::fs::read_to_string(file).await {
-        Ok(text) => Ok(parse(&text, &place(address, port))),
+/// What the file says about a host by its [`name`] there; a file that is not there says nothing.
+pub(crate) async fn look_up(file: &Path, name: &str) -> std::io::Result<Known> {
+    match tokio::fs::read(file).await {
+        Ok(bytes) => Ok(parse(&String::from_utf8_lossy(&bytes), name)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Known::default()),
         Err(error) => Err(error),
     }
 }
 
 /// The name that a host goes by in the file: `[host]:port` unless the port is 22.
-fn place(address: &str, port: u16) -> String {
+pub(crate) fn name(address: &str, port: u16) -> String {
     let address = address.to_ascii_lowercase();
     if port == 22 {
         address
@@ -59,6 +62,7 @@ fn parse(text: &str, place: &str) -> Known {
         match marker {
             None => known.keys.push(key),
             Some("@revoked") => known.revoked.push(key),
+            Some("@cert-authority") => known.authorities.push(key),
             Some(_) => {}
         }
     }
@@ -70,13 +74,15 @@ fn matches(hosts: &str, place: &str) -> bool {
         return matches_hash(hashed, place).unwrap_or(false);
     }
     let mut matched = false;
-    for pattern in hosts.split(',') {
-        match pattern.strip_prefix('!') {
-            Some(refused) if matches_pattern(refused.as_bytes(), place.as_bytes()) => return false,
+    for written in hosts.split(',') {
+        match written.strip_prefix('!') {
+            Some(refused) if pattern::matches(refused.as_bytes(), place.as_bytes()) => {
+                return false;
+            }
             Some(_) => {}
             None => {
-                let pattern = pattern.to_ascii_lowercase();
-                matched |= matches_pattern(pattern.as_bytes(), place.as_bytes());
+                let written = written.to_ascii_lowercase();
+                matched |= pattern::matches(written.as_bytes(), place.as_bytes());
             }
         }
     }
@@ -93,18 +99,6 @@ fn matches_hash(hashed: &str, place: &str) -> Option<bool> {
     Some(hmac::verify(&key, place.as_bytes(), &digest).is_ok())
 }
 
-fn matches_pattern(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            (0..=text.len()).any(|skipped| matches_pattern(rest, &text[skipped..]))
-        }
-        (Some((b'?', rest)), Some((_, text))) => matches_pattern(rest, text),
-        (Some((a, rest)), Some((b, text))) => a == b && matches_pattern(rest, text),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,12 +111,13 @@ mod tests {
             [node1]:2222 ssh-ed25519 AAAA3\n\
             @revoked node1 ssh-rsa AAAA4\n\
             @cert-authority * ssh-rsa AAAA5\n";
-        let keys = |host: &str, port| parse(text, &place(host, port)).keys;
+        let keys = |host: &str, port| parse(text, &name(host, port)).keys;
         assert_eq!(keys("node1", 22), ["ssh-ed25519 AAAA1"]);
         assert_eq!(keys("NODE1", 2222), ["ssh-ed25519 AAAA3"]);
         assert_eq!(keys("a.example.org", 22), ["ssh-rsa AAAA2"]);
         assert!(keys("bad.example.org", 22).is_empty());
         assert_eq!(parse(text, "node1").revoked, ["ssh-rsa AAAA4"]);
+        assert_eq!(parse(text, "any").authorities, ["ssh-rsa AAAA5"]);
     }
 
     /// An entry as `ssh-keygen -H` writes it.
@@ -136,7 +131,7 @@ mod tests {
             STANDARD.encode(salt),
             STANDARD.encode(digest)
         );
-        assert_eq!(parse(&text, &place("node1", 2222)).keys.len(), 1);
-        assert!(parse(&text, &place("node2", 2222)).keys.is_empty());
+        assert_eq!(parse(&text, &name("node1", 2222)).keys.len(), 1);
+        assert!(parse(&text, &name("node2", 2222)).keys.is_empty());
     }
 }

@@ -1,11 +1,13 @@
 //! How connections are made: times, known hosts, and who is told what is waited for.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dmp_sdk::Machine;
+use dmp_sdk::{Machine, Unreachable};
+
+use crate::ssh_config::{Login, SshConfig};
 
 /// Told what is waited for: the connection's key, and a line such as `waits for port 22: it refuses the connection`.
 pub type Progress = Arc<dyn Fn(&str, &str) + Send + Sync>;
@@ -17,8 +19,13 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// How long a machine that does not answer is waited for before a write, and by [`crate::Ssh::patient`] reads.
     pub boot_wait: Duration,
-    /// Hosts that a person has accepted before; `None` to look nowhere.
-    pub known_hosts: Option<PathBuf>,
+    /// Hosts that the person has accepted before: files that may be there, looked into where the SSH configuration
+    /// names none.
+    pub known_hosts: Vec<PathBuf>,
+    /// The same for everybody here.
+    pub global_known_hosts: Vec<PathBuf>,
+    /// How the person who runs dmp logs in to which machine.
+    pub ssh_config: SshConfig,
     /// The socket of the SSH agent; `None` to ask no agent.
     pub agent: Option<PathBuf>,
     /// Told what is waited for.
@@ -26,23 +33,30 @@ pub struct Options {
 }
 
 impl Options {
-    /// Ten seconds for an attempt, five minutes for a boot, no known hosts, no agent, nobody told.
+    /// Ten seconds for an attempt, five minutes for a boot, no known hosts, no SSH configuration, no agent, nobody told.
     #[must_use]
     pub fn new() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
             boot_wait: Duration::from_secs(300),
-            known_hosts: None,
+            known_hosts: Vec::new(),
+            global_known_hosts: Vec::new(),
+            ssh_config: SshConfig::none(),
             agent: None,
             progress: Arc::new(|_, _| ()),
         }
     }
 
-    /// The same with `~/.ssh/known_hosts` and the agent of `SSH_AUTH_SOCK`.
+    /// The same with the SSH configuration and the known hosts of the person, and the agent of `SSH_AUTH_SOCK`.
     #[must_use]
     pub fn from_environment() -> Self {
+        let home = std::env::home_dir();
         Self {
-            known_hosts: std::env::home_dir().map(|home| home.join(".ssh/known_hosts")),
+            known_hosts: home
+                .map(|home| both(&home.join(".ssh/known_hosts")))
+                .unwrap_or_default(),
+            global_known_hosts: both(Path::new("/etc/ssh/ssh_known_hosts")),
+            ssh_config: SshConfig::from_environment(),
             agent: std::env::var_os("SSH_AUTH_SOCK")
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),
@@ -50,9 +64,27 @@ impl Options {
         }
     }
 
+    /// How to log in to a machine.
+    pub(crate) fn login(&self, machine: &Machine) -> Result<Login, Unreachable> {
+        let alias = machine.alias.as_ref().unwrap_or(&machine.address);
+        let login = self
+            .ssh_config
+            .login(alias, &machine.address, &machine.user, machine.port);
+        login.map_err(|error| Unreachable::Misconfigured {
+            machine: machine.key(),
+            why: error.to_string(),
+        })
+    }
+
     pub(crate) fn tell(&self, machine: &Machine, line: &str) {
         (self.progress)(&machine.key(), line);
     }
+}
+
+/// OpenSSH looks into a file of known hosts and into a second one beside it.
+fn both(file: &Path) -> Vec<PathBuf> {
+    let second = format!("{}2", file.display());
+    vec![file.to_owned(), PathBuf::from(second)]
 }
 
 impl Default for Options {
@@ -67,6 +99,7 @@ impl fmt::Debug for Options {
             .field("connect_timeout", &self.connect_timeout)
             .field("boot_wait", &self.boot_wait)
             .field("known_hosts", &self.known_hosts)
+            .field("ssh_config", &self.ssh_config)
             .field("agent", &self.agent)
             .finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@
 //! like any other. A machine that still boots is waited for here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
 
 use crate::connect::Connection;
-use crate::host_keys::{FirstContacts, fingerprint, fits_pins};
+use crate::host_keys::{FirstContacts, another_pin, fits_pins};
 use crate::options::Options;
 use crate::retry::Pace;
 
@@ -22,6 +22,8 @@ pub(crate) struct Pool {
     cells: Mutex<HashMap<String, Arc<OnceCell<Arc<Connection>>>>>,
     contacts: FirstContacts,
     pub(crate) logins: AtomicU64,
+    /// Whether it was told that a part of the SSH configuration is passed over.
+    told_of_match: AtomicBool,
 }
 
 impl Pool {
@@ -31,6 +33,7 @@ impl Pool {
             cells: Mutex::default(),
             contacts: FirstContacts::default(),
             logins: AtomicU64::new(0),
+            told_of_match: AtomicBool::new(false),
         }
     }
 
@@ -43,10 +46,7 @@ impl Pool {
         let cell = self.cell(&machine.key());
         let connection = cell.get_or_try_init(|| self.connect(machine, wait)).await?;
         if !fits_pins(machine, &connection.host_key) {
-            return Err(Unreachable::HostKeyChanged {
-                machine: machine.key(),
-                seen: fingerprint(&connection.host_key).unwrap_or_default(),
-            });
+            return Err(another_pin(machine, &connection.host_key));
         }
         Ok(Arc::clone(connection))
     }
@@ -124,7 +124,16 @@ impl Pool {
             Some(hop) => Some(Box::pin(self.connection(&hop, Duration::ZERO)).await?),
             None => None,
         };
-        Connection::open(machine, through, &self.options, &self.contacts).await
+        let login = self.options.login(machine)?;
+        if let Some(place) = login.passed_over.first()
+            && !self.told_of_match.swap(true, Ordering::Relaxed)
+        {
+            let line = format!(
+                "the block at {place} of the SSH configuration is passed over: dmp runs no command for `Match exec`"
+            );
+            self.options.tell(machine, &line);
+        }
+        Connection::open(machine, &login, through, &self.options, &self.contacts).await
     }
 }
 

@@ -27,19 +27,21 @@ pub(crate) struct Session<'a> {
     pub(crate) reports: mpsc::Sender<Report>,
     pub(crate) journal: Journal,
     pub(crate) count: &'a (dyn Fn() + Sync),
+    /// Whether it was told that cloud-init is waited for.
+    pub(crate) told_of_boot: bool,
 }
 
 impl Session<'_> {
     /// Starts the batch, or attaches to it, and follows it to its end.
     pub(crate) async fn run(&mut self, batch: &Batch) -> Result<(), Unreachable> {
         let until = Instant::now() + longest(batch) + self.pool.options.boot_wait;
-        let mut program = Program::start(batch);
+        let mut program = self.start(batch);
         let mut pace = Pace::new(Duration::from_millis(250), Duration::from_secs(5));
         loop {
             match self.follow(program).await {
                 Ok(Followed::End) => return Ok(()),
                 // What was sent before the connection was lost never arrived whole.
-                Ok(Followed::Unknown) => program = Program::start(batch),
+                Ok(Followed::Unknown) => program = self.start(batch),
                 Err(error @ (Unreachable::Lost { .. } | Unreachable::NoConnection { .. })) => {
                     self.lost(&error, until, &mut pace).await?;
                     program = Program::attach(&batch.id, self.journal.lines);
@@ -65,6 +67,10 @@ impl Session<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn start(&self, batch: &Batch) -> Program {
+        Program::start(batch, self.pool.options.boot_wait)
     }
 
     async fn lost(
@@ -150,7 +156,13 @@ impl Session<'_> {
                         let sep = if cause.is_empty() { "" } else { ": " };
                         Err(self.no_commands(format!("{why}{sep}{cause}")))
                     }
-                    None => Ok((word == "none").then_some(Followed::Unknown)),
+                    None => {
+                        if word == "booting" && !std::mem::replace(&mut self.told_of_boot, true) {
+                            let line = "waits for cloud-init to end";
+                            self.pool.options.tell(self.on, line);
+                        }
+                        Ok((word == "none").then_some(Followed::Unknown))
+                    }
                 };
             }
         };

@@ -54,6 +54,12 @@ impl Ssh {
         }
     }
 
+    /// A connection, waited for as long as a read waits.
+    pub(crate) async fn connection(&self, on: &Machine) -> Result<Arc<Connection>, Unreachable> {
+        self.count();
+        self.shared.pool.connection(on, self.read_wait).await
+    }
+
     fn session<'a>(
         &'a self,
         on: &'a Machine,
@@ -66,6 +72,7 @@ impl Ssh {
             reports,
             journal: Journal::default(),
             count,
+            told_of_boot: false,
         }
     }
 

@@ -604,3 +604,86 @@ async fn an_item_ends_when_its_time_is_over_and_is_read_all_the_same() {
         assert!(late.stderr.contains(dmp_sdk::TIME_IS_OVER), "{late:?}");
     }
 }
+
+/// A machine that boots for the first time: cloud-init says what a file tells it to say.
+fn with_cloud_init() -> Option<Sshd> {
+    let mut sshd = Sshd::start()?;
+    let (bin, folder, status) = (sshd.path("bin"), sshd.path("cloud"), sshd.path("status"));
+    for path in [&bin, &folder] {
+        std::fs::create_dir(path).expect("writable");
+    }
+    let program = format!("#!/bin/sh\ncat {}\n", status.display());
+    std::fs::write(bin.join("cloud-init"), program).expect("writable");
+    let runs = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(bin.join("cloud-init"), runs).expect("is ours");
+    let file = sshd.path("config");
+    let config = std::fs::read_to_string(&file).expect("is there");
+    let more = format!(
+        "SetEnv PATH={}:/usr/bin:/bin DMP_CLOUD_INIT_DIR={} ",
+        bin.display(),
+        folder.display()
+    );
+    std::fs::write(&file, config.replace("SetEnv ", &more)).expect("writable");
+    sshd.stop();
+    sshd.start_again();
+    Some(sshd)
+}
+
+#[tokio::test]
+async fn a_write_waits_for_the_end_of_cloud_init_and_says_so() {
+    let Some(sshd) = with_cloud_init() else {
+        return;
+    };
+    let (on, status, made) = (sshd.machine(), sshd.path("status"), sshd.path("made"));
+    std::fs::write(&status, "status: running\n").expect("writable");
+    let lines_told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = Arc::clone(&lines_told);
+    let ssh = Ssh::new(Options {
+        progress: Arc::new(move |_, line| told.lock().expect("no panic").push(line.to_owned())),
+        ..options()
+    });
+    let make = script(": >\"$made\"").var("made", made.display().to_string());
+    let work = batch("b", vec![item("i", vec![Step::new("make", &on, make)])]);
+    let running = {
+        let (ssh, on) = (ssh.clone(), on.clone());
+        tokio::spawn(async move { run(&ssh, &on, &work).await })
+    };
+    until("it is told", || {
+        !lines_told.lock().expect("no panic").is_empty()
+    })
+    .await;
+    tokio::time::sleep(SECOND * 2).await;
+    assert!(!made.exists(), "nothing is done before");
+    std::fs::write(&status, "status: done\n").expect("writable");
+    let (result, reports) = running.await.expect("no panic");
+    assert_eq!(result, Ok(()));
+    assert_eq!(short(&reports).last().map(String::as_str), Some("i Done"));
+    let told = lines_told.lock().expect("no panic").clone();
+    assert_eq!(told, ["waits for cloud-init to end"]);
+}
+
+#[tokio::test]
+async fn cloud_init_without_end_is_not_waited_for_for_ever_and_one_that_is_through_costs_nothing() {
+    let Some(sshd) = with_cloud_init() else {
+        return;
+    };
+    let (on, status) = (sshd.machine(), sshd.path("status"));
+    std::fs::write(&status, "status: running\n").expect("writable");
+    let ssh = Ssh::new(Options {
+        boot_wait: SECOND * 2,
+        ..options()
+    });
+    let work = |id: &str| {
+        batch(
+            id,
+            vec![item("i", vec![Step::new("nothing", &on, script(":"))])],
+        )
+    };
+    let (result, _) = run(&ssh, &on, &work("b1")).await;
+    let said = result.expect_err("is over").to_string();
+    assert!(said.contains("cloud-init still runs after 2 s"), "{said}");
+    // At its end cloud-init leaves this file, and is not asked any more.
+    std::fs::write(sshd.path("cloud/result.json"), "{}").expect("writable");
+    let (result, _) = run(&ssh, &on, &work("b2")).await;
+    assert_eq!(result, Ok(()));
+}

@@ -236,7 +236,7 @@ async fn known_hosts_decides_where_nothing_is_pinned() {
     let file = sshd.path("known_hosts");
     let with_file = || {
         Ssh::new(Options {
-            known_hosts: Some(file.clone()),
+            known_hosts: vec![file.clone()],
             ..options()
         })
     };

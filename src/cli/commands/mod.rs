@@ -3,7 +3,9 @@
 mod apply;
 mod completions;
 mod console;
+mod copy;
 mod docs;
+mod facts;
 mod fmt;
 mod generate;
 mod graph;
@@ -15,6 +17,7 @@ mod rebuild;
 mod refresh;
 mod show;
 mod ssh;
+mod ssh_many;
 mod state;
 mod state_edit;
 mod state_history;
@@ -66,7 +69,9 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Show(arguments) => show::run(context, &directory, &arguments),
         Command::Output(arguments) => output::run(context, &directory, &arguments),
         Command::State(arguments) => state::run(context, &directory, &arguments).await,
-        Command::Ssh(arguments) => ssh::run(context, &directory, &arguments),
+        Command::Ssh(arguments) => ssh::run(context, &directory, &arguments).await,
+        Command::Copy(arguments) => copy::run(context, &directory, &arguments).await,
+        Command::Facts(arguments) => facts::run(context, &directory, &arguments).await,
         Command::Graph(arguments) => graph::run(context, &directory, &arguments),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),

@@ -77,7 +77,7 @@ fn machine() -> Machine {
         private_key: Some("hunter2".into()),
         host_keys: Vec::new(),
         sudo: false,
-        bastions: Vec::new(),
+        ..Machine::default()
     }
 }
 

@@ -561,3 +561,346 @@ fn work_on_a_machine_ends_when_the_time_of_its_block_is_over() {
         .says("the create was not done within 2 s, the time that `timeouts` gives");
     assert_eq!(site.text("count"), "made\n");
 }
+
+/// Somebody's own SSH configuration, for the sandbox's home.
+fn ssh_config(sandbox: &Sandbox, text: &str) {
+    let folder = sandbox.path().join(".ssh");
+    std::fs::create_dir_all(&folder).expect("writable");
+    std::fs::write(folder.join("config"), text).expect("writable");
+}
+
+#[test]
+fn a_machine_is_reached_by_what_the_ssh_configuration_calls_it_and_a_change_of_that_is_shown() {
+    let (Some(gate), Some(sshd), Some(other)) = (Sshd::start(), Sshd::start(), Sshd::start())
+    else {
+        return;
+    };
+    let sandbox =
+        Sandbox::stack("resource \"host\" \"box\" {\n  address = \"web\"\n  sudo    = false\n}\n");
+    let config = |port: u16, by_gate: bool| {
+        let block = |name: &str, sshd: &Sshd, port: u16| {
+            format!(
+                "Host {name}\n  HostName 127.0.0.1\n  User {}\n  Port {port}\n  IdentityFile {}\n",
+                dmp_testkit::user(),
+                sshd.path("user_key").display()
+            )
+        };
+        let jump = if by_gate { "  ProxyJump gate\n" } else { "" };
+        let web = block("web", &sshd, port) + jump;
+        let text = web + &block("gate", &gate, gate.port);
+        ssh_config(&sandbox, &text);
+    };
+    config(sshd.port, true);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("the host key of web will be pinned: SHA256:")
+        .shows(&format!(
+            "by your SSH configuration `web` is {}@127.0.0.1:{} via",
+            dmp_testkit::user(),
+            sshd.port
+        ));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    assert!(
+        gate.log().contains("Accepted publickey"),
+        "the way leads through the gate"
+    );
+
+    // Now the name means another machine, whose key is not the pinned one: the plan tries the new way.
+    config(other.port, true);
+    for command in [&["plan"][..], &["apply", "--yes"]] {
+        sandbox
+            .run(command)
+            .expect_code(3)
+            .says("shows another host key than the pinned one");
+    }
+    // The same machine, without the gate.
+    config(sshd.port, false);
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_code(2)
+        .shows("~ host.box")
+        .shows(&format!("@127.0.0.1:{}\n", sshd.port));
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+
+    let file = sandbox.path().join(".ssh/config");
+    let text = std::fs::read_to_string(&file).expect("is there");
+    ssh_config(
+        &sandbox,
+        &text.replacen('\n', "\n  ProxyCommand nc %h %p\n", 1),
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("the way to the machine is a command")
+        .says("/.ssh/config:2");
+    ssh_config(&sandbox, "Host web\n  Port x\n");
+    sandbox
+        .run(&["plan"])
+        .says("/.ssh/config:2: `x` is no port");
+    let none = [("DMP_SSH_CONFIG", "none")];
+    sandbox.run_with(&["plan"], &none).hides("is no port");
+}
+
+#[test]
+fn ssh_goes_by_keys_and_pins_of_each_machine_on_the_way_and_leaves_nothing_behind() {
+    let (Some(gate), Some(sshd)) = (Sshd::start(), Sshd::start()) else {
+        return;
+    };
+    let host = |name: &str, sshd: &Sshd, more: &str| {
+        format!(
+            "resource \"host\" \"{name}\" {{\n  address = \"127.0.0.1\"\n  port = {}\n  user = \"{}\"\n  \
+             sudo = false\n  {more}\n}}\n",
+            sshd.port,
+            dmp_testkit::user()
+        )
+    };
+    let text = "variable \"key\" {\n  type      = string\n  sensitive = true\n}\n".to_owned()
+        + &host("gate", &gate, "private_key = var.key")
+        + &host(
+            "box",
+            &sshd,
+            &format!(
+                "key_file = \"{}\"\n  bastion = host.gate.connection",
+                sshd.path("user_key").display()
+            ),
+        );
+    let sandbox = Sandbox::stack(&text);
+    let key = std::fs::read_to_string(gate.path("user_key")).expect("is there");
+    let run = |arguments: &[&str]| {
+        let folder = sandbox.path().join("runtime");
+        std::fs::create_dir_all(&folder).expect("writable");
+        let folder = folder.display().to_string();
+        sandbox.run_with(
+            arguments,
+            &[("DMP_VAR_key", &key), ("XDG_RUNTIME_DIR", &folder)],
+        )
+    };
+    run(&["apply", "--yes"]).expect_success();
+    let before = gate.log().matches("Accepted publickey").count();
+    run(&["ssh", "host.box", "--", "echo over $SSH_CONNECTION; exit 9"])
+        .expect_code(9)
+        .shows(&format!(" {}", sshd.port));
+    assert_eq!(gate.log().matches("Accepted publickey").count(), before + 1);
+    run(&["ssh", "host.gate", "--", "echo in"])
+        .expect_success()
+        .shows("in");
+    let left = std::fs::read_dir(sandbox.path().join("runtime")).expect("is there");
+    assert_eq!(left.count(), 0, "the key lay there only as long as ssh ran");
+
+    // Each pin counts by itself.
+    let other = Sshd::start().expect("there was one");
+    std::fs::copy(other.path("host_key"), gate.path("host_key")).expect("writable");
+    let mut gate = gate;
+    gate.stop();
+    gate.start_again();
+    run(&["ssh", "host.box", "--", "echo in"])
+        .expect_code(255)
+        .hides("in\n");
+}
+
+#[test]
+fn facts_are_read_now_and_not_recorded() {
+    let Some(site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    let serial = site.run(&["state", "verify"]).expect_success().out;
+    let kernel = std::process::Command::new("uname")
+        .arg("-r")
+        .output()
+        .expect("runs");
+    let kernel = String::from_utf8_lossy(&kernel.stdout).trim().to_owned();
+    site.run(&["facts", "host.box"])
+        .expect_success()
+        .shows(&format!("kernel = \"{kernel}\""))
+        .shows("cores = ");
+    let json = site
+        .run(&["facts", "host.box", "--json"])
+        .expect_success()
+        .out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["kernel"], kernel.as_str());
+    site.run(&["facts", "host.other"])
+        .expect_code(1)
+        .says("machines of this stack: host.box");
+    assert_eq!(site.run(&["state", "verify"]).expect_success().out, serial);
+}
+
+#[test]
+fn one_command_runs_on_many_machines_and_each_line_says_where_it_comes_from() {
+    let (Some(one), Some(two), Some(down)) = (Sshd::start(), Sshd::start(), Sshd::start()) else {
+        return;
+    };
+    let host = |key: &str, sshd: &Sshd| {
+        format!(
+            "{key} = {{ port = {}, key = \"{}\" }}\n",
+            sshd.port,
+            sshd.path("user_key").display()
+        )
+    };
+    let text = format!(
+        "locals {{\n  hosts = {{\n{}{}{}  }}\n}}\nresource \"host\" \"node\" {{\n  for_each = local.hosts\n  address = \"127.0.0.1\"\n  \
+         port = each.value.port\n  key_file = each.value.key\n  user = \"{}\"\n  sudo = false\n}}\n",
+        host("a", &one),
+        host("b", &two),
+        host("gone", &down),
+        dmp_testkit::user()
+    );
+    let sandbox = Sandbox::stack(&text);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let command =
+        "echo out; echo \"port ${SSH_CONNECTION##* }\"; echo err >&2; printf 'no end\\033[1m'";
+    let ran = sandbox
+        .run(&["ssh", "host.node[\"?\"]", "--", command])
+        .expect_success()
+        .shows(&format!("host.node[\"a\"] | port {}\n", one.port))
+        .shows(&format!("host.node[\"b\"] | port {}\n", two.port))
+        .shows("host.node[\"a\"] | no end?[1m\n")
+        .says("host.node[\"b\"] | err\n");
+    assert_eq!(ran.out.matches("| out\n").count(), 2);
+
+    sandbox
+        .run(&[
+            "ssh",
+            "--all",
+            "--parallelism",
+            "1",
+            "--",
+            &format!("test \"${{SSH_CONNECTION##* }}\" = {}", one.port),
+        ])
+        .expect_code(3)
+        .says("host.node[\"b\"] ended with 1\n")
+        .says("2 of 3 machines failed")
+        .hides("host.node[\"a\"] ended");
+    drop(down);
+    let ran = sandbox
+        .run(&[
+            "ssh",
+            "--layer",
+            "machine",
+            "--json",
+            "--",
+            "echo \"$((6 * 7))\"",
+        ])
+        .expect_code(3);
+    let lines: Vec<serde_json::Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let of = |address: &str, name: &str| {
+        let mut found = lines
+            .iter()
+            .filter(|line| line["address"] == address && !line[name].is_null());
+        found.next().map(|line| line[name].clone())
+    };
+    assert_eq!(of("host.node[\"a\"]", "line"), Some("42".into()));
+    assert_eq!(of("host.node[\"a\"]", "status"), Some(0.into()));
+    assert!(of("host.node[\"gone\"]", "error").is_some());
+
+    sandbox
+        .run(&["ssh", "host.other[*]", "--", "true"])
+        .expect_code(1)
+        .says("no machine fits");
+    sandbox
+        .run(&["ssh", "--all"])
+        .expect_code(1)
+        .says("no command for many machines");
+    sandbox
+        .run(&["ssh", "--layer", "floor", "--", "true"])
+        .expect_code(1)
+        .says("the layers are");
+}
+
+#[test]
+fn copies_are_whole_verified_and_gone_on_with() {
+    let Some(site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    let content: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    let local = site.sandbox.path().join("big");
+    std::fs::write(&local, &content).expect("writable");
+    let local = local.display().to_string();
+    let there = site.on_machine("copied file's name");
+    let to = format!("host.box:{}", there.display());
+    site.run(&["copy", &local, &to, "--mode", "0640"])
+        .expect_success()
+        .says("host.box: 3000000 bytes\n");
+    assert!(std::fs::read(&there).expect("is there") == content);
+    let mode = std::fs::metadata(&there)
+        .expect("is there")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o640);
+
+    // An earlier attempt was cut off: what is there is kept if it is the beginning of this file, and only then.
+    let other: Vec<u8> = content.iter().map(|byte| byte.wrapping_add(1)).collect();
+    std::fs::write(&local, &other).expect("writable");
+    let sum = std::process::Command::new("sha256sum")
+        .arg(&local)
+        .output()
+        .expect("runs");
+    let sum = String::from_utf8_lossy(&sum.stdout)[..16].to_owned();
+    let part = there.with_file_name(format!(".copied file's name.{sum}.dmp-part"));
+    for (begun, expected) in [
+        (
+            &other[..1_000_000],
+            "host.box: 3000000 bytes, 1000000 of them were there from before\n",
+        ),
+        (&content[..1_000_000], "host.box: 3000000 bytes\n"),
+    ] {
+        std::fs::write(&there, "before").expect("writable");
+        std::fs::write(&part, begun).expect("writable");
+        site.run(&["copy", &local, &to])
+            .expect_success()
+            .says(expected);
+        assert!(std::fs::read(&there).expect("is there") == other);
+        assert!(!part.exists());
+    }
+
+    let folder = site.on_machine("folder");
+    std::fs::create_dir(&folder).expect("writable");
+    site.run(&["copy", &local, &format!("host.box:{}", folder.display())])
+        .expect_code(3)
+        .says("is a folder");
+    site.run(&["copy", &local, &format!("host.*:{}/", folder.display())])
+        .expect_success();
+    assert!(std::fs::read(folder.join("big")).expect("is there") == other);
+    site.run(&["copy", &local, "host.box:/no/such/folder/x"])
+        .expect_code(3)
+        .says("there is no folder `/no/such/folder`");
+    site.run(&["copy", &local, "host.box:relative"])
+        .expect_code(1)
+        .says("begins with `/`");
+    site.run(&["copy", &local, &local])
+        .expect_code(1)
+        .says("as `ADDRESS:/path`");
+
+    // And back.
+    let back = site.sandbox.path().join("back");
+    let to_here = back.display().to_string();
+    site.run(&["copy", &to, &to_here]).expect_success();
+    assert!(std::fs::read(&back).expect("is there") == other);
+    std::fs::write(
+        back.with_file_name(format!(".back.{sum}.dmp-part")),
+        &other[..2_000_000],
+    )
+    .expect("writable");
+    site.run(&["copy", &to, &to_here])
+        .expect_success()
+        .says("2000000 of them were there from before");
+    assert!(std::fs::read(&back).expect("is there") == other);
+    site.run(&["copy", "host.box:/no/such/file", &to_here])
+        .expect_code(3)
+        .says("there is no file");
+    assert!(
+        std::fs::read(&back).expect("is there") == other,
+        "what was here is here still"
+    );
+}

@@ -82,7 +82,7 @@ fn stack(folder: &Path) {
         part: Part::of(&world, Selection::default(), false),
         world,
         snapshot: Arc::new(Snapshot::default()),
-        findings: BTreeMap::new(),
+        findings: dmp_plan::Findings::default(),
         configure,
         is_destroy: false,
         lost: BTreeSet::new(),

@@ -15,6 +15,8 @@ mod contract;
 mod killed;
 #[path = "hosts/rebooted.rs"]
 mod rebooted;
+#[path = "hosts/sudo.rs"]
+mod sudo;
 
 use dmp_live::Lab;
 

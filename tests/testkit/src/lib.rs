@@ -82,19 +82,25 @@ impl Sshd {
 
     /// Starts a server and notes the arguments of every process that it and its sessions start, in [`Self::arguments`].
     /// `None` where there is no `strace` either.
-    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
     pub fn start_traced() -> Option<Self> {
         let mut sshd = Self::start()?;
+        sshd.trace()?;
+        Some(sshd)
+    }
+
+    /// Starts it again under `strace`, as [`Self::start_traced`] does.
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    pub fn trace(&mut self) -> Option<()> {
         let has_strace = Command::new("strace").arg("-V").output().is_ok();
         if !has_strace {
             eprintln!("SKIPPED: strace is not installed");
             assert!(std::env::var_os("CI").is_none(), "CI needs strace");
             return None;
         }
-        sshd.stop();
-        let trace = sshd.path("trace");
+        self.stop();
+        let trace = self.path("trace");
         // The tracer is a grandchild: the server keeps its process id.
-        sshd.child = Command::new("strace")
+        self.child = Command::new("strace")
             .args([
                 "-D",
                 "-f",
@@ -107,14 +113,14 @@ impl Sshd {
             ])
             .arg(&trace)
             .args(["/usr/sbin/sshd", "-D", "-f"])
-            .arg(sshd.path("config"))
+            .arg(self.path("config"))
             .arg("-E")
-            .arg(sshd.path("log"))
+            .arg(self.path("log"))
             .stdin(Stdio::null())
             .spawn()
             .expect("strace starts");
-        sshd.wait();
-        Some(sshd)
+        self.wait();
+        Some(())
     }
 
     /// The arguments of all processes since [`Self::start_traced`], as bytes.
@@ -150,6 +156,15 @@ impl Sshd {
         self.wait();
     }
 
+    /// Starts it again with more in its configuration. Of what is said twice the first counts.
+    pub fn configure(&mut self, lines: &str) {
+        let file = self.path("config");
+        let config = std::fs::read_to_string(&file).expect("is there");
+        std::fs::write(&file, format!("{lines}\n{config}")).expect("writable");
+        self.stop();
+        self.start_again();
+    }
+
     /// What the server has told of itself.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
@@ -170,7 +185,7 @@ impl Sshd {
             private_key: None,
             host_keys: vec![self.host_key()],
             sudo: false,
-            bastions: Vec::new(),
+            ..Machine::default()
         }
     }
 

@@ -12,6 +12,7 @@ use dmp_sdk::{
     Work,
 };
 use dmp_transport::Ssh;
+use dmp_transport::ssh_config::SshConfig;
 
 /// Does with one object what the engine does.
 pub(crate) struct Object {
@@ -92,21 +93,34 @@ impl Object {
         loop {
             assert!(!fetches.is_empty(), "nothing was asked");
             for fetch in fetches {
-                let Fetch::Script { on, script } = fetch else {
-                    panic!("no API")
-                };
-                let exchange = self.ssh.read(&on, &[script], Duration::from_secs(30)).await;
-                let exchange = exchange.expect("is reached");
-                answers.push(Answer::Script {
-                    output: exchange.outputs[0].clone(),
-                    host_key: exchange.host_key.into(),
-                });
+                answers.push(self.answer(fetch).await);
             }
             match self.resource.parse(&known, Answers(&answers))? {
                 Reading::Found(object) => return Ok(Some(object.attributes)),
                 Reading::Absent => return Ok(None),
                 Reading::More(more) => fetches = more,
                 other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn answer(&self, fetch: Fetch) -> Answer {
+        match fetch {
+            Fetch::Script { on, script } => {
+                let exchange = self.ssh.read(&on, &[script], Duration::from_secs(30)).await;
+                let exchange = exchange.expect("is reached");
+                Answer::Script {
+                    output: exchange.outputs[0].clone(),
+                    host_key: exchange.host_key.into(),
+                }
+            }
+            Fetch::Api(query) => {
+                let sealed = HostProvider::new().with_ssh_config(SshConfig::none());
+                let machines = Arc::new(self.ssh.clone());
+                let configured = sealed.configure(&Value::null(), machines);
+                let answers = configured.expect("no configuration").fetch(&[query]).await;
+                let answer = answers.into_iter().next().expect("one answer");
+                Answer::Api(Arc::new(answer.expect("is understood")))
             }
         }
     }

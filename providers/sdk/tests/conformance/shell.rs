@@ -19,7 +19,7 @@ pub(crate) fn machine() -> Machine {
         private_key: None,
         host_keys: Vec::new(),
         sudo: false,
-        bastions: Vec::new(),
+        ..Machine::default()
     }
 }
 

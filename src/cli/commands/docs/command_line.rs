@@ -129,6 +129,7 @@ const ENVIRONMENT: &str = "
 | `DMP_IDENTITY` | The identity file that opens secrets, instead of `$XDG_CONFIG_HOME/dmp/identity.txt` (`~/.config/dmp/identity.txt`). |
 | `XDG_STATE_HOME` | Where the last seen commit of each state is noted (`~/.local/state`). |
 | `SSH_AUTH_SOCK` | The SSH agent that is asked for keys. |
+| `DMP_SSH_CONFIG` | The SSH configuration that is read instead of `~/.ssh/config` and `/etc/ssh/ssh_config`: a file, or `none`. |
 | `DMP_LOG` | Diagnostics for developers on standard error, such as `DMP_LOG=debug`. |
 | `NO_COLOR` | No colours. |
 

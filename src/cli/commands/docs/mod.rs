@@ -73,7 +73,7 @@ fn links<'a>(provider: &str, names: impl Iterator<Item = &'a str>, anchor: &str)
 
 fn exit_codes() -> String {
     let mut text = "# Exit codes\n\nA code never changes its meaning. With several errors the last of this \
-                    table counts. `dmp ssh` ends with the code of `ssh`.\n\n| code | meaning |\n| --- | --- |\n"
+                    table counts. `dmp ssh` for one machine ends with the code of `ssh`.\n\n| code | meaning |\n| --- | --- |\n"
         .to_owned();
     for exit in Exit::ALL {
         let _ = writeln!(text, "| {} | {} |", exit.code(), exit.meaning());

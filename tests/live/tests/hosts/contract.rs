@@ -44,7 +44,7 @@ fn try_all(tried: &Tried, machine: &Arc<Machine>) {
         private_key: None,
         host_keys: vec![machine.host_key()],
         sudo: true,
-        bastions: Vec::new(),
+        ..dmp_sdk::Machine::default()
     };
     let make = || {
         machine.ssh(tried.prepare);
@@ -58,7 +58,9 @@ fn try_all(tried: &Tried, machine: &Arc<Machine>) {
             });
         };
         let machines = Arc::new(ssh.clone()) as Arc<dyn Machines>;
-        let provider = HostProvider::new()
+        let sealed =
+            HostProvider::new().with_ssh_config(dmp_transport::ssh_config::SshConfig::none());
+        let provider = sealed
             .configure(&Value::null(), Arc::clone(&machines))
             .expect("needs no configuration");
         let mut case = Case::new(resource(tried.resource_type), provider, config, outside)
