@@ -102,6 +102,12 @@ pub(crate) fn whole_files(
     paths(key).into_iter().map(claim).collect()
 }
 
+/// The claim of some lines in a file, beside which others may have theirs.
+pub(crate) fn lines_in(value: &Value, path: &str) -> Vec<Claim> {
+    let on = machine(value).ok().flatten();
+    on.iter().map(|on| Claim::part(on, path, "lines")).collect()
+}
+
 /// A text; empty where there is none.
 pub(crate) fn text(value: &Value, name: &str) -> String {
     value.get(name).as_str().unwrap_or_default().to_owned()

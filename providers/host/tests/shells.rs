@@ -34,6 +34,7 @@ fn some(name: &str, ty: &Type, round: i64) -> Value {
             let ports = Value::list(vec![format!("{}", 80 + round).into()]);
             Value::list(vec![Value::object_of([("ports", ports)])])
         }
+        ("run_as", _) => "alice".into(),
         ("content_base64", _) => "eA==".into(),
         (_, Type::Bool) => (round == 0).into(),
         (_, Type::Number) => (22 + round).into(),

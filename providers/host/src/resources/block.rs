@@ -4,15 +4,15 @@
 //! it. All else in the file stays as it is, byte for byte.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading, Resource,
-    Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::edited::with_edit;
 use crate::facts::line::{self, Found};
 use crate::kept::keeping;
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, plan_host, text, unreadable, wrong,
+    fetch, flag, host_attribute, known_machine, lines_in, plan_host, text, unreadable, wrong,
 };
 use crate::resources::file::plan_path;
 use crate::resources::line::{no_file, plan_anchors};
@@ -152,6 +152,12 @@ impl Resource for HostBlock {
             ));
         }
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        let path = value.get("path");
+        path.as_str()
+            .map_or_else(Vec::new, |path| lines_in(value, path))
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

@@ -3,15 +3,16 @@
 //! A machine has just one, so the machine is the identity. It is set by `hostnamectl` where systemd runs, else by hand.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading, Resource,
-    Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::edited::with_edit;
 use crate::facts::hostname;
 use crate::kept::keeping;
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, optional_text, plan_host, text, unreadable, wrong,
+    fetch, flag, host_attribute, known_machine, lines_in, optional_text, plan_host, text,
+    unreadable, whole_files, wrong,
 };
 
 /// The resource type.
@@ -134,6 +135,12 @@ impl Resource for HostHostname {
 
     fn import(&self, _id: &str, attributes: &Value) -> Result<Value, Diagnostic> {
         Ok(attributes.clone())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        let mut claims = whole_files(value, "name", |_| vec!["/etc/hostname".to_owned()]);
+        claims.extend(lines_in(value, "/etc/hosts"));
+        claims
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

@@ -4,15 +4,16 @@
 //! unmounted by force, and what keeps a place busy is named.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object, Reading,
-    Resource, Schema, Script, Step, Type, Value, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object,
+    Reading, Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::edited::with_edit;
 use crate::facts::mount::{self, Mounts, escaped, has};
 use crate::kept::keeping;
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, optional_text, plan_host, text, unreadable, wrong,
+    fetch, flag, host_attribute, known_machine, lines_in, optional_text, plan_host, text,
+    unreadable, wrong,
 };
 use crate::resources::file::plan_path;
 
@@ -133,6 +134,10 @@ impl Resource for HostMount {
         plan_line(change);
         tell(change);
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        lines_in(value, "/etc/fstab")
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

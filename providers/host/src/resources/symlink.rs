@@ -4,12 +4,14 @@
 //! is never replaced. A link that was there before dmp is put back by a delete.
 
 use dmp_sdk::{
-    Answers, Attribute, Change, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading, Resource,
-    Schema, Script, Step, Type, Verb, Work,
+    Answers, Attribute, Change, Claim, Diagnostic, Fetch, Job, Known, MarkWay, Object, Reading,
+    Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::link::{self, Found};
-use crate::on_host::{fetch, host_attribute, known_machine, plan_host, text, unreadable, wrong};
+use crate::on_host::{
+    fetch, host_attribute, known_machine, plan_host, text, unreadable, whole_files, wrong,
+};
 use crate::resources::file::plan_path;
 
 /// The resource type.
@@ -83,6 +85,10 @@ impl Resource for HostSymlink {
             });
         }
         Ok(())
+    }
+
+    fn claims(&self, value: &Value) -> Vec<Claim> {
+        whole_files(value, "path", |path| vec![path.to_owned()])
     }
 
     fn work(&self, job: &Job<'_>) -> Result<Work, Diagnostic> {

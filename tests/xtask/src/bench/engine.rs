@@ -356,7 +356,7 @@ async fn cost(mut command: Command, patience: Option<Duration>) -> Result<Option
 }
 
 /// In KiB, as the kernel has counted.
-fn most_memory(status: &str) -> Option<u32> {
+pub(super) fn most_memory(status: &str) -> Option<u32> {
     let text = std::fs::read_to_string(status).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()

@@ -4,6 +4,7 @@ mod build;
 mod cluster;
 mod commits;
 mod engine;
+mod hosts;
 mod makespan;
 mod table;
 
@@ -22,6 +23,8 @@ enum Bench {
     Build(build::Arguments),
     /// Plans and applies large stacks that touch nothing outside.
     Engine(engine::Arguments),
+    /// Does the same work on many hosts, beside others.
+    Hosts(hosts::Arguments),
     /// Raises clusters on bare machines.
     Cluster(cluster::Arguments),
 }
@@ -31,6 +34,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     match &arguments.name {
         Bench::Build(arguments) => build::run(shell, arguments).await,
         Bench::Engine(arguments) => engine::run(shell, arguments).await,
+        Bench::Hosts(arguments) => hosts::run(shell, arguments).await,
         Bench::Cluster(arguments) => cluster::run(shell, arguments).await,
     }
 }
