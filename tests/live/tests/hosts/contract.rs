@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dmp_live::{Lab, Machine};
 use dmp_provider_host::HostProvider;
 use dmp_sdk::testing::conformance::{Case, Stranger, check};
-use dmp_sdk::{Machines, OnMachines, Provider, Resource, Value};
+use dmp_sdk::{Machines, Provider, Resource, Value};
 use dmp_transport::{Options, Ssh};
 
 /// What a type is tried with.
