@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dmp_sdk::{Batch, BatchItem, Machine, Machines, Script, Step, Unreachable};
 use dmp_testkit::{Sshd, options, read, script, ssh};
-use dmp_transport::{CopyError, Options, Ssh, Target};
+use dmp_transport::{CopyError, Options, Piece, Ssh, Target};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -317,4 +317,48 @@ async fn a_copy_for_which_there_is_no_room_leaves_what_was_there() {
         .expect_err("has no room");
     assert!(matches!(error, CopyError::There(_)), "{error}");
     assert_eq!(std::fs::read_to_string(&there).expect("is there"), "before");
+}
+
+#[tokio::test]
+async fn a_persons_command_is_any_text_and_ends_with_who_waits_for_it() {
+    for sshd in Sshd::with_each_shell() {
+        let (ssh, on) = (ssh(), sshd.machine());
+        let text = "echo \"it's 100% $((40 + 2))\"\nprintf 'a\\nb' >&2\ncat; exit 7";
+        let (sender, mut pieces) = mpsc::channel(64);
+        assert_eq!(ssh.run_once(&on, text, sender).await, Ok(7));
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while let Some(piece) = pieces.recv().await {
+            match piece {
+                Piece::Out(bytes) => out.extend(bytes),
+                Piece::Err(bytes) => err.extend(bytes),
+            }
+        }
+        assert_eq!(
+            (out.as_slice(), err.as_slice()),
+            (&b"it's 100% 42\n"[..], &b"a\nb"[..])
+        );
+
+        let pid = sshd.path("pid");
+        let text = format!("echo $$ >{}; sleep 120 & wait", pid.display());
+        let running = {
+            let (ssh, on) = (ssh.clone(), on.clone());
+            let (sender, pieces) = mpsc::channel(64);
+            tokio::spawn(async move {
+                let ended = ssh.run_once(&on, &text, sender).await;
+                drop(pieces);
+                ended
+            })
+        };
+        let read = || {
+            std::fs::read_to_string(&pid)
+                .ok()?
+                .trim()
+                .parse::<u32>()
+                .ok()
+        };
+        dmp_testkit::until("it runs", || read().is_some()).await;
+        running.abort();
+        let remote = read().expect("is there");
+        dmp_testkit::until("it ends", || !dmp_testkit::is_alive(remote)).await;
+    }
 }
