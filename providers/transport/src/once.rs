@@ -19,7 +19,8 @@ pub enum Piece {
 
 impl Ssh {
     /// Runs a command of a shell, and gives the status that it ended with. It is never begun a second time: where the
-    /// connection is lost nobody knows how it ended, and that is the error. Dropping this kills it.
+    /// connection is lost nobody knows how it ended, and that is the error. It ends with the connection and when this is
+    /// dropped.
     ///
     /// # Errors
     /// When it could not be begun, or its end was not seen.
@@ -30,8 +31,9 @@ impl Ssh {
         pieces: mpsc::Sender<Piece>,
     ) -> Result<u32, Unreachable> {
         let connection = self.connection(on).await?;
-        let program = format!("( eval {} ) </dev/null\n", quote::quoted(command));
-        let running = Running::start(&connection, on, program).await?;
+        let printed = quote::printed(command.as_bytes()).replace('\n', "; ");
+        let line = format!("dmp_command=$({printed}); {WATCHED}");
+        let running = Running::start_line(&connection, on, line).await?;
         let mut running = running.killed_on_drop();
         let mut status = None;
         while let Some(said) = running.next().await {
@@ -56,3 +58,8 @@ impl Ssh {
         })
     }
 }
+
+/// Runs the command beside something that reads standard input, which nobody writes to: when it ends, so does the
+/// session's whole group. Servers refuse signals for root, and send none when a connection breaks.
+const WATCHED: &str = "exec 3<&0; { cat <&3; kill -TERM 0; } >/dev/null 2>&1 & dmp_watch=$!; \
+    ( eval \"$dmp_command\" ) </dev/null 3<&-; dmp_status=$?; kill \"$dmp_watch\" 2>/dev/null; exit \"$dmp_status\"";

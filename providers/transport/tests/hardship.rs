@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dmp_sdk::{Batch, BatchItem, Machine, Machines, Script, Step, Unreachable};
 use dmp_testkit::{Sshd, options, read, script, ssh};
-use dmp_transport::{CopyError, Options, Ssh, Target};
+use dmp_transport::{CopyError, Options, Piece, Ssh, Target};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -74,6 +74,18 @@ async fn run(ssh: &Ssh, on: &Machine, batch: &Batch) -> Result<(), Unreachable> 
     let (sender, mut reports) = mpsc::channel(1024);
     let drain = async { while reports.recv().await.is_some() {} };
     tokio::join!(ssh.run(on, batch, sender), drain).0
+}
+
+/// Whether the login shell took the limit for files; one that is not bash reads another file.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+async fn is_limited(ssh: &Ssh, on: &Machine) -> bool {
+    let outputs = read(ssh, on, &[script("ulimit -f")]).await;
+    let is_limited = outputs[0].text().trim() != "unlimited";
+    if !is_limited {
+        eprintln!("SKIPPED: the login shell reads no .bashrc");
+        assert!(std::env::var_os("CI").is_none(), "CI logs in by bash");
+    }
+    is_limited
 }
 
 #[tokio::test]
@@ -227,8 +239,7 @@ async fn a_machine_without_room_for_a_batch_does_nothing_and_says_why() {
     )
     .expect("writable");
     let (ssh, on, made) = (ssh(), sshd.machine(), sshd.path("made"));
-    let outputs = read(&ssh, &on, &[script("ulimit -f")]).await;
-    if outputs[0].text().trim() == "unlimited" {
+    if !is_limited(&ssh, &on).await {
         return;
     }
     let work = script(": >\"$made\"")
@@ -296,11 +307,7 @@ async fn a_copy_for_which_there_is_no_room_leaves_what_was_there() {
     )
     .expect("writable");
     let (ssh, on) = (ssh(), sshd.machine());
-    if read(&ssh, &on, &[script("ulimit -f")]).await[0]
-        .text()
-        .trim()
-        == "unlimited"
-    {
+    if !is_limited(&ssh, &on).await {
         return;
     }
     let (here, there) = (sshd.path("here"), sshd.path("there"));
@@ -317,4 +324,48 @@ async fn a_copy_for_which_there_is_no_room_leaves_what_was_there() {
         .expect_err("has no room");
     assert!(matches!(error, CopyError::There(_)), "{error}");
     assert_eq!(std::fs::read_to_string(&there).expect("is there"), "before");
+}
+
+#[tokio::test]
+async fn a_persons_command_is_any_text_and_ends_with_who_waits_for_it() {
+    for sshd in Sshd::with_each_shell() {
+        let (ssh, on) = (ssh(), sshd.machine());
+        let text = "echo \"it's 100% $((40 + 2))\"\nprintf 'a\\nb' >&2\ncat; exit 7";
+        let (sender, mut pieces) = mpsc::channel(64);
+        assert_eq!(ssh.run_once(&on, text, sender).await, Ok(7));
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while let Some(piece) = pieces.recv().await {
+            match piece {
+                Piece::Out(bytes) => out.extend(bytes),
+                Piece::Err(bytes) => err.extend(bytes),
+            }
+        }
+        assert_eq!(
+            (out.as_slice(), err.as_slice()),
+            (&b"it's 100% 42\n"[..], &b"a\nb"[..])
+        );
+
+        let pid = sshd.path("pid");
+        let text = format!("echo $$ >{}; sleep 120 & wait", pid.display());
+        let running = {
+            let (ssh, on) = (ssh.clone(), on.clone());
+            let (sender, pieces) = mpsc::channel(64);
+            tokio::spawn(async move {
+                let ended = ssh.run_once(&on, &text, sender).await;
+                drop(pieces);
+                ended
+            })
+        };
+        let read = || {
+            std::fs::read_to_string(&pid)
+                .ok()?
+                .trim()
+                .parse::<u32>()
+                .ok()
+        };
+        dmp_testkit::until("it runs", || read().is_some()).await;
+        running.abort();
+        let remote = read().expect("is there");
+        dmp_testkit::until("it ends", || !dmp_testkit::is_alive(remote)).await;
+    }
 }

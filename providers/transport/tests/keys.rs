@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dmp_sdk::{Machine, Machines, Unreachable};
@@ -400,5 +401,35 @@ async fn a_host_key_that_is_swapped_under_an_open_run_stops_the_next_connection(
     assert!(
         said.contains("shows another host key than a moment ago"),
         "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_that_the_configuration_wants_run_is_passed_over_and_told_once() {
+    let Some(sshd) = Sshd::start() else { return };
+    let never = sshd.path("never");
+    let text = format!(
+        "Match exec \"touch {}\"\n  Port 1\nHost *\n  IdentityFile {}\n",
+        never.display(),
+        sshd.path("user_key").display()
+    );
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = Arc::clone(&lines);
+    let ssh = Ssh::new(Options {
+        progress: Arc::new(move |_, line| told.lock().expect("no panic").push(line.to_owned())),
+        ..with_config(&sshd, &text)
+    });
+    let mut machine = sshd.machine();
+    machine.key_file = None;
+    assert!(is_reached(&ssh, &machine).await);
+    sshd.cut_connections();
+    assert!(is_reached(&ssh, &machine).await);
+    assert!(!never.exists());
+    let lines = lines.lock().expect("no panic").clone();
+    let place = format!("{}:1", sshd.path("ssh_config").display());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains(&place) && lines[0].contains("runs no command"),
+        "{lines:?}"
     );
 }

@@ -122,7 +122,7 @@ async fn on_all(machines: Vec<(Address, Machine)>, arguments: &Ssh) -> Exit {
             _ = tokio::signal::ctrl_c() => break true,
         }
     };
-    // What still runs is killed with its task.
+    // What still runs ends with its task, at the latest with its connection.
     tasks.shutdown().await;
     ssh.close().await;
     match stopped {

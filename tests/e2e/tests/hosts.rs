@@ -904,3 +904,142 @@ fn copies_are_whole_verified_and_gone_on_with() {
         "what was here is here still"
     );
 }
+
+#[test]
+fn ctrl_c_ends_the_command_on_every_machine() {
+    let Some(site) = Site::new() else { return };
+    site.run(&["apply", "--yes"]).expect_success();
+    let pid = site.on_machine("pid");
+    let command = format!("echo $$ >{}; exec sleep 300", pid.display());
+    let mut child = site
+        .sandbox
+        .command(&["ssh", "--all", "--", &command])
+        .env("DMP_VAR_password", SECRET)
+        .spawn()
+        .expect("starts");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let read = || {
+        std::fs::read_to_string(&pid)
+            .ok()?
+            .trim()
+            .parse::<u32>()
+            .ok()
+    };
+    let remote = loop {
+        if let Some(pid) = read() {
+            break pid;
+        }
+        assert!(
+            std::time::Instant::now() < until,
+            "the command does not begin"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    dmp_testkit::kill(child.id(), "INT");
+    assert_eq!(child.wait().expect("ends").code(), Some(130));
+    while dmp_testkit::is_alive(remote) {
+        assert!(std::time::Instant::now() < until, "it goes on there");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn with_an_authority_nothing_is_pinned_and_a_machine_may_have_another_key_tomorrow() {
+    let Some(mut sshd) = Sshd::start() else {
+        return;
+    };
+    let ca = sshd.path("ca");
+    dmp_testkit::keygen(&ca, "");
+    let sign = |sshd: &Sshd| {
+        let made = std::process::Command::new("ssh-keygen")
+            .args(["-q", "-h", "-I", "test", "-n", "127.0.0.1", "-s"])
+            .arg(&ca)
+            .arg(sshd.path("host_key.pub"))
+            .status();
+        assert!(made.expect("ssh-keygen runs").success());
+    };
+    sign(&sshd);
+    sshd.configure(&format!(
+        "HostCertificate {}",
+        sshd.path("host_key-cert.pub").display()
+    ));
+    let public = std::fs::read_to_string(sshd.path("ca.pub")).expect("is there");
+    let sandbox = Sandbox::stack(&format!(
+        "resource \"host\" \"box\" {{\n  address = \"127.0.0.1\"\n  port = {}\n  user = \"{}\"\n  sudo = false\n  key_file = \"{}\"\n  \
+         host_ca = [\"{}\"]\n}}\nresource \"host_file\" \"motd\" {{\n  host = host.box.connection\n  path = \"{}\"\n  content = \"x\"\n}}\n",
+        sshd.port,
+        dmp_testkit::user(),
+        sshd.path("user_key").display(),
+        public.trim(),
+        sshd.path("motd").display()
+    ));
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .hides("will be pinned");
+    sandbox
+        .run(&["ssh", "host.box", "--", "echo in"])
+        .expect_success()
+        .shows("in");
+    for name in ["host_key", "host_key.pub"] {
+        std::fs::remove_file(sshd.path(name)).expect("is there");
+    }
+    dmp_testkit::keygen(&sshd.path("host_key"), "");
+    sign(&sshd);
+    sshd.stop();
+    sshd.start_again();
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox
+        .run(&["ssh", "host.box", "--", "echo in"])
+        .expect_success()
+        .shows("in");
+    std::fs::remove_file(sshd.path("host_key-cert.pub")).expect("is there");
+    sshd.stop();
+    sshd.start_again();
+    sandbox
+        .run(&["plan"])
+        .expect_code(3)
+        .says("it shows no certificate");
+}
+
+#[test]
+fn a_password_for_sudo_is_sealed_in_the_state_and_shown_nowhere_and_no_ephemeral_one_is_taken() {
+    let Some(sshd) = Sshd::start() else { return };
+    let stack = |more: &str| {
+        format!(
+            "variable \"password\" {{\n  type      = string\n  sensitive = true\n{more}}}\nresource \"host\" \"box\" {{\n  \
+             address = \"127.0.0.1\"\n  port = {}\n  user = \"{}\"\n  sudo = false\n  key_file = \"{}\"\n  \
+             sudo_password = var.password\n}}\nresource \"host_file\" \"motd\" {{\n  host = host.box.connection\n  path = \"{}\"\n  \
+             content = \"x\"\n}}\n",
+            sshd.port,
+            dmp_testkit::user(),
+            sshd.path("user_key").display(),
+            sshd.path("motd").display()
+        )
+    };
+    let sandbox = Sandbox::stack(&stack(""));
+    let run = |arguments: &[&str]| {
+        let ran = sandbox.run_with(arguments, &[("DMP_VAR_password", SECRET)]);
+        ran.hides(SECRET)
+    };
+    run(&["plan"]).expect_success();
+    run(&["apply", "--yes"]).expect_success();
+    run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    run(&["state", "export"]).expect_success();
+    run(&["show", "--json"]).expect_success();
+    let state = std::fs::read(sandbox.stack_folder().join(".dmp/state.sqlite")).expect("is there");
+    let holds = state
+        .windows(SECRET.len())
+        .any(|window| window == SECRET.as_bytes());
+    assert!(!holds, "it is sealed");
+
+    sandbox.write("main.hcl", &stack("  ephemeral = true\n"));
+    run(&["plan"])
+        .expect_code(1)
+        .says("a secret of a connection has to be recorded");
+}

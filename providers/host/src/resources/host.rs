@@ -157,6 +157,21 @@ fn try_new_way(change: &mut Change<'_>, connection: Option<&Value>) {
     }
 }
 
+/// Refuses secrets that are in no record: the next plan could not read the machine, nor what is on it.
+fn refuse_ephemeral(planned: &Value) -> Result<(), Diagnostic> {
+    for name in ["private_key", "sudo_password"] {
+        if planned.get(name).deep_marks().is_ephemeral() {
+            return Err(Diagnostic::error("ephemeral", "a secret of a connection has to be recorded")
+                .detail(format!(
+                    "`{name}` is ephemeral, and without it the next plan can't read what is on the machine"
+                ))
+                .help("leave `ephemeral = true` out: what is sensitive is sealed in the state")
+                .path(AttributePath::of(name)));
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a machine that can't be reached without a command.
 fn refuse_command(attributes: &Value) -> Result<(), Diagnostic> {
     let place = attributes.get("ssh_config").get("proxy_command");
@@ -267,7 +282,7 @@ fn is_user_name(name: &str) -> bool {
 fn connection_value(attributes: &Value) -> Result<Option<Value>, Diagnostic> {
     Ok(connection(attributes)?.map(|machine| {
         let mut value = machine.to_value();
-        // A secret that is ephemeral stays so.
+        // What marks a secret has stays with it.
         if machine.private_key.is_some() {
             value = value.with("private_key", attributes.get("private_key"));
         }
@@ -370,6 +385,7 @@ impl Resource for Host {
             change.planned = settle(&open, facts.get("ssh_config"));
             refuse_command(&change.planned)?;
         }
+        refuse_ephemeral(&change.planned)?;
         let is_known = |name| change.planned.get(name).is_known();
         if change.config.get("sudo").is_null() && is_known("user") && is_known("run_as") {
             let sudo = becomes_by_default(&change.planned);
