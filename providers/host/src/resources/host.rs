@@ -335,11 +335,7 @@ impl Resource for Host {
             return Err(unreadable("a machine's facts", output));
         }
         let facts = machine::parse(&output.text());
-        let os = Value::object_of([
-            ("id", facts.os_id.into()),
-            ("version_id", facts.os_version.into()),
-            ("codename", facts.os_codename.into()),
-        ]);
+        let os = facts.os();
         let mut attributes = attributes
             .with("hostname", facts.hostname.into())
             .with("kernel", facts.kernel.into())
