@@ -37,7 +37,7 @@ impl Contender {
     pub(super) fn of(name: &str) -> Result<Self, Failure> {
         let found = ALL.into_iter().find(|one| one.name() == name);
         found.ok_or_else(|| {
-            let names = ALL.map(|one| one.name()).join(", ");
+            let names = ALL.map(Contender::name).join(", ");
             Failure::Said(format!("there is no contender `{name}`, but: {names}"))
         })
     }
