@@ -18,12 +18,29 @@ fn program(scripts: &[Script], runs: &[Vec<usize>], boundary: &str) -> String {
     program.push_str(&format!(
         "dmp_end() {{\nprintf '\\n%s %s\\n' {boundary} \"$1\"\nprintf '\\n%s\\n' {boundary} >&2\n}}\ndmp_end 0\n"
     ));
+    // A text that many scripts share goes over the wire once.
+    let mut texts: HashMap<&str, (usize, usize)> = HashMap::new();
+    for run in runs {
+        let (text, next) = (scripts[run[0]].text(), texts.len());
+        if !text.contains('\0') {
+            texts.entry(text).or_insert((next, 0)).1 += 1;
+        }
+    }
+    let mut shared: Vec<_> = texts.iter().filter(|(_, (_, times))| *times > 1).collect();
+    shared.sort_by_key(|(_, (number, _))| *number);
+    for (text, (number, _)) in shared {
+        program.push_str(&format!("dmp_text{number}={}\n", quote::quoted(text)));
+    }
     for run in runs {
         let script = &scripts[run[0]];
         let items = run.iter().filter_map(|member| scripts[*member].of_many());
         let items: Vec<&str> = items.map(|(item, _)| item).collect();
+        let text = match texts.get(script.text()) {
+            Some((number, times)) if *times > 1 => format!("\"$dmp_text{number}\""),
+            _ => quote::quoted(script.text()),
+        };
         let body = match quote::assignments_with(script, &items) {
-            Ok(lines) => format!("{lines}eval {}", quote::quoted(script.text())),
+            Ok(lines) => format!("{lines}eval {text}"),
             Err(why) => quote::refusal(&why),
         };
         match script.payload() {

@@ -28,5 +28,6 @@ PermitRootLogin prohibit-password
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 200
+Subsystem sftp internal-sftp
 CONFIG
 exec chroot . /usr/sbin/sshd -D -f /etc/ssh/bench_config
