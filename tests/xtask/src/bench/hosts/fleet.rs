@@ -50,15 +50,17 @@ impl Fleet {
             let direct = IpAddr::V4(Ipv4Addr::new(127, 0, 1, number));
             let root = place.join(format!("host-{number}"));
             std::fs::create_dir_all(&root).map_err(Failure::io(root.display()))?;
-            let mut command = Command::new("unshare");
+            // Hosts end with us, however we end.
+            let mut command = Command::new("setpriv");
             command
+                .args(["--pdeathsig", "KILL", "unshare"])
                 .args(["--mount", "--pid", "--fork", "--kill-child"])
                 .arg(shell.root().join("tests/bench/hosts/host.sh"))
                 .args([&root, Path::new(&direct.to_string()), &fleet.keys])
                 .stdin(Stdio::null())
                 .process_group(0)
                 .kill_on_drop(true);
-            let host = command.spawn().map_err(Failure::io("unshare"))?;
+            let host = command.spawn().map_err(Failure::io("setpriv"))?;
             fleet.hosts.push(host);
             let reached = if round_trip.is_zero() {
                 direct
