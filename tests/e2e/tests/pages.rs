@@ -3,12 +3,14 @@
 //! A fence `hcl` begins a stack in a folder of its own, `hcl file=NAME` adds a file to it; the stack must be valid. A fence
 //! `console` holds commands after `$` and what they print, in the folder of the stack before it; `…` stands for any text, on
 //! a line of its own for any lines, and `exit code N` tells how the command ends if not with 0. A fence `expressions` holds
-//! lines `EXPRESSION => VALUE`, or `=> error: …` for what is refused.
+//! lines `EXPRESSION => VALUE`, or `=> error: …` for what is refused. Where a page is about a machine, it is a real `sshd`
+//! on loopback, and `debian@192.0.2.10` and `/srv` of the page stand for it.
 
 mod support;
 
 use std::path::{Path, PathBuf};
 
+use dmp_testkit::Sshd;
 use support::Sandbox;
 
 /// A fence of a page.
@@ -47,8 +49,69 @@ fn fences(page: &Path) -> Vec<Fence> {
     found
 }
 
+/// What a page's words stand for: nothing, or a machine.
+#[derive(Default)]
+struct Scene {
+    /// Words of the page, and what is there in their place.
+    words: Vec<(String, String)>,
+    /// The SSH configuration of whoever follows the page.
+    ssh_config: Option<String>,
+}
+
+impl Scene {
+    /// A machine, which is this one for the current user. The folder for what the page puts below `/srv` is made.
+    fn on(sshd: &Sshd) -> Self {
+        let srv = sshd.path("srv");
+        std::fs::create_dir_all(&srv).expect("writable");
+        let user = dmp_testkit::user();
+        let words = [
+            ("= \"debian\"", format!("= \"{user}\"\n  sudo = false")),
+            ("/srv", srv.display().to_string()),
+        ];
+        let ssh_config = format!(
+            "Host 192.0.2.*\n  HostName 127.0.0.1\n  Port {}\n  IdentityFile {}\n",
+            sshd.port,
+            sshd.path("user_key").display()
+        );
+        Self {
+            words: words.map(|(page, real)| (page.to_owned(), real)).into(),
+            ssh_config: Some(ssh_config),
+        }
+    }
+
+    fn stack(&self, text: &str) -> Sandbox {
+        let sandbox = Sandbox::stack(&self.real(text));
+        if let Some(config) = &self.ssh_config {
+            let folder = sandbox.path().join(".ssh");
+            std::fs::create_dir(&folder).expect("a folder");
+            std::fs::write(folder.join("config"), config).expect("writable");
+        }
+        sandbox
+    }
+
+    /// A text of the page as it is done.
+    fn real(&self, text: &str) -> String {
+        let words = self.words.iter();
+        words.fold(text.to_owned(), |text, (page, real)| {
+            text.replace(page, real)
+        })
+    }
+
+    /// What is printed, in the page's words.
+    fn told(&self, text: &str) -> String {
+        let words = self.words.iter();
+        words.fold(text.to_owned(), |text, (page, real)| {
+            text.replace(real, page)
+        })
+    }
+}
+
 /// Goes through a page. Returns how many stacks, commands and expressions there were.
 fn follow(page: &Path) -> [usize; 3] {
+    follow_on(page, &Scene::default())
+}
+
+fn follow_on(page: &Path, scene: &Scene) -> [usize; 3] {
     let mut counts = [0; 3];
     let mut stack: Option<(Sandbox, String)> = None;
     let mut is_checked = true;
@@ -60,7 +123,7 @@ fn follow(page: &Path) -> [usize; 3] {
         }
         match (fence.kind.as_str(), &fence.file) {
             ("hcl", None) => {
-                stack = Some((Sandbox::stack(&fence.text), fence.place));
+                stack = Some((scene.stack(&fence.text), fence.place));
                 is_checked = false;
                 counts[0] += 1;
             }
@@ -70,13 +133,13 @@ fn follow(page: &Path) -> [usize; 3] {
                     .unwrap_or_else(|| panic!("{}: no stack", fence.place));
                 let path = sandbox.stack_folder().join(name);
                 std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-                sandbox.write(name, &fence.text);
+                sandbox.write(name, &scene.real(&fence.text));
                 is_checked = false;
             }
             ("console", None) => {
                 let nothing = Sandbox::stack("");
                 let sandbox = stack.as_ref().map_or(&nothing, |(sandbox, _)| sandbox);
-                counts[1] += console(sandbox, &fence);
+                counts[1] += console(sandbox, &fence, scene);
             }
             ("expressions", None) => counts[2] += expressions(&fence),
             _ => {}
@@ -94,7 +157,7 @@ fn valid(stack: &Option<(Sandbox, String)>) {
     assert_eq!(ran.code, Some(0), "{place}: {}", ran.err);
 }
 
-fn console(sandbox: &Sandbox, fence: &Fence) -> usize {
+fn console(sandbox: &Sandbox, fence: &Fence, scene: &Scene) -> usize {
     let mut commands = 0;
     let mut lines = fence.text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -110,10 +173,10 @@ fn console(sandbox: &Sandbox, fence: &Fence) -> usize {
             .and_then(|line| line.strip_prefix("exit code "));
         let code: i32 = code.map_or(0, |code| code.parse().expect("a number"));
         wanted.retain(|line| !line.starts_with("exit code "));
-        let arguments = split(typed);
+        let arguments = split(&scene.real(typed));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ran = sandbox.run(&arguments);
-        let printed = format!("{}{}", ran.out, ran.err);
+        let printed = scene.told(&format!("{}{}", ran.out, ran.err));
         let place = &fence.place;
         assert_eq!(ran.code, Some(code), "{place}: dmp {typed}\n{printed}");
         let printed: Vec<&str> = printed.lines().map(str::trim_end).collect();
@@ -233,4 +296,35 @@ fn who_comes_from_terraform_finds_it_as_the_page_says() {
 fn the_engine_works_as_its_page_says() {
     let [stacks, commands, _] = follow(&page("reference/semantics.md"));
     assert!(stacks > 4 && commands > 10, "{stacks}, {commands}");
+}
+
+#[test]
+fn who_has_a_machine_manages_it_as_the_page_says() {
+    let Some(sshd) = Sshd::start() else { return };
+    let page = page("guide/your-first-host.md");
+    let [stacks, commands, _] = follow_on(&page, &Scene::on(&sshd));
+    assert!(stacks > 0 && commands > 8, "{stacks}, {commands}");
+}
+
+#[test]
+fn who_comes_from_ansible_finds_it_as_the_page_says() {
+    let Some(sshd) = Sshd::start() else { return };
+    let page = page("guide/coming-from-ansible.md");
+    let [stacks, commands, _] = follow_on(&page, &Scene::on(&sshd));
+    assert!(stacks > 1 && commands > 4, "{stacks}, {commands}");
+}
+
+#[test]
+fn the_example_for_machines_and_its_modules_are_valid_and_in_the_canonical_layout() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let sandbox = Sandbox::stack("");
+    for folder in ["examples/hosts", "modules/base-host", "modules/hardening"] {
+        let folder = root.join(folder);
+        for command in [&["validate"][..], &["fmt", "--check"]] {
+            let mut command = sandbox.command(command);
+            let ran = command.current_dir(&folder).output().expect("starts");
+            let said = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.success(), "{command:?} in {folder:?}: {said}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The Debian packages this host needs.
 
-FOR_MACHINES=(mmdebstrap iproute2 util-linux openssh-client python3 gzip nftables lxcfs)
+FOR_MACHINES=(mmdebstrap iproute2 util-linux openssh-client python3 gzip nftables lxcfs ssh-audit)
 FOR_POWERCUT=(qemu-system-x86 seabios dpkg-dev binutils e2fsprogs gzip)
 FOR_CLUSTERS=(docker-registry skopeo haproxy dpkg-dev apt-utils gnupg curl gcc libc6-dev libseccomp-dev pkg-config)
 

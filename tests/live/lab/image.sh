@@ -1,9 +1,13 @@
 # shellcheck shell=bash
 # The machines' image: a bare Debian, as a cloud or an installer would hand it over. No Kubernetes, no containerd, no Python.
 
-build_machine() {
-    local work root start unit
-    [[ ! -d $IMAGE/root ]] || return 0
+build_machine() { build_image "$SUITE"; }
+build_older() { build_image "$OLDER_SUITE"; }
+
+build_image() {
+    local suite=$1 work root start unit image
+    image=$(image "$suite")
+    [[ ! -d $image/root ]] || return 0
     need mmdebstrap zcat
     start=$(now)
     host_proxy
@@ -12,12 +16,12 @@ build_machine() {
     work=$(mktemp -d "$CACHE/image/new.XXXXXX")
     root=$work/root
     chmod 755 "$work"
-    apt_sources "$SUITE" >"$work/sources.list"
+    apt_sources "$suite" >"$work/sources.list"
     # No udev: the devices are the host's.
     mmdebstrap --quiet --variant=minbase --mode=root --format=directory --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --include=systemd,systemd-sysv,libpam-systemd,dbus,openssh-server,sudo,ca-certificates,iproute2,kmod,netbase,procps \
-        "$SUITE" "$root" "$work/sources.list"
+        "$suite" "$root" "$work/sources.list"
 
     # Names, keys and numbers are a machine's, not the image's.
     rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/var/lib/dbus/machine-id "$root"/etc/apt/sources.list.d/* "$root"/etc/resolv.conf
@@ -53,9 +57,9 @@ CONFIG
     chroot "$root" depmod "$(uname -r)"
 
     rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
-    [[ -n $(machine_names) ]] || rm -rf --one-file-system "$CACHE"/image/debian-*     # of earlier recipes
-    mv "$work" "$IMAGE"
-    note "machine: $SUITE, $(du -sh "$IMAGE/root" | cut -f1) in $(since "$start") s"
+    [[ -n $(machine_names) ]] || rm -rf --one-file-system "$CACHE/image/debian-$suite"-*     # of earlier recipes
+    mv "$work" "$image"
+    note "machine: $suite, $(du -sh "$image/root" | cut -f1) in $(since "$start") s"
 }
 
 # The kernel has no modules but what is built in. Told so, modprobe succeeds for those, and fails for all others.

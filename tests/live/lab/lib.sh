@@ -21,6 +21,7 @@ SSH_USER=debian
 
 # The machines, and what is built for them.
 SUITE=${DMP_LIVE_SUITE:-trixie}
+OLDER_SUITE=bookworm                               # for `up --suite`
 KUBERNETES_VERSION=${DMP_LIVE_KUBERNETES_VERSION:-1.36.3}
 CONTAINERD_VERSION=2.3.7                           # Kubernetes 1.36 wants 2.x
 RUNC_VERSION=1.4.3
@@ -36,9 +37,12 @@ REGISTRY=$GATEWAY:$REGISTRY_PORT
 IMAGES=$REGISTRY/k8s                               # what `--image-repository` takes
 
 MACHINES=$CACHE/machines
-IMAGE=$CACHE/image/debian-$SUITE-$(cat "$LAB_HOME/image.sh" - <<<"$NET $(uname -r)" | sha256sum | cut -c1-8)     # another recipe, another image
+RECIPE=$(cat "$LAB_HOME/image.sh" - <<<"$NET $(uname -r)" | sha256sum | cut -c1-8)     # another recipe, another image
 BIN=$CACHE/bin
 RUN=$CACHE/run
+
+# Where the machines' image of a suite lies.
+image() { echo "$CACHE/image/debian-$1-$RECIPE"; }
 
 note() { echo "lab: $*" >&2; }
 die() { note "$*"; exit 1; }

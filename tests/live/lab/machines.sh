@@ -35,25 +35,26 @@ machine_ssh() {
 }
 
 machines_up() {
-    local memory=2048 first=11 name failed=0 pids=()
+    local memory=2048 first=11 suite=$SUITE name failed=0 pids=()
     while [[ ${1-} == --* ]]; do
         case $1 in
             --memory) memory=$2 ;;
             --from) first=$2 ;;
-            *) die "usage: lab up [--memory MIB] [--from NUMBER] NAME..." ;;
+            --suite) suite=$2 ;;
+            *) die "usage: lab up [--memory MIB] [--from NUMBER] [--suite SUITE] NAME..." ;;
         esac
         shift 2
     done
-    (($#)) || die "usage: lab up [--memory MIB] [--from NUMBER] NAME..."
+    (($#)) || die "usage: lab up [--memory MIB] [--from NUMBER] [--suite SUITE] NAME..."
     for name; do [[ $name =~ ^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$ ]] || die "$name is no name for a machine"; done
     [[ $(hierarchies) == */memory* ]] || die "this host has no cgroup v1 hierarchies (see the README)"
-    [[ -d $IMAGE/root ]] || die "there is no image of a machine (lab build machine)"
+    [[ -d $(image "$suite")/root ]] || die "there is no image of a $suite machine (lab build machine older)"
 
     exec 9>"$RUN/lock"
     flock 9                                            # addresses are handed out by one at a time
     network_up
     raise_inotify
-    for name; do machine_exists "$name" || create "$name" "$memory" "$first"; done
+    for name; do machine_exists "$name" || create "$name" "$memory" "$first" "$suite"; done
     exec 9>&-
     for name; do is_on "$name" || switch_on "$name"; done
     for name; do wait_ready "$name" & pids+=($!); done
@@ -68,7 +69,7 @@ raise_inotify() {
 }
 
 create() {
-    local name=$1 memory=$2 at=$MACHINES/$1 number upper
+    local name=$1 memory=$2 suite=$4 at=$MACHINES/$1 number upper
     for ((number = $3; number < 250; number++)); do
         grep -qsx "ADDRESS=$NET.$number" "$MACHINES"/*/machine || break
     done
@@ -92,8 +93,9 @@ NAME=$name
 ADDRESS=$NET.$number
 MAC=$(printf '52:54:00:79:00:%02x' "$number")
 LINK=dl-$number
-IMAGE=$IMAGE/root
+IMAGE=$(image "$suite")/root
 MEMORY=$memory
+SUITE=$suite
 VALUES
 }
 

@@ -79,6 +79,13 @@ impl Lab {
         names.map(|name| Machine::existing(self, name))
     }
 
+    /// Starts a machine of another Debian than all others are: `bookworm`.
+    #[must_use]
+    pub fn machine_of(&self, suite: &str, name: &str) -> Machine {
+        self.run(["up", "--suite", suite, name]);
+        Machine::existing(self, name)
+    }
+
     /// Runs one test of this program again, inside the lab's network, where the test itself can open connections. It
     /// finds the machine by [`Lab::from_outside`].
     ///

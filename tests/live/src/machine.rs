@@ -205,17 +205,26 @@ impl Machine {
     /// Deletes it and makes it again by the same name: a new machine, with a new host key, on the same address.
     pub fn replace(&mut self) {
         self.lab.run(["down", &self.name]);
+        let (memory, suite) = (&self.values["MEMORY"], &self.values["SUITE"]);
         self.lab
-            .run(["up", "--memory", &self.values["MEMORY"], &self.name]);
+            .run(["up", "--memory", memory, "--suite", suite, &self.name]);
         self.values = Self::existing_values(&self.lab, &self.name);
     }
 
     /// Deletes it and makes it again by the same name at another address: the first free one from this number on.
     pub fn replace_elsewhere(&mut self, from: u8) {
         self.lab.run(["down", &self.name]);
-        let (memory, from) = (&self.values["MEMORY"], from.to_string());
-        self.lab
-            .run(["up", "--memory", memory, "--from", &from, &self.name]);
+        let (memory, suite) = (&self.values["MEMORY"], &self.values["SUITE"]);
+        self.lab.run([
+            "up",
+            "--memory",
+            memory,
+            "--suite",
+            suite,
+            "--from",
+            &from.to_string(),
+            &self.name,
+        ]);
         self.values = Self::existing_values(&self.lab, &self.name);
     }
 

@@ -11,6 +11,8 @@ mod administered;
 mod alone;
 #[path = "hosts/contract.rs"]
 mod contract;
+#[path = "hosts/hardened.rs"]
+mod hardened;
 #[path = "hosts/killed.rs"]
 mod killed;
 #[path = "hosts/rebooted.rs"]

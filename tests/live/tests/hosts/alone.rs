@@ -4,12 +4,13 @@ use dmp_live::{Dmp, Entry, Lab, Machine};
 
 /// What stays on a machine after a destroy; `docs/operations/what-stays.md` gives the reason of each.
 pub(crate) fn may_stay(entry: &Entry) -> bool {
-    const FOLDERS: [&str; 6] = [
+    const FOLDERS: [&str; 7] = [
         "/var/lib/dmp",
         "/var/lib/apt",
         "/var/lib/dpkg",
         "/var/cache/apt",
         "/var/cache/debconf",
+        "/var/lib/ucf",
         "/var/cache/ldconfig",
     ];
     // The copies of before that the tools for users keep.

@@ -1,0 +1,4 @@
+output "host" {
+  description = "The connection, as it was given."
+  value       = var.host
+}
