@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # The machines' image: a bare Debian, as a cloud or an installer would hand it over. No Kubernetes, no containerd, no Python.
 
+# shellcheck disable=SC2153 # lib.sh sets it
 build_machine() { build_image "$SUITE"; }
 build_older() { build_image "$OLDER_SUITE"; }
 

@@ -35,6 +35,7 @@ machine_ssh() {
 }
 
 machines_up() {
+    # shellcheck disable=SC2153 # lib.sh sets it
     local memory=2048 first=11 suite=$SUITE name failed=0 pids=()
     while [[ ${1-} == --* ]]; do
         case $1 in
