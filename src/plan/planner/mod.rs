@@ -9,6 +9,7 @@
 //! | `resources` | managed instances: expanded, asked for, decided |
 //! | `dry_run` | what an instance that was decided would come to |
 //! | `data` | data sources |
+//! | `outputs` | who waits by the `depends_on` of an output |
 //! | `references` | hosts, `depends_on`, `replace_triggered_by` |
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -31,6 +32,7 @@ use crate::world::{Expansion, Place, World};
 
 mod data;
 mod dry_run;
+mod outputs;
 mod providers;
 mod references;
 mod resources;
@@ -77,6 +79,7 @@ pub struct Planner {
     providers: BTreeMap<String, ProviderState>,
     /// Provider configurations of which it is not known yet which instances they have, and what decides it.
     open_providers: BTreeMap<String, Marks>,
+    has_ordered_outputs: bool,
     /// What blocks of a type that name no provider go through, by module.
     plain_providers: foldhash::HashMap<(ModulePath, Mode, Arc<str>), String>,
     open: Vec<usize>,
@@ -131,6 +134,7 @@ impl Planner {
             .map(|(position, adoption)| (adoption.to.clone(), position))
             .collect();
         let mut planner = Self {
+            has_ordered_outputs: outputs::are_ordered(&input.world),
             adoptions,
             imports,
             world: input.world,

@@ -51,6 +51,7 @@ impl Planner {
                 self.collect_blocks(&parent, &call.depends_on, &mut blocks);
             }
         }
+        self.collect_by_outputs(address, &mut blocks);
         blocks
     }
 

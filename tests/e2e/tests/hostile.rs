@@ -326,6 +326,57 @@ resource "test_entry" "a" {
 }
 
 #[test]
+fn who_uses_an_output_waits_for_what_the_output_depends_on() {
+    let sandbox = Sandbox::stack(
+        r#"
+provider "test" { cloud = "CLOUD" }
+module "base" { source = "./base" }
+module "user" {
+  source = "./user"
+  key    = local.key
+}
+locals { key = module.base.name }
+"#,
+    );
+    for folder in ["base", "user"] {
+        std::fs::create_dir_all(sandbox.stack_folder().join(folder)).expect("a folder");
+    }
+    sandbox.write(
+        "base/main.hcl",
+        r#"
+resource "core_sleep" "while" { create_duration = "700ms" }
+resource "test_thing" "made" {
+  name       = "made"
+  depends_on = [core_sleep.while]
+}
+output "name" {
+  value      = "known"
+  depends_on = [test_thing.made]
+}
+"#,
+    );
+    sandbox.write(
+        "user/main.hcl",
+        r#"
+variable "key" { type = string }
+resource "test_entry" "e" {
+  key  = var.key
+  text = "x"
+}
+"#,
+    );
+    let said = sandbox.run(&["apply", "--yes"]).expect_success();
+    let at = |name: &str| {
+        let line = said
+            .err
+            .lines()
+            .position(|line| line.contains(name) && line.contains("created"));
+        line.unwrap_or_else(|| panic!("{name} is created:\n{}", said.err))
+    };
+    assert!(at("test_thing.made") < at("test_entry.e"), "{}", said.err);
+}
+
+#[test]
 fn what_is_replaced_stays_while_its_successor_is_decided_later() {
     let sandbox = Sandbox::stack(
         r#"
