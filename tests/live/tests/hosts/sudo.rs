@@ -12,7 +12,16 @@ const PASSWORD: &str = "geheim 'und' lang";
 #[ignore = "needs a lab: cargo xtask live hosts"]
 fn sudo_gets_its_password_when_it_asks_and_a_wrong_one_is_tried_once() {
     let lab = Lab::of_this_suite();
+    if let Some(machine) = lab.from_outside() {
+        return asks(&machine);
+    }
     let [machine] = lab.machines(["n1"]);
+    let test = "sudo::sudo_gets_its_password_when_it_asks_and_a_wrong_one_is_tried_once";
+    lab.run_inside(test, &machine);
+}
+
+/// The test itself, in the lab's network.
+fn asks(machine: &dmp_live::Machine) {
     machine.ssh(&format!(
         "sudo useradd -m -s /bin/sh asked
          printf '%s\\n' \"asked:{PASSWORD}\" | sudo chpasswd
