@@ -15,17 +15,14 @@ pub fn find(world: &World, snapshot: &Snapshot, findings: &Findings) -> Vec<Drif
         let Some(schema) = world.schema_of(address) else {
             continue;
         };
-        let is_as_recorded = match findings.get(address) {
-            Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {
-                object.attributes == record.attributes
-            }
-            _ => false,
-        };
-        if is_as_recorded {
+        let finding = findings.get(address);
+        if let Some(Finding::Found(object) | Finding::HalfMade(object, _)) = finding
+            && object.attributes == record.attributes
+        {
             continue;
         }
         let recorded = conform(schema, &record.attributes);
-        let (found, changed) = match findings.get(address) {
+        let (found, changed) = match finding {
             Some(Finding::Found(object) | Finding::HalfMade(object, _)) => {
                 let found = conform(schema, &object.attributes).with_secrecy_of(&recorded);
                 let changed = differing(schema, &recorded, &found);

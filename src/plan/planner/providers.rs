@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dmp_graph::ConfigPath;
 use dmp_lang::config::ProviderKey;
 use dmp_lang::reference::ResourceKey;
-use dmp_sdk::{Address, Configured, Diagnostic, Marks, ModulePath, Reason, Schema, Value};
+use dmp_sdk::{Address, Configured, Diagnostic, Marks, Mode, ModulePath, Reason, Schema, Value};
 use dmp_state::{Hosting, Instance};
 
 use super::Planner;
@@ -91,10 +91,6 @@ impl Planner {
     /// The provider configuration of an instance; the implied empty one is made on first use.
     pub(super) fn provider_of(&mut self, address: &Address) -> Option<String> {
         let block = self.world.block_of(address)?;
-        let of_type = |address: &Address| {
-            let resource_type = Arc::clone(&address.resource_type);
-            (address.module.clone(), address.mode, resource_type)
-        };
         // Blocks of one type that name no provider go through the same one.
         let is_plain = block.provider.is_none();
         if is_plain && let Some(known) = self.plain_providers.get(&of_type(address)) {
@@ -119,14 +115,7 @@ impl Planner {
     /// What is wrong with the instance of a provider that an instance goes through.
     pub(super) fn wrong_provider(&mut self, address: &Address) -> Option<Vec<Diagnostic>> {
         let block = self.world.block_of(address)?;
-        let key = || {
-            (
-                address.module.clone(),
-                address.mode,
-                Arc::clone(&address.resource_type),
-            )
-        };
-        if block.provider.is_none() && self.plain_providers.contains_key(&key()) {
+        if block.provider.is_none() && self.plain_providers.contains_key(&of_type(address)) {
             return None;
         }
         let place = self.world.place_of(address);
@@ -185,6 +174,12 @@ impl Planner {
             why: Some(format!("it was made through `{}`", record.provider)),
         })
     }
+}
+
+/// What blocks that name no provider go through the same one by: their module, mode and type.
+fn of_type(address: &Address) -> (ModulePath, Mode, Arc<str>) {
+    let resource_type = Arc::clone(&address.resource_type);
+    (address.module.clone(), address.mode, resource_type)
 }
 
 /// A provider configuration as far as it is known, not yet usable.

@@ -11,7 +11,7 @@ const SCRIPT: &str = r#"
 for path do
 	shift
 	if [ -L "$path" ] && { [ -z "$follow" ] || [ ! -e "$path" ]; }; then
-		echo "link $(readlink -- "$path")"
+		printf 'link %s\n' "$(readlink -- "$path")"
 	elif [ ! -e "$path" ]; then
 		echo absent
 	elif [ -d "$path" ]; then
