@@ -261,6 +261,10 @@ mod tests {
             parse(&output(b"link /etc/x y\n")),
             Some(There::Link("/etc/x y".into()))
         );
+        assert_eq!(
+            parse(&output(b"link ../x y \n")),
+            Some(There::Link("../x y ".into()))
+        );
         assert_eq!(parse(&output(b"absent\n")), Some(There::Nothing));
         assert_eq!(parse(&output(b"noise\n")), None);
     }

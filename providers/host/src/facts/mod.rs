@@ -10,7 +10,6 @@ pub(crate) mod file;
 pub(crate) mod filesystem;
 pub(crate) mod hostname;
 pub(crate) mod line;
-pub(crate) mod link;
 pub(crate) mod machine;
 pub(crate) mod module;
 pub(crate) mod mount;

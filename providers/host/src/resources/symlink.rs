@@ -8,7 +8,7 @@ use dmp_sdk::{
     Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
-use crate::facts::link::{self, Found};
+use crate::facts::file::{self, There};
 use crate::on_host::{
     fetch, host_attribute, known_machine, plan_host, text, unreadable, whole_files, wrong,
 };
@@ -41,25 +41,30 @@ impl Resource for HostSymlink {
 
     fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
         fetch(known, &["path"], || {
-            link::script(&text(known.attributes, "path"))
+            file::script(&text(known.attributes, "path"))
         })
     }
 
     fn parse(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Reading, Diagnostic> {
         let output = answers.output(0)?;
         let path = text(known.attributes, "path");
-        match link::parse(output).ok_or_else(|| unreadable("a symbolic link", output))? {
-            Found::Nothing => Ok(Reading::Absent),
-            Found::Link(target) => Ok(Reading::Found(Object {
-                attributes: known.attributes.with("target", target.into()),
-                id: Some(path),
-            })),
-            Found::Other(what) => Err(Diagnostic::remote("not-a-link", "not a symbolic link")
-                .detail(format!(
-                    "`{path}` is {what}, which is never replaced by a link"
-                ))
-                .help("move it out of the way, or give the link another path")),
-        }
+        let what = match file::parse(output).ok_or_else(|| unreadable("a symbolic link", output))? {
+            There::Nothing => return Ok(Reading::Absent),
+            There::Link(target) => {
+                return Ok(Reading::Found(Object {
+                    attributes: known.attributes.with("target", target.into()),
+                    id: Some(path),
+                }));
+            }
+            There::Directory(_) => "a directory",
+            There::File(_) => "a file",
+            There::Other => "a device, a socket or a pipe",
+        };
+        Err(Diagnostic::remote("not-a-link", "not a symbolic link")
+            .detail(format!(
+                "`{path}` is {what}, which is never replaced by a link"
+            ))
+            .help("move it out of the way, or give the link another path"))
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -167,12 +172,14 @@ mod tests {
         let link = HostSymlink::new();
         let read = |stdout: &[u8]| parse(&link, &config(), Purpose::Refresh, stdout);
         let planned = |prior: &Value| plan(&link, &config(), Some(prior), None).expect("plans");
-        let whole = found(read(b"link\n/usr/share/zoneinfo/UTC\n").expect("parses"));
+        let whole = found(read(b"link /usr/share/zoneinfo/UTC\n").expect("parses"));
         assert_eq!(planned(&whole).value, whole);
-        let other = found(read(b"link\n../x y\n").expect("parses"));
+        let other = found(read(b"link ../x y\n").expect("parses"));
         assert_eq!(other.get("target"), "../x y".into());
         assert_ne!(planned(&other).value, other);
-        let error = read(b"a file\n").expect_err("refused");
+        let sum = file::digest(b"x");
+        let there = format!("file\n644 0 0 1 root root\n{sum}  /etc/localtime\n");
+        let error = read(there.as_bytes()).expect_err("refused");
         assert!(
             error
                 .to_string()
