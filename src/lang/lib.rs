@@ -50,7 +50,7 @@ pub use evaluate::{evaluate, evaluate_template};
 pub use format::format_file;
 pub use functions::{FunctionPage, function_names, function_pages};
 pub use load::{DiskFiles, load_stack};
-pub use parse::{parse_expression, parse_template, parse_type};
+pub use parse::{is_name, parse_expression, parse_template, parse_type};
 pub use reference::{Reference, Target, body_references, references};
 pub use scope::{Bindings, Chance, FileError, Files, NoFiles, Scope, unknown_reference};
 pub use sources::{Position, Sources};

@@ -30,6 +30,10 @@ impl fmt::Display for Key {
                         '"' => f.write_str("\\\"")?,
                         '\\' => f.write_str("\\\\")?,
                         '\n' => f.write_str("\\n")?,
+                        '\r' => f.write_str("\\r")?,
+                        '\t' => f.write_str("\\t")?,
+                        // Never as it is: a terminal would obey it.
+                        c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
                         c => write!(f, "{c}")?,
                     }
                 }
@@ -304,6 +308,17 @@ fn parse_key(text: &str) -> Result<(Key, &str), &'static str> {
         match c {
             '\\' => match chars.next() {
                 Some((_, 'n')) => name.push('\n'),
+                Some((_, 'r')) => name.push('\r'),
+                Some((_, 't')) => name.push('\t'),
+                Some((at, 'u')) => {
+                    let code = quoted
+                        .get(at + 1..at + 5)
+                        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+                        .and_then(char::from_u32)
+                        .ok_or("four hexadecimal digits are missing after `\\u`")?;
+                    name.push(code);
+                    chars.nth(3);
+                }
                 Some((_, c)) => name.push(c),
                 None => break,
             },
@@ -341,6 +356,7 @@ mod tests {
             "host_file.motd[3]",
             "data.host_facts.all[\"a.b\\\"]\\\\c\"]",
             "module.net.module.sub[\"x\"].host.node[\"cp 1\"]",
+            "host_file.a[\"\\n\\r\\t\\u001b[31m\"]",
         ] {
             let address: Address = text.parse().expect(text);
             assert_eq!(address.to_string(), text);
@@ -356,6 +372,7 @@ mod tests {
             "host_file.a.b",
             "host_file.a[",
             "host_file.a[x]",
+            "host_file.a[\"\\u00\"]",
             "module.a",
             "a[0].b",
         ] {

@@ -246,7 +246,7 @@ fn literal(value: &Value) -> String {
 }
 
 /// A text in quotes, in which nothing is evaluated.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for letter in text.chars() {
         match letter {

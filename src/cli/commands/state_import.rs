@@ -9,10 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dmp_lang::check::Schemas;
+use dmp_lang::is_name;
 use dmp_plan::Registry;
 use dmp_sdk::{Address, Counterpart, Diagnostic, Key, Mode, ModulePath};
 use serde_json::Value as Json;
 
+use super::generate::quoted;
 use super::{print, say};
 
 /// Reads the file, and prints or writes the blocks.
@@ -125,11 +127,15 @@ impl Found {
             };
             let instances = resource["instances"].as_array();
             for instance in instances.into_iter().flatten() {
-                let key = key(&instance["index_key"]);
-                let at = key
-                    .iter()
-                    .fold(there.clone(), |at, key| format!("{at}{key}"));
-                match found.take(resource, instance, key, counterparts, &mut names) {
+                let index = &instance["index_key"];
+                let (at, key) = match key(index) {
+                    Ok(None) => (there.clone(), Ok(None)),
+                    Ok(Some(key)) => (format!("{there}{key}"), Ok(Some(key))),
+                    Err(why) => (format!("{there}[{index}]"), Err(why)),
+                };
+                let taken = key
+                    .and_then(|key| found.take(resource, instance, key, counterparts, &mut names));
+                match taken {
                     Ok(import) => found.imports.push(import),
                     Err(why) => found.left.push((at, why)),
                 }
@@ -170,6 +176,9 @@ impl Found {
             .id(&instance["attributes"], &secrets)
             .ok_or("what its id is made of is not recorded, is a secret, or is a relative path")?;
         let block = resource["name"].as_str().unwrap_or_default();
+        if !is_name(block) {
+            return Err("its name can't be that of a block".into());
+        }
         let address = Address {
             name: names.of(&module, name, block, there),
             module,
@@ -187,7 +196,7 @@ impl Found {
         let mut text = String::new();
         for (address, id) in &self.imports {
             let address = without_templates(&address.to_string());
-            let id = without_templates(&Json::String(id.clone()).to_string());
+            let id = quoted(id);
             if !text.is_empty() {
                 text.push('\n');
             }
@@ -207,11 +216,12 @@ impl Found {
         for (address, why) in &self.left {
             text.push_str(&format!("  {address}: {why}\n"));
         }
-        if self.data > 0 {
-            text.push_str(&format!(
-                "  {} data sources are read anew and need no `import`.\n",
-                self.data
-            ));
+        match self.data {
+            0 => {}
+            1 => text.push_str("  1 data source is read anew and needs no `import`.\n"),
+            count => text.push_str(&format!(
+                "  {count} data sources are read anew and need no `import`.\n"
+            )),
         }
         text
     }
@@ -250,12 +260,17 @@ impl Names {
     }
 }
 
-fn key(index: &Json) -> Option<Key> {
-    match index {
+/// The key of an instance; none where its block has no `count` and no `for_each`.
+fn key(index: &Json) -> Result<Option<Key>, String> {
+    let known = match index {
+        Json::Null => return Ok(None),
         Json::Number(number) => number.as_u64().map(Key::Index),
         Json::String(name) => Some(Key::Name(name.as_str().into())),
         _ => None,
-    }
+    };
+    known
+        .map(Some)
+        .ok_or_else(|| "its key is neither a number from 0 on nor a text".into())
 }
 
 /// The path of a module as it is written there.
@@ -264,7 +279,12 @@ fn module_path(text: &str) -> Option<ModulePath> {
         return Some(ModulePath::root());
     }
     let address: Address = format!("{text}.a.b").parse().ok()?;
-    Some(address.module)
+    let module = address.module;
+    module
+        .0
+        .iter()
+        .all(|(name, _)| is_name(name))
+        .then_some(module)
 }
 
 /// A text in quotes in which nothing is evaluated.

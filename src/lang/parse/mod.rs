@@ -51,8 +51,8 @@ pub fn parse_template(text: &str, name: &str) -> Result<Template, Diagnostics> {
     parser.finish(parsed)
 }
 
-/// Whether a text can be a name.
-pub(crate) fn is_name(text: &str) -> bool {
+/// Whether a text can be a name: of a block, a variable, a module.
+pub fn is_name(text: &str) -> bool {
     text.starts_with(cursor::is_name_start) && text.chars().all(cursor::is_name_part)
 }
 

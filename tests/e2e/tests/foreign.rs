@@ -37,6 +37,8 @@ const TFSTATE: &str = r#"{
       "instances": [ { "schema_version": 1, "attributes": { "id": "i-0abc", "user_data": "SECRET" }, "sensitive_attributes": [] } ] },
     { "mode": "managed", "type": "random_uuid", "name": "old", "provider": "provider[\"registry.opentofu.org/hashicorp/random\"]",
       "instances": [ { "deposed": "0a1b2c3d", "schema_version": 0, "attributes": { "result": "aabbccdd-eeff-0011-2233-445566778800" }, "sensitive_attributes": [] } ] },
+    { "mode": "managed", "type": "random_uuid", "name": "a.b", "instances": [ { "attributes": { "result": "aabbccdd-eeff-0011-2233-445566778800" } } ] },
+    { "mode": "managed", "type": "random_uuid", "name": "below", "instances": [ { "index_key": -1, "attributes": { "result": "aabbccdd-eeff-0011-2233-445566778800" } } ] },
     { "mode": "data", "type": "local_file", "name": "read", "provider": "provider[\"registry.opentofu.org/hashicorp/local\"]",
       "instances": [ { "schema_version": 0, "attributes": { "filename": "x" }, "sensitive_attributes": [] } ] }
   ],
@@ -88,7 +90,9 @@ fn what_a_foreign_state_has_is_imported_by_the_blocks_that_are_made_of_it() {
         .says("local_file.relative: what its id is made of is not recorded, is a secret, or is a relative path")
         .says("local_file.hidden: what its id is made of")
         .says("random_uuid.old: it was replaced there")
-        .says("1 data source")
+        .says("random_uuid.a.b: its name can't be that of a block")
+        .says("random_uuid.below[-1]: its key is neither a number")
+        .says("1 data source is read anew")
         .hides(SECRET);
     let written = sandbox.stack_folder().join("imports.hcl");
     let text = std::fs::read_to_string(&written).expect("is there");

@@ -48,7 +48,15 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     ];
     let id = r#"{"schema_version":0,"attributes":{"id":"a-b","b64_url":"AQ","filename":"/a","keepers":null}}"#;
     let mut all: Vec<String> = kinds.iter().map(|kind| resource("", kind, id)).collect();
-    for key in ["0", r#""k""#, r#""${k}\"""#, "-1", "1.5", "null"] {
+    for key in [
+        "0",
+        r#""k""#,
+        r#""${k}\"""#,
+        r#""\u0008""#,
+        "-1",
+        "1.5",
+        "null",
+    ] {
         let instance = format!(r#"{{"index_key":{key},"attributes":{{"id":"i"}}}}"#);
         all.push(resource("", "random_uuid", &instance));
     }

@@ -18,7 +18,7 @@ use tokio::process::Command;
 use self::contender::Contender;
 use self::fleet::Fleet;
 use crate::cargo::executable;
-use crate::process::{Failure, Shell, print, say};
+use crate::process::{Failure, Shell, print, processor, say};
 
 /// What `cargo xtask bench hosts` can be told.
 #[derive(clap::Args)]
@@ -211,19 +211,6 @@ async fn cost(shell: &Shell, mut command: Command) -> Result<Cost, Failure> {
         processor: processor()? - before,
         megabytes: f64::from(kilobytes) / 1024.0,
     })
-}
-
-/// What all processes have taken that this one has started and seen the end of, in seconds. Hosts still run.
-fn processor() -> Result<f64, Failure> {
-    let stat =
-        std::fs::read_to_string("/proc/self/stat").map_err(Failure::io("/proc/self/stat"))?;
-    let behind = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
-    let ticks = |position: usize| -> f64 {
-        let word = behind.split(' ').nth(position);
-        word.and_then(|word| word.parse().ok()).unwrap_or(0.0)
-    };
-    // Fields 16 and 17 of proc(5), counted from the third; a tick is a hundredth of a second.
-    Ok((ticks(13) + ticks(14)) / 100.0)
 }
 
 fn home() -> Result<PathBuf, Failure> {
