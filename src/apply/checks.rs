@@ -1,4 +1,4 @@
-//! Checks, when everything is applied: their data is read from outside, and their conditions must hold.
+//! Checks, when everything is applied or a plan is made: their data is read from outside, and their conditions must hold.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +12,27 @@ use dmp_sdk::{Configured, Diagnostic, ModulePath};
 
 use crate::run::Services;
 
-/// Looks at every check. A check that does not hold is a warning: what is applied is applied.
+/// Which checks are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Every one.
+    All,
+    /// Those without a data source of their own: what they ask may be about to change, or must not be asked.
+    WithoutData,
+}
+
+/// Looks at checks. A check that does not hold is a warning: what is applied is applied.
 pub async fn check(
     services: &Services,
     world: &mut World,
     providers: &BTreeMap<String, ProviderState>,
+    which: Checks,
 ) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for (module, check) in all_checks(world) {
+        if which == Checks::WithoutData && check.data.is_some() {
+            continue;
+        }
         let mut problems = Vec::new();
         if let Some(data) = &check.data {
             problems.extend(

@@ -26,7 +26,7 @@ mod settle;
 mod walker;
 mod work;
 
-pub use checks::check;
+pub use checks::{Checks, check};
 pub use fail::point as fail_point;
 pub use limits::Limits;
 pub use run::{Outcome, Run, Services, Stop};

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dmp_apply::{Outcome, Run, Services};
+use dmp_apply::{Checks, Outcome, Run, Services};
 use dmp_events::{Event, Sink, Tee};
 use dmp_lang::Sources;
 use dmp_plan::{Plan, Planned};
@@ -483,8 +483,13 @@ impl Session<'_> {
         }
         // A part of a stack need not work yet.
         if !planning.plan.is_destroy && self.look.selection.is_whole() {
-            let warnings =
-                dmp_apply::check(self.services, &mut planning.world, &planning.providers).await;
+            let warnings = dmp_apply::check(
+                self.services,
+                &mut planning.world,
+                &planning.providers,
+                Checks::All,
+            )
+            .await;
             // What is rebuilt has to work.
             let is_broken = !warnings.is_empty() && errand.wish().is_some();
             for diagnostic in warnings {

@@ -5,6 +5,8 @@ use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 
+use dmp_apply::{Checks, Services};
+use dmp_refresh::Planning;
 use dmp_report::Terminal;
 use dmp_sdk::Diagnostic;
 use dmp_state::{Lock, Store, mint_id};
@@ -84,7 +86,8 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     };
     let planning = runs::plan(&stack, store.snapshot(), &services, &look).await;
     // The process ends soon: a large plan need not be taken apart before.
-    let planning = ManuallyDrop::new(planning);
+    let mut planning = ManuallyDrop::new(planning);
+    let unmet = checked(&services, &mut planning, &look).await;
     let plan = &planning.plan;
     if arguments.json {
         print(&format!("{}\n", dmp_report::plan_json(plan)));
@@ -92,6 +95,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         print(&dmp_report::render_plan(plan, context.style));
     }
     let exit = fail(context, &stack.sources, &plan.diagnostics);
+    fail(context, &stack.sources, &unmet);
     let alone = encryption::warn_of_one(&stack, &store, plan, &planning.world);
     fail(context, &stack.sources, alone.as_slice());
     if arguments.counts {
@@ -125,6 +129,21 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     } else {
         Exit::Success
     }
+}
+
+/// The checks that do not hold, as far as that is known before anything is applied.
+///
+/// A check with data asks outside: only where the plan changes nothing, since otherwise the apply is to make it hold.
+async fn checked(services: &Services, planning: &mut Planning, look: &Look) -> Vec<Diagnostic> {
+    let plan = &planning.plan;
+    if plan.is_destroy || plan.has_errors() || !look.selection.is_whole() {
+        return Vec::new();
+    }
+    let which = match plan.is_empty() && !look.trusts_record {
+        true => Checks::All,
+        false => Checks::WithoutData,
+    };
+    dmp_apply::check(services, &mut planning.world, &planning.providers, which).await
 }
 
 /// A plan writes the state only to settle what an earlier run left, or to have a key for the file.

@@ -355,3 +355,70 @@ fn what_was_changed_outside_is_recorded_and_nothing_else_is_done() {
         .expect_code(1)
         .says("is for `dmp plan` and `dmp apply`");
 }
+
+const CHECKED: &str = r#"
+provider "test" { cloud = "CLOUD" }
+resource "test_entry" "page" {
+  key  = "page"
+  text = "short"
+}
+check "length" {
+  assert {
+    condition     = test_entry.page.length > 100
+    error_message = "The page is too short."
+  }
+}
+check "text" {
+  assert {
+    condition     = test_entry.page.text != "short"
+    error_message = "The text is short."
+  }
+}
+check "file" {
+  data "core_file" "marker" { path = "CLOUD-marker" }
+  assert {
+    condition     = data.core_file.marker.content == "right"
+    error_message = "The marker is wrong."
+  }
+}
+"#;
+
+/// What is known before anything is applied is told by a plan; a check with data asks outside only where nothing changes.
+#[test]
+fn a_plan_tells_of_checks_that_do_not_hold() {
+    let sandbox = Sandbox::stack(CHECKED);
+    let marker = sandbox.stack_folder().join("cloud-marker");
+    sandbox.write(
+        "main.hcl",
+        &CHECKED.replace("CLOUD-marker", &marker.display().to_string()),
+    );
+    std::fs::write(&marker, "wrong").expect("writable");
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .says("The text is short.")
+        .hides("The page is too short.")
+        .hides("The marker is wrong.");
+    apply(&sandbox, &[]);
+    sandbox
+        .run(&["plan"])
+        .expect_success()
+        .shows("Nothing to do")
+        .says("The text is short.")
+        .says("The page is too short.")
+        .says("The marker is wrong.");
+    sandbox
+        .run(&["plan", "--no-refresh"])
+        .expect_success()
+        .says("The page is too short.")
+        .hides("The marker is wrong.");
+    std::fs::write(&marker, "right").expect("writable");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .hides("The marker is wrong.");
+    sandbox
+        .run(&["plan", "--destroy"])
+        .expect_success()
+        .hides("The page is too short.");
+}
