@@ -244,47 +244,56 @@ fn in_two_threads(
 
 #[test]
 #[ignore = "takes long: cargo xtask live crash"]
-#[expect(clippy::print_stdout, reason = "how many places there are")]
-fn two_hundred_instances_killed_at_each_place_of_apply_change_and_destroy() {
-    let unkilled = stack().applied();
-    let essence = unkilled.essence();
+fn two_hundred_instances_killed_at_each_place_of_an_apply() {
+    let essence = stack().applied().essence();
     let check = |sandbox: &Sandbox, at: &str| {
         assert_eq!(counts(sandbox), APPLIED, "killed at {at}");
         assert_eq!(sandbox.essence(), essence, "killed at {at}");
         is_settled(sandbox);
     };
-    let begun = std::time::Instant::now();
-    let places = in_two_threads(&stack(), &["apply", "--yes"], &check);
-    assert!(places > 800, "only {places} places");
-    println!(
-        "apply of 214 instances: killed at {places} places, {:.0} s",
-        begun.elapsed().as_secs_f64()
-    );
+    survives(&stack(), &["apply", "--yes"], 800, &check);
+}
 
+#[test]
+#[ignore = "takes long: cargo xtask live crash"]
+fn two_hundred_instances_killed_at_each_place_of_a_change() {
+    let unkilled = stack().applied();
     changed(&unkilled);
     let check = |sandbox: &Sandbox, at: &str| {
         assert_eq!(counts(sandbox), CHANGED, "killed at {at}");
         is_settled(sandbox);
     };
-    let begun = std::time::Instant::now();
-    let places = in_two_threads(&unkilled, CHANGE, &check);
-    assert!(places > 400, "only {places} places");
-    println!(
-        "change of it: killed at {places} places, {:.0} s",
-        begun.elapsed().as_secs_f64()
-    );
+    survives(&unkilled, CHANGE, 400, &check);
+}
 
+#[test]
+#[ignore = "takes long: cargo xtask live crash"]
+fn two_hundred_instances_killed_at_each_place_of_a_destroy() {
+    let unkilled = stack().applied();
+    changed(&unkilled);
     unkilled.run(CHANGE).expect_success();
     let check = |sandbox: &Sandbox, at: &str| {
         assert!(sandbox.look().things.is_empty(), "killed at {at}");
         let state = sandbox.run(&["state", "list"]).expect_success();
         assert_eq!(state.out, "", "killed at {at}");
     };
+    survives(&unkilled, &["destroy", "--yes"], 400, &check);
+}
+
+/// Kills the command at each place there is, at least at `least` of them.
+#[expect(clippy::print_stdout, reason = "how many places there are")]
+fn survives(
+    from: &Sandbox,
+    command: &[&str],
+    least: usize,
+    check: &(dyn Fn(&Sandbox, &str) + Sync),
+) {
     let begun = std::time::Instant::now();
-    let places = in_two_threads(&unkilled, &["destroy", "--yes"], &check);
-    assert!(places > 400, "only {places} places");
+    let places = in_two_threads(from, command, check);
+    assert!(places > least, "only {places} places");
     println!(
-        "destroy of it: killed at {places} places, {:.0} s",
+        "dmp {}: killed at {places} places, {:.0} s",
+        command.join(" "),
         begun.elapsed().as_secs_f64()
     );
 }

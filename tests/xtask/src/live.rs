@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
 /// Prepares a lab, runs the suite in it and clears it away.
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.name == CRASH {
-        return crash(shell).await;
+        return crash(shell, &arguments.filters).await;
     }
     let mut suites = suites(&shell.root().join("tests/live/tests"))?;
     suites.push(CRASH.to_owned());
@@ -83,7 +83,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
 }
 
 /// The suite that needs no machines, but time: a stack of two hundred instances, killed at each place of what happens to it.
-async fn crash(shell: &Shell) -> Result<(), Failure> {
+async fn crash(shell: &Shell, filters: &[String]) -> Result<(), Failure> {
     let start = Instant::now();
     let words = [
         "test",
@@ -93,8 +93,12 @@ async fn crash(shell: &Shell) -> Result<(), Failure> {
         "--test",
         "estate",
     ];
-    let words = [&words[..], &["--", "--ignored", "--show-output"]].concat();
-    shell.run(cargo(shell, &words)).await?;
+    // One after the other: each keeps all processors busy.
+    let harness = ["--", "--ignored", "--show-output", "--test-threads=1"];
+    let words = [&words[..], &harness[..]].concat();
+    let mut command = cargo(shell, &words);
+    command.args(filters);
+    shell.run(command).await?;
     print(format_args!(
         "live crash: passed in {:.1} s",
         start.elapsed().as_secs_f64()
