@@ -277,7 +277,8 @@ fn two_hundred_instances_killed_at_each_place_of_a_destroy() {
         let state = sandbox.run(&["state", "list"]).expect_success();
         assert_eq!(state.out, "", "killed at {at}");
     };
-    survives(&unkilled, &["destroy", "--yes"], 400, &check);
+    // What ends with its host takes no call of its own.
+    survives(&unkilled, &["destroy", "--yes"], 300, &check);
 }
 
 /// Kills the command at each place there is, at least at `least` of them.
