@@ -46,7 +46,9 @@ fn ends_hosted(planned: &Planned) -> bool {
 #[must_use]
 pub fn lost_host(record: &Instance, plan: &Plan) -> Option<Address> {
     dead_host(record, |host| {
-        plan.instances.get(host).is_some_and(ends_hosted)
+        plan.instances
+            .get(host)
+            .is_some_and(|planned| ends_hosted(planned))
     })
 }
 
@@ -155,7 +157,7 @@ pub fn end(
                 .notes
                 .push("it answers: it is deleted, not forgotten".into());
         }
-        plan.instances.insert(address.clone(), planned);
+        plan.instances.insert(address.clone(), planned.into());
     }
     lose_with_hosts(plan);
     if !part.is_whole() {
@@ -168,7 +170,7 @@ pub fn end(
         .map(|record| {
             let mut planned = of_record(&Arc::new(record.clone()), Action::Delete, Reason::Deposed);
             planned.lost_with = lost_host(record, plan);
-            planned
+            Box::new(planned)
         })
         .collect();
     say_who_leaves(plan, world);
@@ -214,7 +216,7 @@ fn say_who_leaves(plan: &mut Plan, world: &World) {
 
 /// A name in a group is free when who had it has left: whoever else is to have it, on another machine, comes after that.
 fn say_who_succeeds(plan: &mut Plan, world: &World) {
-    let leaving = |planned: &&Planned| {
+    let leaving = |planned: &&Box<Planned>| {
         let resource = world.registry.resource(&planned.address.resource_type);
         let goes = planned.leaves || planned.action.deletes();
         goes && resource.is_some_and(|resource| resource.leaves())
@@ -300,11 +302,10 @@ fn forgotten_by_removed_blocks(world: &World) -> Vec<Endpoint> {
 }
 
 fn of_record(record: &Arc<Instance>, action: Action, reason: Reason) -> Planned {
-    let uses: BTreeSet<Address> = record
-        .dependencies
-        .iter()
-        .map(|dependency| dependency.address.clone())
-        .collect();
+    let uses = record.dependencies.iter();
+    let mut uses: Vec<Address> = uses.map(|one| one.address.clone()).collect();
+    uses.sort_unstable();
+    uses.dedup();
     Planned {
         address: record.address.clone(),
         action,
@@ -384,7 +385,8 @@ fn lose_what_is_left_out(plan: &mut Plan, snapshot: &Snapshot) {
             };
             let mut planned = of_record(record, Action::LostWithHost, reason);
             planned.lost_with = Some(host);
-            plan.instances.insert(record.address.clone(), planned);
+            plan.instances
+                .insert(record.address.clone(), planned.into());
         }
     }
 }

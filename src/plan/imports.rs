@@ -182,6 +182,7 @@ fn adopted_already<'p>(plan: &'p Plan, world: &World, planned: &Planned) -> Opti
     };
     let others = plan.instances.values().chain(&plan.deposed);
     others
+        .map(AsRef::as_ref)
         .filter(|other| !std::ptr::eq(*other, planned))
         .find(has_it)
 }

@@ -70,16 +70,16 @@ pub struct Planned {
     pub planned: Option<Value>,
     /// What is there although dmp did not make it.
     pub earlier: Earlier,
-    /// The arguments which the configuration sets.
-    pub set_paths: BTreeSet<String>,
+    /// The arguments which the configuration sets, in order.
+    pub set_paths: Vec<String>,
     /// The attributes that change.
     pub changed: Vec<String>,
     /// What it does to others.
     pub effects: Vec<Effect>,
     /// Sentences of the resource type.
     pub notes: Vec<String>,
-    /// The instances that it reads from, or that its provider configuration does.
-    pub uses: BTreeSet<Address>,
+    /// The instances that it reads from, or that its provider configuration does; in order, each once.
+    pub uses: Vec<Address>,
     /// The blocks that it was told to wait for.
     pub waits_for: BTreeSet<BlockAddress>,
     /// What it lives on.
@@ -171,9 +171,9 @@ impl OutputChange {
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// What happens to each instance.
-    pub instances: BTreeMap<Address, Planned>,
+    pub instances: BTreeMap<Address, Box<Planned>>,
     /// Objects that were replaced before and are not deleted yet.
-    pub deposed: Vec<Planned>,
+    pub deposed: Vec<Box<Planned>>,
     /// Blocks that are decided later.
     pub deferred: Vec<Deferred>,
     /// What was found to differ from the record.
@@ -192,7 +192,7 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.deferred.is_empty()
             && self.deposed.is_empty()
-            && !self.instances.values().any(Planned::is_change)
+            && !self.instances.values().any(|planned| planned.is_change())
             && !self.outputs.values().any(OutputChange::is_change)
     }
 

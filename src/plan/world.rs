@@ -14,8 +14,8 @@ use dmp_lang::config::{Configuration, Module, Repetition, ResourceBlock, Timed};
 use dmp_lang::reference::{Reference, ResourceKey, Target};
 use dmp_lang::{Chance, Decoded, DiskFiles, Expr, decode, evaluate, timeout};
 use dmp_sdk::{
-    Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, Span, Strictness,
-    Type, Value, convert,
+    Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, SortedMap, Span,
+    Strictness, Type, Value, convert,
 };
 
 use foldhash::HashMap;
@@ -72,7 +72,7 @@ type Repeated = (u64, ((ModulePath, Span), Expansion));
 /// A block's instances and their values.
 struct Block {
     expansion: Expansion,
-    values: Arc<BTreeMap<Option<Key>, Value>>,
+    values: Arc<SortedMap<Option<Key>, Value>>,
     whole: RefCell<Option<Value>>,
 }
 

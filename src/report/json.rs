@@ -76,7 +76,11 @@ impl Sink for RunLog {
 /// A plan for machines, in the shape that Terraform's tools know.
 #[must_use]
 pub fn plan_json(plan: &Plan) -> Json {
-    let mut changes: Vec<Json> = plan.instances.values().map(instance_json).collect();
+    let mut changes: Vec<Json> = plan
+        .instances
+        .values()
+        .map(|planned| instance_json(planned))
+        .collect();
     changes.extend(plan.deposed.iter().map(|planned| {
         let mut json = instance_json(planned);
         // The name that Terraform's tools know for it.

@@ -54,6 +54,7 @@ fn render_actions(plan: &Plan, style: Style) -> String {
             .values()
             .chain(&plan.deposed)
             .filter(|planned| planned.layer == layer && planned.is_change())
+            .map(AsRef::as_ref)
             .collect();
         let later: Vec<_> = plan
             .deferred
@@ -197,7 +198,8 @@ pub fn summary(plan: &Plan) -> String {
 
 /// How many stay as they are under another address.
 fn moves(plan: &Plan) -> usize {
-    let moved = |planned: &&Planned| planned.moved_from.is_some() && planned.action == Action::NoOp;
+    let moved =
+        |planned: &&Box<Planned>| planned.moved_from.is_some() && planned.action == Action::NoOp;
     plan.instances.values().filter(moved).count()
 }
 

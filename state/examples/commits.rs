@@ -4,7 +4,6 @@
 //! disk takes for one small write that is synchronised.
 #![expect(clippy::print_stdout, reason = "figures are what it is for")]
 
-use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -93,7 +92,7 @@ fn instance(number: u64, version: u64) -> Instance {
             ("content", text.into()),
             ("token", Value::from(token).marked(&Marks::sensitive())),
         ]),
-        set_paths: BTreeSet::from(["content".into(), "path".into(), "token".into()]),
+        set_paths: vec!["content".into(), "path".into(), "token".into()],
         object_id: None,
         chosen: Value::null(),
         earlier: Some(Value::null()),

@@ -1,6 +1,6 @@
 //! What the log is made of: instances, outputs, provider configurations, and the records that change them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dmp_sdk::{Address, HoldsData, Layer, Machine, Quantifier, Value};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub struct Instance {
     /// All attributes; secrets are marked.
     pub attributes: Value,
     /// The arguments which the configuration set.
-    pub set_paths: BTreeSet<String>,
+    pub set_paths: Vec<String>,
     /// The object's id at the provider.
     pub object_id: Option<String>,
     /// What was chosen before the create.

@@ -1,7 +1,5 @@
 //! Reads a state by what `docs/reference/state-format.md` says, and by nothing of dmp's own reading.
 
-use std::collections::BTreeSet;
-
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
@@ -28,7 +26,7 @@ fn instance() -> Instance {
                 Value::tuple(vec![Value::object_of([("password", secret)])]),
             ),
         ]),
-        set_paths: BTreeSet::from(["path".into()]),
+        set_paths: vec!["path".into()],
         object_id: None,
         chosen: Value::null(),
         earlier: None,

@@ -145,15 +145,12 @@ fn decode_at(json: &Json, path: &AttributePath, sealer: &dyn Sealer) -> Result<V
                     hole
                 });
             }
-            let mut object = crate::value::Members::new();
-            for (name, member) in members {
+            let object = members.iter().map(|(name, member)| {
                 let plain = name.strip_prefix('$').unwrap_or(name);
-                object.insert(
-                    plain.into(),
-                    decode_at(member, &path.member(plain), sealer)?,
-                );
-            }
-            Value::object(object)
+                let value = decode_at(member, &path.member(plain), sealer)?;
+                Ok((plain.into(), value))
+            });
+            Value::object(object.collect::<Result<_, _>>()?)
         }
         plain => from_json(plain),
     })

@@ -14,6 +14,7 @@ pub mod number;
 pub mod resource;
 pub mod schema;
 pub mod script;
+pub mod sorted_map;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod types;
@@ -37,5 +38,6 @@ pub use resource::{
 };
 pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
 pub use script::{Each, Output, Script};
+pub use sorted_map::SortedMap;
 pub use types::{Strictness, Type, convert};
 pub use value::{Bounds, Kind, Members, Unknown, Value};

@@ -4,12 +4,12 @@
 //! (`Value::attribute`, `Value::index`), so marking a whole instance costs nothing per attribute.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::marks::Marks;
 use crate::number::{Digits, Number};
+use crate::sorted_map::SortedMap;
 use crate::types::Type;
 
 /// A value with its marks. Equality and order ignore the marks.
@@ -60,7 +60,7 @@ pub enum Kind {
 }
 
 /// The members of a map or an object.
-pub type Members = BTreeMap<Arc<str>, Value>;
+pub type Members = SortedMap<Arc<str>, Value>;
 
 /// What is known of a value which is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -316,6 +316,9 @@ impl Value {
     /// read outside carries no marks, what was written did.
     #[must_use]
     pub fn with_secrecy_of(&self, other: &Self) -> Self {
+        if !other.has_secrets() {
+            return self.clone();
+        }
         let inside = match (&self.kind, other.as_members()) {
             (Kind::Map(members) | Kind::Object(members), Some(others)) => {
                 let mark = |(name, value): (&Arc<str>, &Self)| {
@@ -346,13 +349,18 @@ impl Value {
         }
     }
 
+    /// Whether anything in it is *sensitive* or *ephemeral*.
+    fn has_secrets(&self) -> bool {
+        self.marks.is_sensitive()
+            || self.marks.is_ephemeral()
+            || self.children().any(Self::has_secrets)
+    }
+
     /// The values directly inside a collection.
-    pub fn children(&self) -> Box<dyn Iterator<Item = &Self> + '_> {
-        match &self.kind {
-            Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => Box::new(items.iter()),
-            Kind::Map(members) | Kind::Object(members) => Box::new(members.values()),
-            _ => Box::new(std::iter::empty()),
-        }
+    pub fn children(&self) -> impl Iterator<Item = &Self> {
+        let items = self.as_items().unwrap_or_default();
+        let members = self.as_members().map(SortedMap::values);
+        items.iter().chain(members.into_iter().flatten())
     }
 
     /// The same value, its direct children changed by a function; marks stay.

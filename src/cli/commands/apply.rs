@@ -419,7 +419,8 @@ impl Session<'_> {
                 return (Exit::of(&outcome.diagnostics).max(Exit::User), totals);
             }
             let changes = &planning.plan.instances;
-            let left = |address: &Address| changes.get(address).cloned();
+            let left =
+                |address: &Address| changes.get(address).map(|planned| planned.as_ref().clone());
             approved = Some(Approved {
                 blocks,
                 left: outcome.left.iter().filter_map(left).collect(),

@@ -1,6 +1,7 @@
 //! `resource` and `data` blocks: their meta-arguments, and what is left for the type's schema.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use dmp_sdk::address::type_name;
 use dmp_sdk::{AttributePath, Diagnostic, Kind, Layer, Mode, Span};
@@ -24,8 +25,8 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
     let provider = fields.provider("provider");
     let layer = layer(&mut fields);
     let lifecycle = match fields.block("lifecycle") {
-        Some(block) => lifecycle(block, mode, &mut repetition, fields.diagnostics),
-        None => Lifecycle::default(),
+        Some(block) => lifecycle(block, mode, &mut repetition, fields.diagnostics).into(),
+        None => Arc::clone(&USUAL),
     };
     let timeouts = match fields.block("timeouts") {
         Some(block) => timeouts(block, mode, fields.diagnostics),
@@ -43,12 +44,15 @@ pub(super) fn resource(block: Block, diagnostics: &mut Vec<Diagnostic>) -> Optio
         depends_on,
         provider,
         layer,
-        lifecycle: lifecycle.into(),
+        lifecycle,
         timeouts,
         body: fields.rest(),
         span,
     })
 }
+
+/// That of blocks without a `lifecycle` block, which are most.
+static USUAL: LazyLock<Arc<Lifecycle>> = LazyLock::new(Arc::default);
 
 /// How long work may take: of a data source there is none but to read it.
 fn timeouts(block: Block, mode: Mode, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<Timed, Expr> {

@@ -1,9 +1,10 @@
 //! `for`: over lists, sets, tuples, maps and objects, to tuples and objects.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_sdk::types::with_article;
-use dmp_sdk::{Diagnostic, Kind, Marks, Members, Span, Type, Value};
+use dmp_sdk::{Diagnostic, Kind, Marks, Span, Type, Value};
 
 use super::{Evaluation, Outcome, key_text, null_value, truth};
 use crate::Diagnostics;
@@ -56,8 +57,8 @@ impl Evaluation<'_> {
 /// What a `for` has made so far.
 struct Results {
     items: Vec<Value>,
-    members: Option<Members>,
-    groups: Option<std::collections::BTreeMap<Arc<str>, Vec<Value>>>,
+    members: Option<BTreeMap<Arc<str>, Value>>,
+    groups: Option<BTreeMap<Arc<str>, Vec<Value>>>,
     /// Marks of what decided on the shape of the result: conditions and keys.
     marks: Marks,
     is_known: bool,
@@ -69,7 +70,7 @@ impl Results {
     fn new(is_object: bool, is_grouping: bool) -> Self {
         Self {
             items: Vec::new(),
-            members: (is_object && !is_grouping).then(Members::new),
+            members: (is_object && !is_grouping).then(BTreeMap::new),
             groups: (is_object && is_grouping).then(Default::default),
             marks: Marks::none(),
             is_known: true,
@@ -111,7 +112,7 @@ impl Results {
             return Value::unknown(Type::Any).marked(&self.marks.union(&items));
         }
         let value = match (self.members, self.groups) {
-            (Some(members), _) => Value::object(members),
+            (Some(members), _) => Value::object(members.into_iter().collect()),
             (_, Some(groups)) => Value::object(
                 groups
                     .into_iter()

@@ -175,7 +175,7 @@ impl<'s> Evaluation<'s> {
     }
 
     fn object(&mut self, items: &[ObjectItem]) -> Outcome {
-        let mut members = dmp_sdk::Members::new();
+        let mut members = Vec::new();
         let mut marks = Marks::none();
         let mut inside = Marks::none();
         let mut is_known = true;
@@ -196,9 +196,7 @@ impl<'s> Evaluation<'s> {
             marks = marks.union(&key.deep_marks());
             inside = inside.union(&value.deep_marks());
             match key_text(&key, &item.key.span) {
-                Ok(Some(name)) => {
-                    members.insert(name, value);
-                }
+                Ok(Some(name)) => members.push((name, value)),
                 Ok(None) => is_known = false,
                 Err(more) => failed.extend(more),
             }
@@ -209,7 +207,7 @@ impl<'s> Evaluation<'s> {
         if !is_known {
             return Ok(Value::unknown(Type::Any).marked(&marks.union(&inside)));
         }
-        Ok(Value::object(members).marked(&marks))
+        Ok(Value::object(members.into_iter().collect()).marked(&marks))
     }
 
     fn conditional(&mut self, conditional: &Conditional, span: &Span) -> Outcome {

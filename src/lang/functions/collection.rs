@@ -546,7 +546,7 @@ fn matchkeys(arguments: &[Value]) -> Result<Value, Fault> {
 
 /// A map if all are maps of one type, else an object.
 fn merge(arguments: &[Value]) -> Result<Value, Fault> {
-    let mut merged = Members::new();
+    let mut merged = Vec::new();
     let mut types = Vec::new();
     for (index, argument) in arguments.iter().enumerate() {
         if argument.is_null() {
@@ -566,6 +566,7 @@ fn merge(arguments: &[Value]) -> Result<Value, Fault> {
             .iter()
             .any(|argument| matches!(argument.kind(), Kind::Map(_))),
     };
+    let merged: Members = merged.into_iter().collect();
     Ok(match is_map {
         true => Value::map(merged),
         false => Value::object(merged),
@@ -714,13 +715,13 @@ fn zipmap(arguments: &[Value]) -> Result<Value, Fault> {
         let why = format!("there are {} keys and {} values", keys.len(), values.len());
         return Err(Fault::new(why));
     }
-    let mut members = Members::new();
-    for (key, value) in keys.iter().zip(values) {
+    let members = keys.iter().zip(values).map(|(key, value)| {
         let key = key
             .as_str()
             .ok_or_else(|| Fault::of(0, "null can't be a key"))?;
-        members.insert(key.into(), value.clone());
-    }
+        Ok((key.into(), value.clone()))
+    });
+    let members = members.collect::<Result<Members, Fault>>()?;
     let zipped = match arguments[1].kind() {
         Kind::Tuple(_) => Value::object(members),
         _ => Value::map(members),

@@ -195,11 +195,10 @@ fn from_json(parsed: &serde_json::Value, left: &mut usize) -> Result<Value, Stri
             Value::tuple(values.collect::<Result<_, _>>()?)
         }
         serde_json::Value::Object(members) => {
-            let mut found = dmp_sdk::Members::new();
-            for (name, value) in members {
-                found.insert(Arc::from(name.as_str()), from_json(value, left)?);
-            }
-            Value::object(found)
+            let found = members
+                .iter()
+                .map(|(name, value)| Ok((Arc::from(name.as_str()), from_json(value, left)?)));
+            Value::object(found.collect::<Result<_, String>>()?)
         }
     })
 }

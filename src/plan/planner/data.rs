@@ -82,11 +82,12 @@ impl Planner {
         address: &Address,
         value: &Value,
     ) -> Vec<Diagnostic> {
-        let Some(block) = self.world.block_of(address) else {
+        let block = self.world.block_of(address);
+        let conditions = block.map(|block| block.lifecycle.postconditions.as_slice());
+        let Some(conditions) = conditions.filter(|conditions| !conditions.is_empty()) else {
             return Vec::new();
         };
         let place = self.world.place_of(address).of_object(value.clone());
-        let conditions = &block.lifecycle.postconditions;
         let failed = self.world.failed_conditions(
             conditions,
             &place,
@@ -125,6 +126,6 @@ impl Planner {
         planned.reasons = vec![Reason::WaitsFor {
             what: origins_in_words(planned.uses.iter()),
         }];
-        self.plan.instances.insert(address.clone(), planned);
+        self.plan.instances.insert(address.clone(), planned.into());
     }
 }

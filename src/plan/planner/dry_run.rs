@@ -25,7 +25,7 @@ impl Planner {
         let resource = self.resource_of(address)?;
         let provider_address = self.provider_of(address)?;
         let provider = self.providers.get(&provider_address)?.configured.clone()?;
-        let record = self.snapshot.instances.get(address);
+        let record = self.recorded(address);
         let attributes = decision.planned.map_marks(&Marks::without_origins);
         let object_id = record.and_then(|record| record.object_id.clone());
         let chosen = record.map_or_else(Value::null, |record| record.chosen.clone());
@@ -104,7 +104,7 @@ impl Planner {
         let mut used = used.filter_map(|used: &Address| self.plan.instances.get(used));
         let blocks = self.blocks_waited_for(address);
         let mut planned = self.plan.instances.values();
-        used.any(crate::Planned::is_change)
+        used.any(|planned| planned.is_change())
             || planned.any(|planned| {
                 let block = (
                     planned.address.module.clone(),

@@ -19,7 +19,7 @@ use dmp_graph::{ConfigPath, Node, NodeId};
 use dmp_lang::Decoded;
 use dmp_lang::reference::{Reference, Target};
 use dmp_sdk::{Address, Configured, Diagnostic, Marks, Mode, ModulePath, Value};
-use dmp_state::Snapshot;
+use dmp_state::{Instance, Snapshot};
 
 use self::references::origins_in_words;
 use self::resources::unreachable;
@@ -70,6 +70,8 @@ pub struct PlannerInput {
 pub struct Planner {
     world: World,
     snapshot: Arc<Snapshot>,
+    /// The recorded instances once more: each is asked for several times.
+    records: foldhash::HashMap<Address, Arc<Instance>>,
     findings: Findings,
     configure: Configure,
     part: Part,
@@ -138,6 +140,12 @@ impl Planner {
             adoptions,
             imports,
             world: input.world,
+            records: input
+                .snapshot
+                .instances
+                .iter()
+                .map(|(address, record)| (address.clone(), Arc::clone(record)))
+                .collect(),
             snapshot: input.snapshot,
             findings: input.findings,
             configure: input.configure,
@@ -168,6 +176,11 @@ impl Planner {
         planner.plan.drift =
             crate::drift::find(&planner.world, &planner.snapshot, &planner.findings);
         planner
+    }
+
+    /// What the state holds of an instance.
+    fn recorded(&self, address: &Address) -> Option<&Arc<Instance>> {
+        self.records.get(address)
     }
 
     /// Goes on as far as possible. Empty when the pass is through.

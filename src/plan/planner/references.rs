@@ -105,7 +105,7 @@ impl Planner {
 
     /// The first reference of `replace_triggered_by` whose object changes.
     pub(super) fn triggered_by(&self, address: &Address) -> Option<String> {
-        self.snapshot.instances.get(address)?;
+        self.recorded(address)?;
         let block = self.world.block_of(address)?;
         let place = self.world.place_of(address);
         for expr in &block.lifecycle.replace_triggered_by {

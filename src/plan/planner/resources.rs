@@ -109,7 +109,7 @@ impl Planner {
 
     /// What is no part of the plan is seen by others as it is recorded.
     fn leave_out(&mut self, address: &Address) {
-        match self.snapshot.instances.get(address) {
+        match self.records.get(address) {
             Some(record) => self.world.set_instance(address, &record.attributes),
             None => {
                 self.left_out.insert(address.clone());
@@ -202,7 +202,7 @@ impl Planner {
     ) -> Option<ReadRequest> {
         let resource = self.world.registry.resource(&address.resource_type)?;
         let configured = state.configured.as_ref()?;
-        let is_recorded = self.snapshot.instances.contains_key(address);
+        let is_recorded = self.recorded(address).is_some();
         if let (Ok(Some(id)), false) = (self.import_id(address), is_recorded) {
             return import_request(resource, address, &decoded.value, &id, configured, provider)
                 .ok();
@@ -326,13 +326,12 @@ impl Planner {
 
     /// Whether an object becomes dmp's by an `import` block.
     pub(super) fn is_import(&self, address: &Address) -> bool {
-        !self.snapshot.instances.contains_key(address)
-            && matches!(self.import_id(address), Ok(Some(_)))
+        self.recorded(address).is_none() && matches!(self.import_id(address), Ok(Some(_)))
     }
 
     /// Says what is wrong with the `import` block of an address, if it has one. Returns whether anything is.
     fn is_wrong_import(&mut self, address: &Address, config: &Value) -> bool {
-        if self.snapshot.instances.contains_key(address) {
+        if self.recorded(address).is_some() {
             return false;
         }
         let wrong: Vec<Diagnostic> = match self.import_id(address) {
@@ -418,7 +417,7 @@ impl Planner {
 
     /// The host with which a recorded instance is lost.
     fn lost_with(&self, address: &Address) -> Option<Address> {
-        let record = self.snapshot.instances.get(address)?;
+        let record = self.recorded(address)?;
         crate::ending::lost_host(record, &self.plan)
     }
 
@@ -433,7 +432,7 @@ impl Planner {
         let resource = self.resource_of(address)?;
         let provider = self.provider_of(address).unwrap_or_default();
         let lifecycle = self.world.block_of(address)?.lifecycle.clone();
-        let record = self.snapshot.instances.get(address).cloned();
+        let record = self.recorded(address).cloned();
         let finding = self.findings.get(address).cloned();
         let is_asked = record.is_some() && self.part.replace().contains(address);
         let triggered = is_asked
@@ -515,7 +514,7 @@ impl Planner {
         let schema = resource.schema();
         let layer = block.layer.unwrap_or(schema.layer);
         let lifecycle = block.lifecycle.clone();
-        let record = self.snapshot.instances.get(address).cloned();
+        let record = self.recorded(address).cloned();
         let import = match record {
             None => self.import_id(address).ok().flatten(),
             Some(_) => None,
@@ -564,7 +563,7 @@ impl Planner {
             let failed = self.failed_postconditions(address, value);
             self.plan.diagnostics.extend(failed);
         }
-        self.plan.instances.insert(address.clone(), planned);
+        self.plan.instances.insert(address.clone(), planned.into());
     }
 
     pub(super) fn blank(
@@ -574,7 +573,7 @@ impl Planner {
         provider: &str,
         layer: dmp_sdk::Layer,
     ) -> Planned {
-        let mut uses: BTreeSet<Address> = decoded
+        let mut uses: Vec<Address> = decoded
             .value
             .deep_marks()
             .origins()
@@ -584,7 +583,9 @@ impl Planner {
         if let Some(state) = self.providers.get(provider) {
             uses.extend(state.origins.iter().cloned());
         }
-        uses.remove(address);
+        uses.sort_unstable();
+        uses.dedup();
+        uses.retain(|used| used != address);
         Planned {
             address: address.clone(),
             action: Action::NoOp,

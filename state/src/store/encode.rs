@@ -1,6 +1,6 @@
 //! Records as they lie on disk, and back: values encoded, secrets sealed for their owner.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_sdk::codec::{CodecError, Sealer, decode, encode};
@@ -66,7 +66,7 @@ struct StoredInstance {
     provider: String,
     schema_version: u32,
     attributes: Json,
-    set_paths: BTreeSet<String>,
+    set_paths: Vec<String>,
     object_id: Option<String>,
     chosen: Json,
     /// Absent: not known; null: with authority, nothing was there.

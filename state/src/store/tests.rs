@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use dmp_sdk::{HoldsData, Layer, Machine, Marks, Value, Verb};
@@ -41,7 +40,7 @@ fn instance(name: &str) -> Instance {
             "content",
             Value::from("hunter2").marked(&Marks::sensitive()),
         )]),
-        set_paths: BTreeSet::from(["content".into()]),
+        set_paths: vec!["content".into()],
         object_id: None,
         chosen: Value::null(),
         earlier: Some(Value::null()),

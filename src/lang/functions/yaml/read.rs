@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use dmp_sdk::{Members, Number, Value};
+use dmp_sdk::{Number, Value};
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use num_bigint::BigInt;
 
@@ -129,10 +129,10 @@ impl<'t> Reader<'t> {
     }
 
     fn mapping(&mut self) -> Result<Value, String> {
-        let mut members = Members::new();
+        let mut members = Vec::new();
         loop {
             let (text, style, tag) = match self.next()? {
-                Event::MappingEnd => return Ok(Value::object(members)),
+                Event::MappingEnd => return Ok(Value::object(members.into_iter().collect())),
                 Event::Scalar(text, style, _, tag) => (text, style, tag),
                 _ => return Err("a key must be a text".into()),
             };
@@ -145,7 +145,7 @@ impl<'t> Reader<'t> {
             }
             let key = key(&resolved(&text, style, tag)?)?;
             let value = self.value(next)?;
-            members.insert(key, value);
+            members.push((key, value));
         }
     }
 }
@@ -163,7 +163,7 @@ fn is_structure(event: &Event<'_>) -> bool {
 }
 
 /// Puts the members of an object, or of each object in a list, among others.
-fn merge(merged: &Value, members: &mut Members) -> Result<(), String> {
+fn merge(merged: &Value, members: &mut Vec<(Arc<str>, Value)>) -> Result<(), String> {
     let objects = match merged.as_items() {
         Some(items) => items,
         None => std::slice::from_ref(merged),
