@@ -93,14 +93,13 @@ fn ask_for_model(planned: &Value) -> Script {
 }
 
 /// What the services follow from.
-const INPUTS: [&str; 7] = [
+const INPUTS: [&str; 6] = [
     "files",
     "sensitive_files",
     "sensitive_mode",
     "env",
     "compose_files",
     "profiles",
-    "host",
 ];
 
 /// Whether the project has to be brought up: what it is made of changes, or one of its services is not well.
@@ -112,9 +111,9 @@ fn has_work(prior: Option<&Value>, planned: &Value) -> bool {
         reading::ORPHAN => removes,
         state => !reading::is_well(state, waits),
     };
-    let differs = |name: &&str| **name != *"host" && prior.get(name) != planned.get(name);
+    let differs = |name: &&str| prior.get(name) != planned.get(name);
     let services = text_map(prior, "services");
-    INPUTS.iter().any(|name| differs(&name)) || services.is_empty() || services.values().any(is_bad)
+    INPUTS.iter().any(differs) || services.is_empty() || services.values().any(is_bad)
 }
 
 /// The files that are there by an earlier configuration, and are wanted no more.
@@ -290,7 +289,7 @@ fn refuse_there(planned: &Value, earlier: &Value) -> Diagnostic {
         true => format!("there are files of it in `{directory}` already"),
         false => format!("it is there already, with {}", services.join(", ")),
     };
-    Diagnostic::remote("project-there", "a Compose project that dmp has not made")
+    Diagnostic::error("project-there", "a Compose project that dmp has not made")
         .detail(format!("`{name}`: {what}; it is left as it is"))
         .path(AttributePath::of("name"))
         .help(format!(

@@ -29,6 +29,9 @@ sudo rm -rf /srv/tried
 const WITH_A_REGISTRY: &str = r#"
 set -e
 sudo DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends docker-registry >/dev/null
+printf '%s\n' 'version: 0.1' 'storage: {filesystem: {rootdirectory: /var/lib/docker-registry}}' 'http: {addr: "127.0.0.1:5000"}' |
+    sudo tee /etc/docker/registry/config.yml >/dev/null
+sudo systemctl restart docker-registry
 until (exec 3<>/dev/tcp/127.0.0.1/5000) 2>/dev/null; do sleep 0.2; done
 sudo docker tag tiny:1 127.0.0.1:5000/tiny:1
 sudo docker push -q 127.0.0.1:5000/tiny:1
@@ -176,6 +179,17 @@ output \"services\" {{
     }
 }
 
+/// What a run says that does not do what was asked.
+fn refused(dmp: &Dmp, verb: &str) -> String {
+    let outcome = dmp.run(
+        [verb]
+            .into_iter()
+            .chain((verb == "apply").then_some("--yes")),
+    );
+    assert_ne!(outcome.code, Some(0), "{}", outcome.stdout);
+    outcome.stderr
+}
+
 #[test]
 #[ignore = "needs a lab: cargo xtask live hosts"]
 fn docker_and_a_compose_project_are_made_kept_and_taken_away() {
@@ -319,7 +333,7 @@ fn only_what_changes_is_touched(site: &Site) {
 fn what_is_ill_is_told_in_a_sentence(site: &Site) {
     let ill = COMPOSE.replace(":8080/page\"", ":8080/nothing\"");
     site.project(&ill, "two", "hello");
-    let failed = site.dmp.run(["apply", "--yes"]).expect_code(1);
+    let failed = refused(&site.dmp, "apply");
     for expected in [
         "the service web is unhealthy",
         "its health check said: ",
@@ -327,22 +341,18 @@ fn what_is_ill_is_told_in_a_sentence(site: &Site) {
         "its last lines:",
         "serves hello",
     ] {
-        assert!(
-            failed.stderr.contains(expected),
-            "{expected}: {}",
-            failed.stderr
-        );
+        assert!(failed.contains(expected), "{expected}: {failed}");
     }
     site.project(COMPOSE, "two", "hello");
     site.apply();
 
-    let refused = COMPOSE.replace("services:", "services: [");
-    site.project(&refused, "two", "hello");
-    let failed = site.dmp.run(["plan"]).expect_code(1);
+    let broken = COMPOSE.replace("services:", "services: [");
+    site.project(&broken, "two", "hello");
+    let failed = refused(&site.dmp, "plan");
     assert!(
-        failed.stderr.contains("Compose does not take the files"),
+        failed.contains("Compose does not take the files"),
         "{}",
-        failed.stderr
+        failed
     );
     site.project(COMPOSE, "two", "hello");
 }
@@ -375,11 +385,10 @@ fn what_is_cut_off_is_gone_on_with(site: &Site) {
         "last",
         "hello",
     );
-    let failed = site.dmp.run(["apply", "--yes"]).expect_code(1);
+    let failed = refused(&site.dmp, "apply");
     println!(
         "Compose was killed: {}",
         failed
-            .stderr
             .lines()
             .take(8)
             .collect::<Vec<_>>()
@@ -424,17 +433,17 @@ resource \"host_compose_project\" \"theirs\" {{
     };
     let id = ids();
     write("/srv/theirs", "");
-    let refused = site.dmp.run(["plan"]).expect_code(1).stderr;
+    let failed = refused(&site.dmp, "plan");
     assert!(
-        refused.contains("a Compose project that dmp has not made")
-            && refused.contains("`import` block"),
-        "{refused}"
+        failed.contains("a Compose project that dmp has not made")
+            && failed.contains("`import` block"),
+        "{failed}"
     );
     write("/srv/mine", "");
-    let refused = site.dmp.run(["apply", "--yes"]).expect_code(1).stderr;
+    let failed = refused(&site.dmp, "apply");
     assert!(
-        refused.contains("is one of the directory `/srv/theirs`"),
-        "{refused}"
+        failed.contains("is one of the directory `/srv/theirs`"),
+        "{failed}"
     );
     assert_eq!(ids(), id, "and nothing has happened to it");
 
@@ -477,12 +486,23 @@ resource \"host_compose_project\" \"app\" {{
             host(&older)
         ),
     );
-    let refused = dmp.run(["plan"]).expect_code(1).stderr;
-    assert!(refused.contains("Docker is not there"), "{refused}");
-    older.ssh("sudo apt-get -qq update; sudo apt-get -qq install -y --no-install-recommends docker.io docker-compose >/dev/null 2>&1");
-    let refused = dmp.run(["plan"]).expect_code(1).stderr;
+    // In the first plan the machine itself is new: what it lacks may come about.
+    let failed = refused(&dmp, "apply");
     assert!(
-        refused.contains("Docker has no plugin `compose`; docker-compose is there, by itself"),
-        "{refused}"
+        failed.contains("Docker is not there: the machine needs"),
+        "{failed}"
     );
+    let failed = refused(&dmp, "plan");
+    assert!(
+        failed.contains("no Docker Compose on the machine"),
+        "{failed}"
+    );
+    older.ssh("sudo apt-get -qq update; sudo apt-get -qq install -y --no-install-recommends docker.io docker-compose >/dev/null 2>&1");
+    let failed = refused(&dmp, "plan");
+    assert!(
+        failed.contains("Docker has no plugin `compose`; docker-compose is there, by itself"),
+        "{failed}"
+    );
+    let _ = dmp.run(["destroy", "--yes"]).success();
+    older.ssh("test ! -e /srv/app");
 }

@@ -7,12 +7,14 @@ use crate::facts::compose::with_compose;
 use crate::kept::with_kept;
 
 /// Writes the files on standard input: a line each, with mode, name, and content in base64.
-pub(super) const WRITE: &str = with_kept!(
+pub(super) const WRITE: &str = with_compose!(
     r#"
 refuse() {
 	echo "$1" >&2
 	exit 1
 }
+dmp_engine
+[ -z "$lacks" ] || refuse "$lacks: the machine needs Docker Engine with Compose 2, as from Debian 13's docker.io, docker-cli and docker-compose"
 (umask 077 && mkdir -p "$kept") || exit 1
 : >>"$kept/pending" || exit 1
 if [ ! -d "$directory" ]; then
@@ -155,7 +157,7 @@ dmp_engine
 /// Brings the project up as its files have it.
 pub(super) const UP: &str = with_project!(
     r#"
-[ -z "$lacks" ] || refuse "$lacks: the machine needs Docker Engine with Compose 2, as from Debian 13's docker.io, docker-cli and docker-compose"
+[ -z "$lacks" ] || refuse "$lacks"
 dmp_ours
 at=$directory once=yes
 ours="label=com.docker.compose.project=$name"
