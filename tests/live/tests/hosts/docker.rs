@@ -388,11 +388,7 @@ fn what_is_cut_off_is_gone_on_with(site: &Site) {
     let failed = refused(&site.dmp, "apply");
     println!(
         "Compose was killed: {}",
-        failed
-            .lines()
-            .take(8)
-            .collect::<Vec<_>>()
-            .join(" / ")
+        failed.lines().take(8).collect::<Vec<_>>().join(" / ")
     );
     site.apply();
     assert_eq!(site.page().as_deref(), Some("last"));
