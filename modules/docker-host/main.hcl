@@ -36,10 +36,19 @@ resource "host_file" "daemon" {
   validate = "if command -v dockerd >/dev/null; then dockerd --validate --config-file \"$file\"; fi"
 }
 
+# Debian's docker.io removes /var/lib/docker, with all volumes, when it is purged, by this script: it may not run it. The package goes first
+# in a destroy, and the rule after it.
+resource "host_command" "data_stay" {
+  host    = var.host
+  create  = "dpkg-statoverride --update --add root root 0644 /usr/share/docker.io/contrib/nuke-graph-directory.sh"
+  check   = "dpkg-statoverride --list /usr/share/docker.io/contrib/nuke-graph-directory.sh"
+  destroy = "dpkg-statoverride --remove /usr/share/docker.io/contrib/nuke-graph-directory.sh"
+}
+
 resource "host_package" "this" {
   host       = var.host
   names      = var.packages
-  depends_on = [host_file.daemon]
+  depends_on = [host_file.daemon, host_command.data_stay]
 }
 
 resource "host_service" "this" {

@@ -41,7 +41,7 @@ impl HostComposeProject {
              one waits for it by `service_completed_successfully`; any other that does not run is started again.",
         )
         .mark(MarkWay::NaturalKey(&["host", "name", "directory"]))
-        .on_delete("`docker compose down`: the containers and networks of the project are removed, and then its files. Named volumes stay with their data unless `delete_volumes` says otherwise; images stay.")
+        .on_delete("`docker compose down`: the containers and networks of the project are removed, and then its files. Named volumes stay with their data unless `delete_volumes` says otherwise; images stay. (Debian's `docker.io` removes all volumes when it is purged, as a delete of its `host_package` does; the module `docker-host` keeps it from that.)")
         .attribute("host", host_attribute())
         .attribute("name", Attribute::required(Type::String, "Name of the project: lower-case letters, digits, `-` and `_`.").replaces().unique())
         .attribute("directory", Attribute::required(Type::String, "Absolute path of the directory that the files lie in. It is made if it is missing; its parent has to be there.").replaces())

@@ -218,7 +218,7 @@ fn docker_and_a_compose_project_are_made_kept_and_taken_away() {
     assert!(planned.contains("its volumes stay: app_data"), "{planned}");
     let _ = site.dmp.run(["destroy", "--yes"]).success();
     let left = site.machine.ssh(
-        "sudo cat /var/lib/docker/volumes/app_data/_data/kept; ls -d /srv/app /etc/docker 2>/dev/null; command -v docker; true",
+        "sudo cat /var/lib/docker/volumes/app_data/_data/kept; ls -d /srv/app /etc/docker/daemon.json 2>/dev/null; command -v docker; dpkg-statoverride --list | grep docker; true",
     );
     assert_eq!(left, "precious\n", "the data stay, and nothing else");
 }

@@ -128,7 +128,7 @@ fn what_compose_would_do_is_told_with_its_reason() {
     let image = |id: &str| format!("image tiny:1 sha256:{id}\n");
     let fate = |lines: &[String]| fates(service, lines)["web"].clone();
 
-    assert_eq!(fate(&[hash.clone()]), Fate::Created(1));
+    assert_eq!(fate(std::slice::from_ref(&hash)), Fate::Created(1));
     assert_eq!(fate(&[hash.clone(), image("b281"), web("h1")]), Fate::Stays);
     assert_eq!(
         fate(&[hash.clone(), web("h0")]),
