@@ -152,6 +152,13 @@ pub fn end(
         {
             planned.notes.push("it is gone already".into());
         }
+        if planned.action == Action::Delete
+            && let Some(resource) = world.registry.resource(&address.resource_type)
+        {
+            let (effects, notes) = resource.plan_delete(&record.attributes);
+            planned.effects = effects;
+            planned.notes.extend(notes);
+        }
         if can_forget && matches!(findings.get(address), Some(Finding::Found(_))) {
             planned
                 .notes

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::address::Address;
-use crate::change::{Change, Intended};
+use crate::change::{Change, Effect, Intended};
 use crate::claim::Claim;
 use crate::diagnostic::Diagnostic;
 use crate::function::ProviderFunction;
@@ -353,6 +353,13 @@ pub trait Resource: Send + Sync {
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
         let _ = change;
         Ok(())
+    }
+
+    /// What a delete does to others, and sentences for the plan: what goes, what stays. Must be pure; `prior` is what is
+    /// recorded. Nothing by default.
+    fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
+        let _ = prior;
+        (Vec::new(), Vec::new())
     }
 
     /// What the object takes on its machine beside its own key; what contradicts the claims of another object is refused

@@ -2,7 +2,7 @@
 # Machines: creating, starting, stopping and asking them. What happens inside their namespaces is in `boot`.
 #
 # A machine is a folder $MACHINES/NAME: `machine` (its values), `key` and `known_hosts` for logging in, `upper` (its changes
-# over the image), `containerd` and `kubelet` (not on the overlay), `console.log`. It is on while `boot.pid` lives.
+# over the image), `containerd`, `docker` and `kubelet` (not on the overlay), `console.log`. It is on while `boot.pid` lives.
 
 machine_exists() { [[ -f $MACHINES/$1/machine ]]; }
 machine_must_exist() { local name; for name; do machine_exists "$name" || die "there is no machine $name"; done; }
@@ -75,7 +75,7 @@ create() {
         grep -qsx "ADDRESS=$NET.$number" "$MACHINES"/*/machine || break
     done
     upper=$at/upper
-    mkdir -p "$at"/{root,work,sysctl,containerd,kubelet} "$upper"/{etc/ssh,etc/systemd/network,home}
+    mkdir -p "$at"/{root,work,sysctl,containerd,docker,kubelet} "$upper"/{etc/ssh,etc/systemd/network,home}
     ssh-keygen -q -t ed25519 -N '' -C "lab $name" -f "$at/key"
 
     # Who it is, written before its first boot: name, address, host key, the user's key.

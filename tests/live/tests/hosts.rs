@@ -11,6 +11,8 @@ mod administered;
 mod alone;
 #[path = "hosts/contract.rs"]
 mod contract;
+#[path = "hosts/docker.rs"]
+mod docker;
 #[path = "hosts/hardened.rs"]
 mod hardened;
 #[path = "hosts/killed.rs"]

@@ -5,6 +5,7 @@ pub(crate) mod apt;
 pub(crate) mod archive;
 pub(crate) mod authorized;
 pub(crate) mod boot;
+pub(crate) mod compose;
 pub(crate) mod deb822;
 pub(crate) mod file;
 pub(crate) mod filesystem;

@@ -4,6 +4,7 @@ mod archive;
 mod authorized_keys;
 mod block;
 mod command;
+mod compose_project;
 mod directory;
 mod file;
 mod filesystem;
@@ -54,5 +55,6 @@ pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
         Arc::new(firewall::HostFirewall::new()),
         Arc::new(updates::HostUpdates::new()),
         Arc::new(command::HostCommand::new()),
+        Arc::new(compose_project::HostComposeProject::new()),
     ]
 }

@@ -417,5 +417,43 @@ fn host_reboot_keeps_the_contract() {
     });
 }
 
+const COMPOSE: &str = "services:
+  web:
+    image: tiny:1
+    stop_grace_period: 1s
+    volumes: ['./conf:/conf:ro', 'data:/data']
+volumes:
+  data:
+";
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_compose_project_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_compose_project_keeps_the_contract",
+        resource_type: "host_compose_project",
+        prepare: crate::docker::WITH_AN_IMAGE,
+        config: |_| {
+            Value::object_of([
+                ("name", "tried".into()),
+                ("directory", "/srv/tried".into()),
+                (
+                    "files",
+                    map(&[("compose.yaml", COMPOSE), ("conf/a", "1\n")]),
+                ),
+                ("env", "A='hunter2'\n".into()),
+                ("pull", "never".into()),
+            ])
+        },
+        change: |config| {
+            let compose = COMPOSE.replace("data:/data", "data:/other");
+            let files = map(&[("compose.yaml", compose.as_str()), ("conf/b", "2\n")]);
+            config.with("files", files)
+        },
+        deletes: Some("sudo docker compose -p tried down 2>/dev/null; sudo rm -r /srv/tried"),
+        alters: "sudo docker stop -t 0 tried-web-1 >/dev/null",
+    });
+}
+
 const UNMOUNTED: &str = "for place in '/srv/tried/by us' /srv/tried; do while sudo umount -q \"$place\"; do :; done; done
      sudo sed -i '/tried/d' /etc/fstab; sudo rm -rf /srv/tried; true";

@@ -490,6 +490,12 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: ON_A_MACHINE,
     },
     Trial {
+        resource_type: "host_compose_project",
+        file: LIVE,
+        test: "host_compose_project_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
         resource_type: "k8s_manifest",
         file: CLUSTER,
         test: "k8s_manifest_keeps_the_contract",
