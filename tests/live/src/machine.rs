@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Lab, Snapshot, Variables};
 
-/// A bare Debian machine. It is deleted when this is dropped, unless the suite runs with `--keep`.
+/// A bare Debian machine, or a virtual one with a kernel of its own. It is deleted when this is dropped, unless the suite runs with `--keep`.
 #[derive(Debug)]
 pub struct Machine {
     lab: Lab,
@@ -129,13 +129,15 @@ impl Machine {
         let known_hosts = format!("UserKnownHostsFile={}", self.known_hosts().display());
         let mut command = self.lab.enter("ssh");
         command.arg("-i").arg(self.key()).args(["-o", &known_hosts]);
+        // An emulated SSH server takes its time, before it says a word.
+        let patience = if self.is_virtual() { 60 } else { 5 };
         command.args([
             "-o",
             "IdentitiesOnly=yes",
             "-o",
             "StrictHostKeyChecking=yes",
             "-o",
-            "ConnectTimeout=5",
+            &format!("ConnectTimeout={patience}"),
             "-o",
             "LogLevel=ERROR",
         ]);
@@ -143,6 +145,18 @@ impl Machine {
             .arg(format!("{user}@{}", self.address()))
             .arg("exec bash -s");
         with_input(command, script)
+    }
+
+    /// Whether it has a kernel of its own. It has neither a [`Machine::plug`] nor files that are seen from this host.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        self.values.contains_key("DISKS")
+    }
+
+    /// Makes a disk of a virtual machine larger while it is on: the first one beside the root's is 1.
+    pub fn resize_disk(&self, disk: u8, size: &str) {
+        self.lab
+            .run(["resize", &self.name, &disk.to_string(), size]);
     }
 
     /// Cuts its power: every process dies at once.

@@ -11,10 +11,16 @@ mod administered;
 mod alone;
 #[path = "hosts/contract.rs"]
 mod contract;
+#[path = "hosts/guarded.rs"]
+mod guarded;
 #[path = "hosts/hardened.rs"]
 mod hardened;
 #[path = "hosts/killed.rs"]
 mod killed;
+#[path = "hosts/knock.rs"]
+mod knock;
+#[path = "hosts/machine.rs"]
+mod machine;
 #[path = "hosts/rebooted.rs"]
 mod rebooted;
 #[path = "hosts/sudo.rs"]
