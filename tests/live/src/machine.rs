@@ -125,7 +125,19 @@ impl Machine {
         self.try_ssh_as(self.user(), script)
     }
 
+    /// A login to an emulated machine on a busy host may take longer than its SSH server allows: then it is tried again.
     fn try_ssh_as(&self, user: &str, script: &str) -> Output {
+        let mut output = self.ssh_once(user, script);
+        for _ in 0..3 {
+            if !self.is_virtual() || output.status.code() != Some(NO_LOGIN) {
+                break;
+            }
+            output = self.ssh_once(user, script);
+        }
+        output
+    }
+
+    fn ssh_once(&self, user: &str, script: &str) -> Output {
         let known_hosts = format!("UserKnownHostsFile={}", self.known_hosts().display());
         let mut command = self.lab.enter("ssh");
         command.arg("-i").arg(self.key()).args(["-o", &known_hosts]);
@@ -309,6 +321,9 @@ fn kill_below(group: &Path) {
         }
     }
 }
+
+/// What `ssh` ends with where it has no connection.
+const NO_LOGIN: i32 = 255;
 
 impl Drop for Machine {
     fn drop(&mut self) {
