@@ -144,7 +144,7 @@ pub(crate) struct Plan {
     /// End with 2 if there is something to do.
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Print how many logins and exchanges it took.
+    /// Print how many logins and exchanges with machines it took.
     #[arg(long)]
     pub counts: bool,
 }
@@ -223,6 +223,9 @@ pub(crate) struct How {
     /// Print a line for each step.
     #[arg(long, short)]
     pub verbose: bool,
+    /// Print how many logins and exchanges with machines it took.
+    #[arg(long)]
+    pub counts: bool,
 }
 
 #[derive(Debug, Args)]
@@ -361,7 +364,8 @@ pub(crate) struct Ssh {
     /// On how many machines at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub parallelism: usize,
-    /// Print what many machines say as JSON, a line for each line of theirs.
+    /// Print an object of JSON for each machine, in a line of its own, when it has ended: `address`, `status` (the exit code; in its
+    /// place `error` where none was had), `stdout`, `stderr`.
     #[arg(long)]
     pub json: bool,
     /// A command to run instead of a shell.
@@ -370,10 +374,13 @@ pub(crate) struct Ssh {
 }
 
 impl Ssh {
-    /// Whether it is about more than one machine.
+    /// Whether it is about more than one machine, or told of as data.
     pub(crate) fn is_for_many(&self) -> bool {
         let is_pattern = |address: &String| address.contains(['*', '?']);
-        self.all || self.layer.is_some() || self.address.as_ref().is_some_and(is_pattern)
+        self.all
+            || self.json
+            || self.layer.is_some()
+            || self.address.as_ref().is_some_and(is_pattern)
     }
 }
 

@@ -20,6 +20,7 @@ mod exit;
 mod fetching;
 mod part;
 mod plan_file;
+mod reach;
 mod requirement;
 mod run;
 mod stack;

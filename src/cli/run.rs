@@ -1,6 +1,7 @@
 //! A run: services, settling of what earlier runs left, refresh and plan.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,19 +13,20 @@ use dmp_plan::{PlannerInput, Registry};
 use dmp_refresh::{Planning, Reader};
 use dmp_sdk::{Address, Diagnostic, Machines};
 use dmp_state::{Instance, Record, Snapshot, Status, Store, mint_id};
-use dmp_transport::{Options, Ssh};
+use dmp_transport::Ssh;
 
-use crate::encryption;
 use crate::stack::{Stack, VERSION, now};
+use crate::{encryption, reach};
 
-/// The services of a run, over real machines.
+/// The services of a run of the stack in a folder, over real machines.
 pub(crate) fn services(
+    directory: &Path,
     registry: &Arc<Registry>,
     events: Arc<dyn Sink>,
     limits: Limits,
     is_patient: bool,
 ) -> Services {
-    let mut options = Options::from_environment();
+    let mut options = reach::options(directory);
     let waiting = Arc::clone(&events);
     options.progress = Arc::new(move |machine: &str, line: &str| {
         waiting.emit(Event::Waiting {

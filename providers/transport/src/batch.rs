@@ -18,7 +18,7 @@ impl Program {
     fn new(body: &str) -> Self {
         let mark = boundary();
         let text = format!(
-            "dmp_main() {{\n{PRELUDE}umask 077\n{PLACES}\n{FOLLOW}\ndmp_mark={mark}\ndmp_places\nprintf '\\n'\ndmp_say hello\n{body}}}\ndmp_main\n"
+            "dmp_main() {{\n{PRELUDE}umask 077\n{PLACES}\n{FOLLOW}\ndmp_mark={mark}\ndmp_places\nprintf '\\n'\ndmp_say hello\n{body}}}\ndmp_main\ndmp_listen\n"
         );
         Self { text, mark }
     }

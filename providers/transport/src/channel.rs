@@ -24,13 +24,15 @@ const LINE_LOADER: &str = "IFS= read -r dmp_line; eval \"$dmp_line\"";
 /// A running command. Dropping it closes the channel.
 pub(crate) struct Running {
     /// Held, so that the connection stays as long as the command does.
-    _connection: Arc<Connection>,
+    connection: Option<Arc<Connection>>,
     output: Option<ChannelReadHalf>,
     input: Option<Arc<ChannelWriteHalf<Msg>>>,
     feeding: Option<JoinHandle<()>>,
     permit: Option<OwnedSemaphorePermit>,
     may_be_killed: bool,
     has_said_all: bool,
+    /// Whether the end of its standard input ends it.
+    listens: bool,
 }
 
 /// The standard input of a running command.
@@ -85,6 +87,23 @@ impl Running {
         Ok(running)
     }
 
+    /// Starts a shell on the machine and hands it a program that may listen to more, once it is through.
+    pub(crate) async fn start_listening(
+        connection: &Arc<Connection>,
+        machine: &Machine,
+        program: String,
+    ) -> Result<Self, Unreachable> {
+        let loader = format!("eval \"$(head -c {})\"", program.len());
+        let mut running = Self::begin(connection, machine, &loader).await?;
+        running.listens = true;
+        let input = running.input();
+        running.feeding = Some(tokio::spawn(async move {
+            // A far side that stops reading says why on its own.
+            let _ = input.feed(program.into_bytes()).await;
+        }));
+        Ok(running)
+    }
+
     /// Starts a shell on the machine and hands it a program of one line. What is fed after that is its standard input.
     pub(crate) async fn start_line(
         connection: &Arc<Connection>,
@@ -115,6 +134,8 @@ impl Running {
             machine: machine.key(),
             why: error.to_string(),
         };
+        // Where the server allows a single session, one that only waits for a word is in the way.
+        drop(connection.hold(None));
         let permit = Arc::clone(&connection.channels)
             .acquire_owned()
             .await
@@ -131,13 +152,14 @@ impl Running {
         }
         drop(turn);
         Ok(Self {
-            _connection: Arc::clone(connection),
+            connection: Some(Arc::clone(connection)),
             output: Some(output),
             input: Some(input),
             feeding: None,
             permit: Some(permit),
             may_be_killed: false,
             has_said_all: false,
+            listens: false,
         })
     }
 
@@ -150,6 +172,12 @@ impl Running {
     /// Says that the command has said all that it will say, and ends on its own.
     pub(crate) fn has_said_all(&mut self) {
         self.has_said_all = true;
+    }
+
+    /// Leaves the connection to others: it is kept by it from now on.
+    pub(crate) fn kept_by_its_connection(mut self) -> Self {
+        self.connection = None;
+        self
     }
 
     /// The next thing it says; `None` when the channel has ended.
@@ -187,7 +215,11 @@ impl Drop for Running {
         let (permit, output) = (self.permit.take(), self.output.take());
         let Some(mut output) = output else { return };
         let (may_be_killed, has_said_all) = (self.may_be_killed, self.has_said_all);
+        let listens = self.listens;
         runtime.spawn(async move {
+            if listens {
+                let _ = input.eof().await;
+            }
             if may_be_killed && !has_said_all {
                 let _ = input.signal(Sig::TERM).await;
             }

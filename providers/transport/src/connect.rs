@@ -1,7 +1,7 @@
 //! One SSH connection: reaching the port (or a channel through a bastion), the handshake, the login.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dmp_sdk::{Machine, Unreachable};
@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::auth::{Identity, LoginError};
+use crate::forget::Held;
 use crate::host_keys::{Client, FirstContacts, Policy, Seen};
 use crate::options::Options;
 use crate::ssh_config::Login;
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     /// OpenSSH allows ten sessions on a connection; two are left for others.
     pub(crate) channels: Arc<Semaphore>,
     served: AtomicBool,
+    /// A batch that is over, whose program waits for the word that it may be forgotten.
+    held: Mutex<Option<Held>>,
     /// Whose turn it is to ask sudo, and whether its password is wrong.
     pub(crate) sudo: Arc<tokio::sync::Mutex<sudo::Known>>,
     /// What carries this connection; held so that it stays open.
@@ -49,6 +52,7 @@ impl Connection {
         let attempt = Attempt {
             machine,
             login,
+            options,
             within,
         };
         let (mut handle, seen) = match &through {
@@ -80,6 +84,7 @@ impl Connection {
             host_key: seen.key,
             channels: Arc::new(Semaphore::new(CHANNELS)),
             served: AtomicBool::new(false),
+            held: Mutex::default(),
             sudo: Arc::default(),
             through,
         }))
@@ -98,6 +103,12 @@ impl Connection {
     /// Notes that a session was opened on it.
     pub(crate) fn serves(&self) {
         self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps the program of a batch that is over, and gives back the one that was kept before.
+    pub(crate) fn hold(&self, held: Option<Held>) -> Option<Held> {
+        let mut place = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut place, held)
     }
 
     /// Opens a session channel.
@@ -153,6 +164,7 @@ impl std::fmt::Debug for Connection {
 struct Attempt<'a> {
     machine: &'a Machine,
     login: &'a Login,
+    options: &'a Options,
     /// How long each part may take.
     within: Duration,
 }
@@ -234,7 +246,9 @@ impl Attempt<'_> {
         let port = self.machine.port;
         match result {
             Ok(Ok(handle)) => Ok((handle, seen)),
-            Ok(Err(russh::Error::UnknownKey)) => Err(policy.refused(self.machine, &seen)),
+            Ok(Err(russh::Error::UnknownKey)) => {
+                Err(policy.refused(self.machine, &seen, self.options))
+            }
             Ok(Err(russh::Error::NoCommonAlgo {
                 kind: AlgorithmKind::Key,
                 theirs,
@@ -244,7 +258,7 @@ impl Attempt<'_> {
                     fingerprint: format!("a key of another kind ({})", theirs.join(", ")),
                     ..Seen::default()
                 };
-                Err(policy.refused(self.machine, &seen))
+                Err(policy.refused(self.machine, &seen, self.options))
             }
             Ok(Err(russh::Error::Disconnect | russh::Error::HUP | russh::Error::IO(_))) => {
                 Err(self.failed(format!(

@@ -223,6 +223,16 @@ dmp_forget() {
 	grep -q '^void' "$dmp_run/$1@claim" 2>/dev/null || rm -f "$dmp_run/$1@claim"
 }
 
+# Waits, after all, for the client's word that what batches did is recorded: "forget ID...". Its end ends this, too.
+dmp_listen() {
+	while IFS=' ' read -r dmp_word dmp_ids; do
+		[ "$dmp_word" = forget ] || continue
+		for dmp_line in $dmp_ids; do dmp_forget "$dmp_line"; done
+		dmp_say done
+		return
+	done
+}
+
 dmp_is_running() {
 	read -r _ _ dmp_pid dmp_began dmp_of _ <"$dmp_home/journal"
 	dmp_alive "$dmp_pid" "$dmp_began" "$dmp_of" || dmp_step_alive "$dmp_id"

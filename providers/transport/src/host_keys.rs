@@ -177,7 +177,7 @@ impl Policy {
     }
 
     /// Why a key was not accepted.
-    pub(crate) fn refused(&self, machine: &Machine, seen: &Seen) -> Unreachable {
+    pub(crate) fn refused(&self, machine: &Machine, seen: &Seen, options: &Options) -> Unreachable {
         let machine = machine.key();
         if !self.authorities.is_empty() {
             let authorities = self.authorities.iter().filter_map(|key| fingerprint(key));
@@ -204,7 +204,7 @@ impl Policy {
             .collect();
         let known = known.join(", ");
         let (known, help) = match &self.source {
-            Source::Pin => (format!("the pinned one ({known})"), IF_PINNED.to_owned()),
+            Source::Pin => (options.pinned(&self.accepted), IF_PINNED.to_owned()),
             Source::File(file, name) => (
                 format!("the one in `{}` ({known})", file.display()),
                 format!(
@@ -260,13 +260,12 @@ pub(crate) fn fits_pins(machine: &Machine, key: &str) -> bool {
 }
 
 /// A connection that is open already showed another key than the machine's pins.
-pub(crate) fn another_pin(machine: &Machine, key: &str) -> Unreachable {
-    let pins = machine.host_keys.iter().filter_map(|pin| fingerprint(pin));
-    let pins: Vec<String> = pins.collect();
+pub(crate) fn another_pin(machine: &Machine, key: &str, options: &Options) -> Unreachable {
+    let pins: Vec<String> = machine.host_keys.iter().map(|pin| plain(pin)).collect();
     Unreachable::HostKeyChanged {
         machine: machine.key(),
         seen: fingerprint(key).unwrap_or_default(),
-        known: format!("the pinned one ({})", pins.join(", ")),
+        known: options.pinned(&pins),
         help: IF_PINNED.to_owned(),
     }
 }

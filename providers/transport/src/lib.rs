@@ -24,6 +24,7 @@ mod connect;
 mod copy;
 mod exchange;
 mod follow;
+mod forget;
 mod host_certificates;
 mod host_keys;
 mod key_files;
@@ -42,7 +43,7 @@ mod sudo;
 pub use copy::{Copied, CopyError, Copying, Target};
 pub use host_keys::fingerprint;
 pub use once::Piece;
-pub use options::{Options, Progress};
+pub use options::{Options, PinHistory, Progress};
 pub use ssh::Ssh;
 
 /// Whether a text fits a pattern, where `*` stands for any characters and `?` for one.

@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use dmp_sdk::{Machine, Unreachable};
 
+use crate::host_keys::fingerprint;
 use crate::ssh_config::{Login, SshConfig};
 
 /// Told what is waited for: the connection's key, and a line such as `waits for port 22: it refuses the connection`.
 pub type Progress = Arc<dyn Fn(&str, &str) + Send + Sync>;
+
+/// Asked about a pinned host key, as `ssh-ed25519 AAAA…`, when a machine shows another one: since when it is pinned, such as
+/// `pinned on 2026-03-01 by …`, where that is known.
+pub type PinHistory = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// How machines are reached.
 #[derive(Clone)]
@@ -30,6 +35,8 @@ pub struct Options {
     pub agent: Option<PathBuf>,
     /// Told what is waited for.
     pub progress: Progress,
+    /// Asked since when a key is pinned.
+    pub pin_history: PinHistory,
 }
 
 impl Options {
@@ -44,6 +51,7 @@ impl Options {
             ssh_config: SshConfig::none(),
             agent: None,
             progress: Arc::new(|_, _| ()),
+            pin_history: Arc::new(|_| None),
         }
     }
 
@@ -74,6 +82,19 @@ impl Options {
             machine: machine.key(),
             why: error.to_string(),
         })
+    }
+
+    /// The pinned keys by their fingerprints, each with since when it is pinned.
+    pub(crate) fn pinned(&self, keys: &[String]) -> String {
+        let words = |key: &String| {
+            let fingerprint = fingerprint(key)?;
+            Some(match (self.pin_history)(key) {
+                Some(since) => format!("{fingerprint}, {since}"),
+                None => fingerprint,
+            })
+        };
+        let pins: Vec<String> = keys.iter().filter_map(words).collect();
+        format!("the pinned one ({})", pins.join("; "))
     }
 
     pub(crate) fn tell(&self, machine: &Machine, line: &str) {

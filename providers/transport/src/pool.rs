@@ -46,7 +46,7 @@ impl Pool {
         let cell = self.cell(&machine.key());
         let connection = cell.get_or_try_init(|| self.connect(machine, wait)).await?;
         if !fits_pins(machine, &connection.host_key) {
-            return Err(another_pin(machine, &connection.host_key));
+            return Err(another_pin(machine, &connection.host_key, &self.options));
         }
         Ok(Arc::clone(connection))
     }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::batch::Program;
 use crate::channel::{Running, STDERR_TAIL, Said, no_commands};
 use crate::follow::{Decoder, Frame, Journal, Meaning};
+use crate::forget::Held;
 use crate::pool::Pool;
 use crate::retry::Pace;
 
@@ -109,7 +110,7 @@ impl Session<'_> {
         connection: &std::sync::Arc<crate::connect::Connection>,
         program: Program,
     ) -> Result<Followed, Unreachable> {
-        let mut running = Running::start(connection, self.on, program.text).await?;
+        let mut running = Running::start_listening(connection, self.on, program.text).await?;
         let mut decoder = Decoder::new(&program.mark);
         let mut errors = Vec::new();
         let mut status = None;
@@ -135,6 +136,9 @@ impl Session<'_> {
                 has_begun = true;
                 if let Some(followed) = self.take(frame, &errors).await? {
                     running.has_said_all();
+                    if let Followed::End = followed {
+                        connection.hold(Some(Held::new(running, decoder)));
+                    }
                     return Ok(followed);
                 }
             }

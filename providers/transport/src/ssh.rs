@@ -10,11 +10,10 @@ use dmp_sdk::{Batch, Exchange, Machine, Machines, Report, Script, Unreachable};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::batch::Program;
-use crate::channel::{Running, Said, no_commands};
 use crate::connect::Connection;
 use crate::exchange;
-use crate::follow::{Decoder, Frame, Journal};
+use crate::follow::Journal;
+use crate::forget;
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::session::Session;
@@ -150,34 +149,11 @@ impl Machines for Ssh {
             return Ok(());
         }
         let connection = self.shared.pool.connection(on, self.read_wait).await?;
+        if forget::by_a_word(&connection, batches).await {
+            return Ok(());
+        }
         self.count();
-        let program = Program::forget(batches);
-        let mut decoder = Decoder::new(&program.mark);
-        let mut running = Running::start(&connection, on, program.text).await?;
-        let mut errors = Vec::new();
-        let mut status = None;
-        let work = async {
-            while let Some(said) = running.next().await {
-                match said {
-                    Said::Out(bytes) => decoder.add(&bytes),
-                    Said::Err(bytes) => errors.extend(bytes),
-                    Said::Status(ended) => status = Some(ended),
-                }
-                while let Ok(Some(frame)) = decoder.next() {
-                    if frame == Frame::Word("done".into()) {
-                        running.has_said_all();
-                        return Ok(());
-                    }
-                }
-            }
-            Err(no_commands(on, status, &errors))
-        };
-        timeout(FORGET, work).await.unwrap_or_else(|_| {
-            Err(Unreachable::NoCommands {
-                machine: on.key(),
-                why: format!("no answer within {} s", FORGET.as_secs()),
-            })
-        })
+        forget::by_an_exchange(&connection, on, batches).await
     }
 
     async fn open_stream(
@@ -205,6 +181,3 @@ impl Machines for Ssh {
         }
     }
 }
-
-/// How long removing files may take.
-const FORGET: Duration = Duration::from_secs(60);

@@ -14,7 +14,7 @@ use dmp_report::{HtmlReport, JsonLines, RunLog, Terminal, Timeline};
 use dmp_sdk::{Action, Address, Diagnostic};
 use dmp_state::{Lock, Record, Snapshot, Store, mint_id};
 
-use super::{fail, fail_broken, print, rebuild, say};
+use super::{fail, fail_broken, print, rebuild, say, say_counts};
 use crate::arguments::Apply;
 use crate::plan_file::{self, Saved};
 use crate::run::Look;
@@ -146,6 +146,7 @@ pub(crate) async fn run(
     let timeline = Arc::new(Timeline::new());
     let events = sink(context, &stack, &arguments, &run, &timeline);
     let services = runs::services(
+        &stack.directory,
         &context.registry,
         events,
         runs::limits(&stack, arguments.how.parallelism),
@@ -168,6 +169,9 @@ pub(crate) async fn run(
         look,
     };
     let (exit, totals) = session.rounds(&mut store, saved.as_ref(), &errand).await;
+    if arguments.how.counts {
+        say_counts(services.machines.as_ref());
+    }
     services.machines.close().await;
     let outcome = match exit {
         Exit::Success => "applied",

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use dmp_lang::Sources;
 use dmp_sdk::{Address, Diagnostic, Machine, Machines};
 use dmp_state::Snapshot;
-use dmp_transport::{Copied, Options, Ssh as Transport, Target};
+use dmp_transport::{Copied, Ssh as Transport, Target};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{fail, say, ssh_many};
 use crate::arguments::Copy;
 use crate::stack::open_state;
-use crate::{Context, Exit};
+use crate::{Context, Exit, reach};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Copy) -> Exit {
     let fail = |diagnostic| fail(context, &Sources::new(), &[diagnostic]);
@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Copy) -
         Err(diagnostic) => return fail(diagnostic),
     };
     match errands(store.snapshot(), arguments) {
-        Ok(errands) => carry_out(errands, arguments.parallelism).await,
+        Ok(errands) => carry_out(directory, errands, arguments.parallelism).await,
         Err(diagnostic) => fail(diagnostic),
     }
 }
@@ -124,8 +124,8 @@ fn target(file: &Path, path: &str, arguments: &Copy) -> Result<Target, Diagnosti
     Ok(Target { path, mode, owner })
 }
 
-async fn carry_out(errands: Vec<Errand>, parallelism: usize) -> Exit {
-    let ssh = Transport::new(Options::from_environment());
+async fn carry_out(directory: &Path, errands: Vec<Errand>, parallelism: usize) -> Exit {
+    let ssh = Transport::new(reach::options(directory));
     let room = Arc::new(Semaphore::new(parallelism));
     let mut tasks = JoinSet::new();
     for errand in errands {

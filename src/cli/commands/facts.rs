@@ -39,7 +39,13 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Facts) 
         context.is_live,
         false,
     ));
-    let services = runs::services(&context.registry, events, runs::limits(&stack, 1), false);
+    let services = runs::services(
+        &stack.directory,
+        &context.registry,
+        events,
+        runs::limits(&stack, 1),
+        false,
+    );
     let mut others: BTreeSet<Address> = snapshot.instances.keys().cloned().collect();
     others.remove(&address);
     let world = stack.world();

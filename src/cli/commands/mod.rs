@@ -100,6 +100,15 @@ pub(crate) fn say(text: &str) {
     let _ = anstream::stderr().write_all(text.as_bytes());
 }
 
+/// Tells how much was asked of machines.
+pub(crate) fn say_counts(machines: &dyn dmp_sdk::Machines) {
+    let counts = machines.counts();
+    say(&format!(
+        "{} logins, {} exchanges with machines\n",
+        counts.logins, counts.exchanges
+    ));
+}
+
 /// Prints diagnostics and gives the exit they ask for.
 pub(crate) fn fail(context: &Context, sources: &Sources, diagnostics: &[Diagnostic]) -> Exit {
     for diagnostic in diagnostics {

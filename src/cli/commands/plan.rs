@@ -11,7 +11,7 @@ use dmp_report::Terminal;
 use dmp_sdk::Diagnostic;
 use dmp_state::{Lock, Store, mint_id};
 
-use super::{fail, fail_broken, generate, print, say};
+use super::{fail, fail_broken, generate, print, say, say_counts};
 use crate::arguments::Plan;
 use crate::run::Look;
 use crate::stack::{Stack, check_state, open_state, open_state_for_writing};
@@ -51,7 +51,13 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
         context.is_live,
         false,
     ));
-    let services = runs::services(&context.registry, events, runs::limits(&stack, 10), false);
+    let services = runs::services(
+        &stack.directory,
+        &context.registry,
+        events,
+        runs::limits(&stack, 10),
+        false,
+    );
     if let Some(out) = &arguments.generate_config_out {
         let made = generate::generate(&stack, store.snapshot(), &services, out).await;
         if let Err(diagnostics) = made {
@@ -99,11 +105,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     let alone = encryption::warn_of_one(&stack, &store, plan, &planning.world);
     fail(context, &stack.sources, alone.as_slice());
     if arguments.counts {
-        let counts = services.machines.counts();
-        say(&format!(
-            "{} logins, {} exchanges with machines\n",
-            counts.logins, counts.exchanges
-        ));
+        say_counts(services.machines.as_ref());
     }
     services.machines.close().await;
     if exit != Exit::Success {

@@ -15,7 +15,7 @@ use dmp_state::{Lock, Record, Snapshot, Status, Store, mint_id};
 use serde_json::json;
 
 use super::apply::ask;
-use super::{fail, fail_broken, print, say};
+use super::{fail, fail_broken, print, say, say_counts};
 use crate::arguments::{Apply, Plan, Refresh, Variables};
 use crate::part::Only;
 use crate::stack::{Stack, check_state, now, open_state, open_state_for_writing};
@@ -32,6 +32,13 @@ enum Wish {
     Record,
 }
 
+/// How it is told of.
+#[derive(Clone, Copy)]
+struct Telling {
+    json: bool,
+    counts: bool,
+}
+
 /// `dmp refresh`.
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Refresh) -> Exit {
     let Refresh {
@@ -39,7 +46,11 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Refresh
         only,
         json,
     } = arguments;
-    go(context, directory, variables, only, Wish::Record, *json).await
+    let telling = Telling {
+        json: *json,
+        counts: false,
+    };
+    go(context, directory, variables, only, Wish::Record, telling).await
 }
 
 /// `dmp plan --refresh-only`.
@@ -50,15 +61,11 @@ pub(crate) async fn plan(context: &Context, directory: &Path, arguments: &Plan) 
     let Plan {
         variables, part, ..
     } = arguments;
-    go(
-        context,
-        directory,
-        variables,
-        &part.only,
-        wish,
-        arguments.json,
-    )
-    .await
+    let telling = Telling {
+        json: arguments.json,
+        counts: arguments.counts,
+    };
+    go(context, directory, variables, &part.only, wish, telling).await
 }
 
 /// `dmp apply --refresh-only`.
@@ -73,7 +80,11 @@ pub(crate) async fn apply(context: &Context, directory: &Path, arguments: &Apply
         how,
         ..
     } = arguments;
-    go(context, directory, variables, &part.only, wish, how.json).await
+    let telling = Telling {
+        json: how.json,
+        counts: how.counts,
+    };
+    go(context, directory, variables, &part.only, wish, telling).await
 }
 
 async fn go(
@@ -82,7 +93,7 @@ async fn go(
     variables: &Variables,
     only: &Only,
     wish: Wish,
-    json: bool,
+    Telling { json, counts }: Telling,
 ) -> Exit {
     let stack = match Stack::open(context, directory, Some(variables)) {
         Ok(stack) => stack,
@@ -107,7 +118,13 @@ async fn go(
         context.is_live,
         false,
     ));
-    let services = runs::services(&context.registry, events, runs::limits(&stack, 10), false);
+    let services = runs::services(
+        &stack.directory,
+        &context.registry,
+        events,
+        runs::limits(&stack, 10),
+        false,
+    );
     let run = mint_id();
     if lock.is_some() {
         let nothing = BTreeSet::new();
@@ -117,6 +134,9 @@ async fn go(
         }
     }
     let seen = look(&stack, store.snapshot(), &services, selection).await;
+    if counts {
+        say_counts(services.machines.as_ref());
+    }
     services.machines.close().await;
     if json {
         let problems = seen.problems.iter();

@@ -1,21 +1,22 @@
 //! `dmp ssh` for many machines: one command on each, over dmp's own connections, side by side. Each line is printed as it
-//! comes, with the machine's address before it.
+//! comes, with the machine's address before it; as data, all of a machine is one object, printed when it has ended.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use dmp_lang::Sources;
 use dmp_sdk::{Address, Diagnostic, Layer, Machine, Machines};
 use dmp_state::{Instance, Snapshot};
-use dmp_transport::{Options, Piece, Ssh as Transport};
-use serde_json::json;
+use dmp_transport::{Piece, Ssh as Transport};
+use serde_json::{Map, Value as Json, json};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::{fail, print_raw, say};
 use crate::arguments::Ssh;
 use crate::stack::open_state;
-use crate::{Context, Exit};
+use crate::{Context, Exit, reach};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Ssh) -> Exit {
     let fail = |diagnostic| fail(context, &Sources::new(), &[diagnostic]);
@@ -31,7 +32,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Ssh) ->
         Err(diagnostic) => return fail(diagnostic),
     };
     match chosen(store.snapshot(), arguments) {
-        Ok(machines) => on_all(machines, arguments).await,
+        Ok(machines) => on_all(directory, machines, arguments).await,
         Err(diagnostic) => fail(diagnostic),
     }
 }
@@ -87,29 +88,41 @@ fn layer(text: &str) -> Result<Layer, Diagnostic> {
 
 /// What comes from a machine.
 enum News {
-    Line { is_error: bool, text: String },
+    /// A piece of what it says, as it comes.
+    Piece(Piece),
+    /// A whole line of it.
+    Line {
+        is_error: bool,
+        text: String,
+    },
     Ended(u32),
     Failed(String),
 }
 
-async fn on_all(machines: Vec<(Address, Machine)>, arguments: &Ssh) -> Exit {
-    let ssh = Transport::new(Options::from_environment());
+async fn on_all(directory: &Path, machines: Vec<(Address, Machine)>, arguments: &Ssh) -> Exit {
+    let ssh = Transport::new(reach::options(directory));
     let command: Arc<str> = arguments.command.join(" ").into();
     let room = Arc::new(Semaphore::new(arguments.parallelism));
     let (sender, mut news) = mpsc::channel::<(String, News)>(256);
     let mut tasks = JoinSet::new();
+    let is_json = arguments.json;
+    let silent = machines
+        .iter()
+        .map(|(address, _)| (address.to_string(), Heard::default()))
+        .collect();
     for (address, machine) in machines {
         let (ssh, command, room) = (ssh.clone(), Arc::clone(&command), Arc::clone(&room));
         let sender = sender.clone();
         tasks.spawn(async move {
             // The room is never closed.
             let _place = room.acquire().await;
-            on_one(&ssh, &address.to_string(), &machine, &command, &sender).await;
+            let address = address.to_string();
+            on_one(&ssh, &address, &machine, &command, &sender, is_json).await;
         });
     }
     drop(sender);
     let mut printed = Printed {
-        is_json: arguments.json,
+        open: is_json.then_some(silent),
         all: tasks.len(),
         wrong: 0,
     };
@@ -126,7 +139,10 @@ async fn on_all(machines: Vec<(Address, Machine)>, arguments: &Ssh) -> Exit {
     tasks.shutdown().await;
     ssh.close().await;
     match stopped {
-        true => Exit::Stopped,
+        true => {
+            printed.stop();
+            Exit::Stopped
+        }
         false => printed.end(),
     }
 }
@@ -137,9 +153,13 @@ async fn on_one(
     machine: &Machine,
     command: &str,
     news: &mpsc::Sender<(String, News)>,
+    in_pieces: bool,
 ) {
     let (pieces, mut heard) = mpsc::channel(64);
     let tell = async {
+        while in_pieces && let Some(piece) = heard.recv().await {
+            let _ = news.send((address.to_owned(), News::Piece(piece))).await;
+        }
         let (mut out, mut err) = (Lines::default(), Lines::default());
         while let Some(piece) = heard.recv().await {
             let (lines, is_error) = match piece {
@@ -189,42 +209,50 @@ impl Lines {
     }
 }
 
+/// What a machine has said so far.
+#[derive(Default)]
+struct Heard {
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+impl Heard {
+    /// All of a machine as one object. Bytes that are no text become the character that stands for such.
+    fn object(&self, address: &str, end: (&str, Json)) -> Json {
+        let text = |bytes: &[u8]| Json::from(String::from_utf8_lossy(bytes));
+        let members = [
+            ("address".to_owned(), address.into()),
+            (end.0.to_owned(), end.1),
+            ("stdout".to_owned(), text(&self.out)),
+            ("stderr".to_owned(), text(&self.err)),
+        ];
+        Json::Object(Map::from_iter(members))
+    }
+}
+
 /// What was printed so far.
 struct Printed {
-    is_json: bool,
+    /// Printed as data: what is heard of each machine that has not ended.
+    open: Option<BTreeMap<String, Heard>>,
     all: usize,
     wrong: usize,
 }
 
 impl Printed {
     fn print(&mut self, address: &str, news: News) {
-        self.wrong += usize::from(!matches!(news, News::Line { .. } | News::Ended(0)));
-        if self.is_json {
-            let line = match news {
-                News::Line { is_error, text } => {
-                    let stream = if is_error { "stderr" } else { "stdout" };
-                    json!({ "address": address, "stream": stream, "line": text })
-                }
-                News::Ended(status) => json!({ "address": address, "status": status }),
-                News::Failed(why) => json!({ "address": address, "error": why }),
-            };
-            print_raw(&format!("{line}\n"));
-            return;
+        let is_over = !matches!(news, News::Line { .. } | News::Piece(_));
+        self.wrong += usize::from(is_over && !matches!(news, News::Ended(0)));
+        match &mut self.open {
+            Some(open) => keep(open, address, news),
+            None => show(address, news),
         }
-        match news {
-            News::Line { is_error, text } => {
-                // Characters that would move the cursor are another machine's wish, not the person's.
-                let text = text.replace(|char: char| char.is_control() && char != '\t', "?");
-                let line = format!("{address} | {text}\n");
-                if is_error {
-                    say(&line);
-                } else {
-                    print_raw(&line);
-                }
-            }
-            News::Ended(0) => {}
-            News::Ended(status) => say(&format!("{address} ended with {status}\n")),
-            News::Failed(why) => say(&format!("{address}: {why}\n")),
+    }
+
+    /// Nothing is lost of what has not ended.
+    fn stop(self) {
+        for (address, heard) in self.open.unwrap_or_default() {
+            let end = ("error", Json::from("stopped before it had ended"));
+            print_raw(&format!("{}\n", heard.object(&address, end)));
         }
     }
 
@@ -232,10 +260,54 @@ impl Printed {
         if self.wrong == 0 {
             return Exit::Success;
         }
-        if !self.is_json {
+        if self.open.is_none() {
             say(&format!("{} of {} machines failed\n", self.wrong, self.all));
         }
         Exit::Remote
+    }
+}
+
+/// Keeps what a machine says until it has ended.
+fn keep(open: &mut BTreeMap<String, Heard>, address: &str, news: News) {
+    let end = match news {
+        News::Piece(Piece::Out(bytes)) => {
+            open.entry(address.to_owned())
+                .or_default()
+                .out
+                .extend(bytes);
+            return;
+        }
+        News::Piece(Piece::Err(bytes)) => {
+            open.entry(address.to_owned())
+                .or_default()
+                .err
+                .extend(bytes);
+            return;
+        }
+        News::Line { .. } => return,
+        News::Ended(status) => ("status", json!(status)),
+        News::Failed(why) => ("error", json!(why)),
+    };
+    let heard = open.remove(address).unwrap_or_default();
+    print_raw(&format!("{}\n", heard.object(address, end)));
+}
+
+/// Shows it to a person, as it comes.
+fn show(address: &str, news: News) {
+    match news {
+        News::Line { is_error, text } => {
+            // Characters that would move the cursor are another machine's wish, not the person's.
+            let text = text.replace(|char: char| char.is_control() && char != '\t', "?");
+            let line = format!("{address} | {text}\n");
+            if is_error {
+                say(&line);
+            } else {
+                print_raw(&line);
+            }
+        }
+        News::Piece(_) | News::Ended(0) => {}
+        News::Ended(status) => say(&format!("{address} ended with {status}\n")),
+        News::Failed(why) => say(&format!("{address}: {why}\n")),
     }
 }
 

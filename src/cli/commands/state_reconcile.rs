@@ -70,7 +70,13 @@ pub(super) async fn run(context: &Context, directory: &Path, arguments: &Reconci
         context.is_live,
         false,
     ));
-    let services = runs::services(&context.registry, events, runs::limits(&stack, 10), false);
+    let services = runs::services(
+        &stack.directory,
+        &context.registry,
+        events,
+        runs::limits(&stack, 10),
+        false,
+    );
     let lost = runs::recorded_lost(store.snapshot());
     let begun = runs::begin(
         &stack,

@@ -2,17 +2,22 @@
 # The Debian packages this host needs.
 
 FOR_MACHINES=(mmdebstrap iproute2 util-linux openssh-client python3 gzip nftables lxcfs ssh-audit)
+FOR_VMS=(qemu-system-x86 seabios e2fsprogs)
 FOR_POWERCUT=(qemu-system-x86 seabios dpkg-dev binutils e2fsprogs gzip)
 FOR_CLUSTERS=(docker-registry skopeo haproxy dpkg-dev apt-utils gnupg curl gcc libc6-dev libseccomp-dev pkg-config)
 
 install_packages() {
-    local wanted=("${FOR_MACHINES[@]}") package missing=() policy=/usr/sbin/policy-rc.d
-    case ${1-all} in
-        machines) ;;
-        powercut) wanted=("${FOR_POWERCUT[@]}") ;;
-        all) wanted+=("${FOR_CLUSTERS[@]}") ;;
-        *) die "usage: lab install [machines|powercut|all]" ;;
-    esac
+    local wanted=() what package missing=() policy=/usr/sbin/policy-rc.d
+    (($#)) || set -- all
+    for what; do
+        case $what in
+            machines) wanted+=("${FOR_MACHINES[@]}") ;;
+            vms) wanted+=("${FOR_MACHINES[@]}" "${FOR_VMS[@]}") ;;
+            powercut) wanted+=("${FOR_POWERCUT[@]}") ;;
+            all) wanted+=("${FOR_MACHINES[@]}" "${FOR_CLUSTERS[@]}") ;;
+            *) die "usage: lab install [machines|vms|powercut|all]..." ;;
+        esac
+    done
     for package in "${wanted[@]}"; do
         [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] || missing+=("$package")
     done

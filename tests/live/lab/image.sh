@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The machines' image: a bare Debian, as a cloud or an installer would hand it over. No Kubernetes, no containerd, no Python.
+# The machines' images: a bare Debian, as a cloud or an installer would hand it over. No Kubernetes, no containerd, no Python.
 
 # shellcheck disable=SC2153 # lib.sh sets it
 build_machine() { build_image "$SUITE"; }
@@ -9,8 +9,45 @@ build_image() {
     local suite=$1 work root start unit image
     image=$(image "$suite")
     [[ ! -d $image/root ]] || return 0
-    need mmdebstrap zcat
     start=$(now)
+    bootstrap "$suite"
+    no_boot_of_its_own
+    [[ -n $(machine_names) ]] || rm -rf --one-file-system "$CACHE/image/debian-$suite"-*     # of earlier recipes
+    mv "$work" "$image"
+    note "machine: $suite, $(du -sh "$image/root" | cut -f1) in $(since "$start") s"
+}
+
+# A virtual machine's image: the same with a kernel of its own, and what a cloud's image has for disks and a firewall.
+build_vm() {
+    local suite=$SUITE work root start unit image
+    image=$(vm_image "$suite")
+    [[ ! -e $image/vmlinuz ]] || return 0
+    start=$(now)
+    # The kernel is handed over by qemu, so one that the machine upgrades to would never run: it has no package that asks for newer ones.
+    # shellcheck disable=SC2016 # it is mmdebstrap's word
+    bootstrap "$suite" --include=linux-image-cloud-amd64,initramfs-tools,udev,e2fsprogs,xfsprogs,btrfs-progs,nftables,unattended-upgrades \
+        --essential-hook="$(declare -f small_initrd); small_initrd \"\$1\"" \
+        --customize-hook='chroot "$1" dpkg --purge linux-image-cloud-amd64 >/dev/null'
+    echo 'LABEL=root / ext4 defaults 0 1' >"$root/etc/fstab"
+    ln -sf /dev/null "$root/etc/systemd/system/unattended-upgrades.service"                  # waits for the shutdown, in Python
+    (cd "$work" && ln -s root/boot/vmlinuz-* vmlinuz && ln -s root/boot/initrd.img-* initrd)
+    [[ -n $(machine_names) ]] || rm -rf --one-file-system "$CACHE/image/vm-$suite"-*
+    mv "$work" "$image"
+    note "virtual machine: $suite, $(du -sh "$image/root" | cut -f1) in $(since "$start") s"
+}
+
+# Before the kernel is unpacked: its initrd has what finds and checks the root disk, no driver beside that.
+small_initrd() {
+    mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"
+    echo MODULES=list >"$1/etc/initramfs-tools/conf.d/lab"
+    printf '%s\n' virtio_pci virtio_blk ext4 >"$1/usr/share/initramfs-tools/modules.d/lab"
+}
+
+# bootstrap SUITE [OPTION...]: a Debian with no name, key or number in $root below $work, a new folder; options are mmdebstrap's.
+bootstrap() {
+    local suite=$1
+    shift
+    need mmdebstrap zcat
     host_proxy
     mkdir -p "$CACHE/image"
     rm -rf --one-file-system "$CACHE"/image/new.*
@@ -18,11 +55,10 @@ build_image() {
     root=$work/root
     chmod 755 "$work"
     apt_sources "$suite" >"$work/sources.list"
-    # No udev: the devices are the host's.
     mmdebstrap --quiet --variant=minbase --mode=root --format=directory --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         --include=systemd,systemd-sysv,libpam-systemd,dbus,openssh-server,sudo,ca-certificates,iproute2,kmod,netbase,procps \
-        "$suite" "$root" "$work/sources.list"
+        "$@" "$suite" "$root" "$work/sources.list"
 
     # Names, keys and numbers are a machine's, not the image's.
     rm -f "$root"/etc/ssh/ssh_host_* "$root"/etc/hostname "$root"/var/lib/dbus/machine-id "$root"/etc/apt/sources.list.d/* "$root"/etc/resolv.conf
@@ -43,24 +79,29 @@ CONFIG
     printf 'PasswordAuthentication no\nUseDNS no\n' >"$root/etc/ssh/sshd_config.d/90-lab.conf"
 
     ln -s /usr/lib/systemd/system/systemd-networkd.service "$root/etc/systemd/system/multi-user.target.wants/"
-    # What would act on the kernel that all share, has no device here, or only costs time.
-    for unit in getty.target console-getty.service systemd-pstore.service systemd-journald-audit.socket proc-sys-fs-binfmt_misc.automount \
-        sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount \
+    # What has no device here, or only costs time.
+    for unit in getty.target console-getty.service systemd-pstore.service systemd-journald-audit.socket \
         apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer; do
         ln -sf /dev/null "$root/etc/systemd/system/$unit"
     done
-    mkdir -p "$root"/var/log/journal "$root"/etc/systemd/{journald,system}.conf.d
+    mkdir -p "$root"/var/log/journal
+    rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
+}
+
+# The kernel is the host's, and so are the devices: there is no udev.
+no_boot_of_its_own() {
+    # What would act on the kernel that all share.
+    for unit in proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount \
+        sys-fs-fuse-connections.mount; do
+        ln -sf /dev/null "$root/etc/systemd/system/$unit"
+    done
+    mkdir -p "$root"/etc/systemd/{journald,system}.conf.d
     # The kernel's log is the host's: a kubelet may read it, the journal does not repeat it.
     printf '[Journal]\nReadKMsg=no\nAudit=\n' >"$root/etc/systemd/journald.conf.d/lab.conf"
     # With cgroup v1 systemd leaves services out of the cpu hierarchy unless asked, and a kubelet wants them in it.
     printf '[Manager]\nDefaultCPUAccounting=yes\n' >"$root/etc/systemd/system.conf.d/lab.conf"
     builtin_modules "$root/lib/modules/$(uname -r)"
     chroot "$root" depmod "$(uname -r)"
-
-    rm -rf "$root"/var/cache/apt/*.bin "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/var/log/*.log
-    [[ -n $(machine_names) ]] || rm -rf --one-file-system "$CACHE/image/debian-$suite"-*     # of earlier recipes
-    mv "$work" "$image"
-    note "machine: $suite, $(du -sh "$image/root" | cut -f1) in $(since "$start") s"
 }
 
 # The kernel has no modules but what is built in. Told so, modprobe succeeds for those, and fails for all others.

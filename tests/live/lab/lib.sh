@@ -41,8 +41,9 @@ RECIPE=$(cat "$LAB_HOME/image.sh" - <<<"$NET $(uname -r)" | sha256sum | cut -c1-
 BIN=$CACHE/bin
 RUN=$CACHE/run
 
-# Where the machines' image of a suite lies.
+# Where the machines' image of a suite lies, and that of virtual machines.
 image() { echo "$CACHE/image/debian-$1-$RECIPE"; }
+vm_image() { echo "$CACHE/image/vm-$1-$RECIPE"; }
 
 note() { echo "lab: $*" >&2; }
 die() { note "$*"; exit 1; }

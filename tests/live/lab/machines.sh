@@ -3,6 +3,7 @@
 #
 # A machine is a folder $MACHINES/NAME: `machine` (its values), `key` and `known_hosts` for logging in, `upper` (its changes
 # over the image), `containerd`, `docker` and `kubelet` (not on the overlay), `console.log`. It is on while `boot.pid` lives.
+# Virtual machines are in `vm.sh`; here is what both have in common.
 
 machine_exists() { [[ -f $MACHINES/$1/machine ]]; }
 machine_must_exist() { local name; for name; do machine_exists "$name" || die "there is no machine $name"; done; }
@@ -22,7 +23,7 @@ init_process() {
     [[ $(awk '/^NSpid:/ { print $3 }' "/proc/$pid/status" 2>/dev/null) == 1 ]] && echo "$pid"
 }
 
-is_on() { boot_process "$1" >/dev/null || init_process "$1" >/dev/null; }
+is_on() { if is_vm "$1"; then vm_process "$1" >/dev/null; else boot_process "$1" >/dev/null || init_process "$1" >/dev/null; fi; }
 is_off() { ! is_on "$1"; }
 
 machine_ssh() {
@@ -36,26 +37,38 @@ machine_ssh() {
 
 machines_up() {
     # shellcheck disable=SC2153 # lib.sh sets it
-    local memory=2048 first=11 suite=$SUITE name failed=0 pids=()
+    local memory=2048 first=11 suite=$SUITE vm=no disks=() name failed=0 pids=()
+    local usage="usage: lab up [--vm [--disk SIZE]...] [--memory MIB] [--from NUMBER] [--suite SUITE] NAME..."
     while [[ ${1-} == --* ]]; do
         case $1 in
-            --memory) memory=$2 ;;
-            --from) first=$2 ;;
-            --suite) suite=$2 ;;
-            *) die "usage: lab up [--memory MIB] [--from NUMBER] [--suite SUITE] NAME..." ;;
+            --vm) vm=yes; shift; continue ;;
+            --disk) disks+=("${2:?$usage}") ;;
+            --memory) memory=${2:?$usage} ;;
+            --from) first=${2:?$usage} ;;
+            --suite) suite=${2:?$usage} ;;
+            *) die "$usage" ;;
         esac
         shift 2
     done
-    (($#)) || die "usage: lab up [--memory MIB] [--from NUMBER] [--suite SUITE] NAME..."
+    (($#)) || die "$usage"
     for name; do [[ $name =~ ^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$ ]] || die "$name is no name for a machine"; done
-    [[ $(hierarchies) == */memory* ]] || die "this host has no cgroup v1 hierarchies (see the README)"
-    [[ -d $(image "$suite")/root ]] || die "there is no image of a $suite machine (lab build machine older)"
+    if [[ $vm == yes ]]; then
+        [[ -e $(vm_image "$suite")/vmlinuz ]] || die "there is no image of a $suite virtual machine (lab build vm)"
+    else
+        ((${#disks[@]} == 0)) || die "only a virtual machine has disks: $usage"
+        [[ $(hierarchies) == */memory* ]] || die "this host has no cgroup v1 hierarchies (see the README)"
+        [[ -d $(image "$suite")/root ]] || die "there is no image of a $suite machine (lab build machine older)"
+    fi
 
     exec 9>"$RUN/lock"
     flock 9                                            # addresses are handed out by one at a time
     network_up
     raise_inotify
-    for name; do machine_exists "$name" || create "$name" "$memory" "$first" "$suite"; done
+    for name; do
+        machine_exists "$name" && continue
+        create "$name" "$memory" "$first" "$suite"
+        [[ $vm == no ]] || vm_create "$name" "${disks[@]}"
+    done
     exec 9>&-
     for name; do is_on "$name" || switch_on "$name"; done
     for name; do wait_ready "$name" & pids+=($!); done
@@ -101,6 +114,7 @@ VALUES
 }
 
 switch_on() {
+    if is_vm "$1"; then vm_on "$1"; return; fi
     rm -f "$MACHINES/$1/init.pid"
     now >"$MACHINES/$1/started"
     setsid "$LAB_HOME/boot" "$1" </dev/null >>"$MACHINES/$1/console.log" 2>&1 &
@@ -108,9 +122,10 @@ switch_on() {
 }
 
 wait_ready() {
-    local name=$1 state start
+    local name=$1 state start patience=60 once=2
+    if is_vm "$name"; then patience=$VM_PATIENCE once=15; fi
     start=$(<"$MACHINES/$name/started")
-    SSH_TIMEOUT=2 within 60 answers_or_is_off "$name" || true
+    SSH_TIMEOUT=$once within "$patience" answers_or_is_off "$name" || true
     machine_ssh "$name" true || die "$name does not come up, see $MACHINES/$name/console.log"
     state=$(machine_ssh "$name" systemctl is-system-running --wait || true)
     echo "$name $(machine_value "$name" ADDRESS) $state after $(since "$start") s"
@@ -127,6 +142,7 @@ machines_reboot() {
 }
 reboot_one() {
     local name=$1 before pid
+    if is_vm "$name"; then vm_reboot "$name"; return; fi
     pid=$(init_process "$name") || die "$name is off"
     before=$(<"$MACHINES/$name/boot_id")
     kill -s RTMIN+5 "$pid"                             # to systemd: reboot.target
@@ -139,6 +155,7 @@ machines_kill() {
     local name pid
     machine_must_exist "$@"
     for name; do
+        if is_vm "$name"; then vm_kill "$name"; continue; fi
         while is_on "$name"; do
             if pid=$(init_process "$name"); then kill -KILL "$pid" 2>/dev/null || true; fi
             sleep 0.05
@@ -160,8 +177,12 @@ machines_down() {
 }
 delete() {
     local pid
-    if pid=$(init_process "$1"); then kill -s RTMIN+4 "$pid" 2>/dev/null || true; fi     # to systemd: poweroff.target
-    within 30 is_off "$1" || machines_kill "$1"
+    if is_vm "$1"; then
+        vm_unplug "$1"                                 # nothing of it is wanted any more
+    else
+        if pid=$(init_process "$1"); then kill -s RTMIN+4 "$pid" 2>/dev/null || true; fi     # to systemd: poweroff.target
+        within 30 is_off "$1" || machines_kill "$1"
+    fi
     rm -rf --one-file-system "${MACHINES:?}/$1"
 }
 
@@ -178,6 +199,6 @@ machine_show() {
     local at=$MACHINES/${1:?usage: lab show NAME}
     machine_must_exist "$1"
     cat "$at/machine"
-    printf '%s\n' "USER=$SSH_USER" "KEY=$at/key" "KNOWN_HOSTS=$at/known_hosts" "UPPER=$at/upper" "FOLDER=$at" "INIT=$(init_process "$1" || true)" \
-        "FREEZER=$(hierarchies | grep '/freezer$')/$CGROUP/$1"
+    printf '%s\n' "USER=$SSH_USER" "KEY=$at/key" "KNOWN_HOSTS=$at/known_hosts" "FOLDER=$at"
+    is_vm "$1" || printf '%s\n' "UPPER=$at/upper" "INIT=$(init_process "$1" || true)" "FREEZER=$(hierarchies | grep '/freezer$')/$CGROUP/$1"
 }

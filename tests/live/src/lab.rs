@@ -86,6 +86,20 @@ impl Lab {
         Machine::existing(self, name)
     }
 
+    /// Starts a virtual machine, with a kernel of its own and empty disks of these sizes (`512M`): `vdb`, `vdc` and so on.
+    /// Emulated, it boots in one minute or several.
+    #[must_use]
+    pub fn virtual_machine(&self, name: &str, disks: &[&str]) -> Machine {
+        let disks = disks.iter().flat_map(|size| ["--disk", size]);
+        self.run(
+            ["up", "--vm", "--memory", "1024"]
+                .into_iter()
+                .chain(disks)
+                .chain([name]),
+        );
+        Machine::existing(self, name)
+    }
+
     /// Runs one test of this program again, inside the lab's network, where the test itself can open connections. It
     /// finds the machine by [`Lab::from_outside`].
     ///

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Lab, Snapshot, Variables};
 
-/// A bare Debian machine. It is deleted when this is dropped, unless the suite runs with `--keep`.
+/// A bare Debian machine, or a virtual one with a kernel of its own. It is deleted when this is dropped, unless the suite runs with `--keep`.
 #[derive(Debug)]
 pub struct Machine {
     lab: Lab,
@@ -125,17 +125,31 @@ impl Machine {
         self.try_ssh_as(self.user(), script)
     }
 
+    /// A login to an emulated machine on a busy host may take longer than its SSH server allows: then it is tried again.
     fn try_ssh_as(&self, user: &str, script: &str) -> Output {
+        let mut output = self.ssh_once(user, script);
+        for _ in 0..3 {
+            if !self.is_virtual() || output.status.code() != Some(NO_LOGIN) {
+                break;
+            }
+            output = self.ssh_once(user, script);
+        }
+        output
+    }
+
+    fn ssh_once(&self, user: &str, script: &str) -> Output {
         let known_hosts = format!("UserKnownHostsFile={}", self.known_hosts().display());
         let mut command = self.lab.enter("ssh");
         command.arg("-i").arg(self.key()).args(["-o", &known_hosts]);
+        // An emulated SSH server takes its time, before it says a word.
+        let patience = if self.is_virtual() { 60 } else { 5 };
         command.args([
             "-o",
             "IdentitiesOnly=yes",
             "-o",
             "StrictHostKeyChecking=yes",
             "-o",
-            "ConnectTimeout=5",
+            &format!("ConnectTimeout={patience}"),
             "-o",
             "LogLevel=ERROR",
         ]);
@@ -143,6 +157,18 @@ impl Machine {
             .arg(format!("{user}@{}", self.address()))
             .arg("exec bash -s");
         with_input(command, script)
+    }
+
+    /// Whether it has a kernel of its own. It has neither a [`Machine::plug`] nor files that are seen from this host.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        self.values.contains_key("DISKS")
+    }
+
+    /// Makes a disk of a virtual machine larger while it is on: the first one beside the root's is 1.
+    pub fn resize_disk(&self, disk: u8, size: &str) {
+        self.lab
+            .run(["resize", &self.name, &disk.to_string(), size]);
     }
 
     /// Cuts its power: every process dies at once.
@@ -295,6 +321,9 @@ fn kill_below(group: &Path) {
         }
     }
 }
+
+/// What `ssh` ends with where it has no connection.
+const NO_LOGIN: i32 = 255;
 
 impl Drop for Machine {
     fn drop(&mut self) {

@@ -13,10 +13,16 @@ mod alone;
 mod contract;
 #[path = "hosts/docker.rs"]
 mod docker;
+#[path = "hosts/guarded.rs"]
+mod guarded;
 #[path = "hosts/hardened.rs"]
 mod hardened;
 #[path = "hosts/killed.rs"]
 mod killed;
+#[path = "hosts/knock.rs"]
+mod knock;
+#[path = "hosts/machine.rs"]
+mod machine;
 #[path = "hosts/rebooted.rs"]
 mod rebooted;
 #[path = "hosts/sudo.rs"]

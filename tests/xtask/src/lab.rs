@@ -25,10 +25,15 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
     let lab = Lab::new(shell)?;
     let first = arguments.words.first().map(String::as_str);
-    if let Some("up" | "kill" | "reboot" | "down" | "services" | "balance" | "build") = first {
+    if let Some("up" | "kill" | "reboot" | "down" | "resize" | "services" | "balance" | "build") =
+        first
+    {
         drop(lab.lock("a command by hand")?);
     }
     match first {
+        Some("up") if arguments.words.iter().any(|word| word == "--vm") => {
+            lab.prepare(&["vm"]).await?;
+        }
         Some("up") => lab.prepare(&["machine"]).await?,
         Some("services") if arguments.words.get(1).is_some_and(|word| word == "up") => {
             lab.prepare(&[]).await?;
@@ -130,7 +135,11 @@ impl<'a> Lab<'a> {
 
     /// Installs what the host lacks and builds these parts, or all.
     pub(crate) async fn prepare(&self, parts: &[&str]) -> Result<(), Failure> {
-        let host = if parts.is_empty() { "all" } else { "machines" };
+        let host = match parts {
+            [] => "all",
+            parts if parts.contains(&"vm") => "vms",
+            _ => "machines",
+        };
         self.shell.run(self.command(&["install", host])).await?;
         self.shell
             .run(self.command(&[&["build"], parts].concat()))

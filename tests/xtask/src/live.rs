@@ -45,7 +45,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     let start = Instant::now();
     // Machines alone need no cluster's binaries, which take long to build.
     let parts: &[&str] = if arguments.name == "hosts" {
-        &["machine", "older"]
+        &["machine", "older", "vm"]
     } else {
         &[]
     };

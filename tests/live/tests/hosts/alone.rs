@@ -23,6 +23,10 @@ pub(crate) fn may_stay(entry: &Entry) -> bool {
         "/etc/subgid-",
         "/etc/subuid-",
     ];
+    // What was ordered before the network is not ordered back.
+    if entry.name == "network-pre.target" {
+        return true;
+    }
     entry.kind == "file"
         && (FOLDERS.iter().any(|folder| entry.name.starts_with(folder))
             || COPIES.contains(&entry.name.as_str())

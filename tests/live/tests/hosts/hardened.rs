@@ -8,6 +8,7 @@ use std::process::Output;
 use dmp_live::{Dmp, Entry, Lab, Machine};
 
 use crate::alone::may_stay;
+use crate::knock::{Knock, knock, something_listens};
 
 /// A port at which something listens that nobody allowed.
 const STRANGER: u16 = 9999;
@@ -26,7 +27,7 @@ fn the_example_hardens_two_machines_and_gives_them_back() {
         let audit = Audit::of(&lab, machine);
         assert!(door.password(machine, "debian"), "passwords are let in");
         assert!(door.key(machine, "root"), "and so is root");
-        assert_eq!(door.knock(machine, STRANGER), Knock::Answered);
+        assert_eq!(knock(&lab, machine, STRANGER), Knock::Answered);
         (machine.snapshot(), audit)
     });
 
@@ -79,7 +80,7 @@ fn the_example_hardens_two_machines_and_gives_them_back() {
             "a post-quantum key exchange is there"
         );
 
-        assert_eq!(door.knock(machine, STRANGER), Knock::Dropped);
+        assert_eq!(knock(&lab, machine, STRANGER), Knock::Dropped);
         let page = lab.get(&format!("http://{}:8080/", machine.address()));
         assert!(page.is_some_and(|page| page.contains("cores")));
     }
@@ -96,8 +97,7 @@ fn the_example_hardens_two_machines_and_gives_them_back() {
         assert!(door.password(machine, "debian"), "sshd is as before, too");
         // A user's home stays with what is in it.
         let may_stay = |entry: &Entry| {
-            const TARGETS: [&str; 3] =
-                ["network-pre.target", "time-set.target", "time-sync.target"];
+            const TARGETS: [&str; 2] = ["time-set.target", "time-sync.target"];
             const FOLDERS: [&str; 2] = ["/home/alice", "/tmp/systemd-private-"];
             may_stay(entry)
                 || TARGETS.contains(&entry.name.as_str())
@@ -131,14 +131,6 @@ admins    = {{ alice = {{ keys = [\"{}\"] }} }}\n",
         ),
     );
     dmp
-}
-
-/// What came of a connection to a port.
-#[derive(Debug, PartialEq, Eq)]
-enum Knock {
-    Answered,
-    Refused,
-    Dropped,
 }
 
 /// How one comes to the machines from outside.
@@ -180,11 +172,10 @@ impl<'a> Door<'a> {
              printf 'PasswordAuthentication yes\\nPermitRootLogin yes\\n' | sudo tee /etc/ssh/sshd_config.d/50-image.conf >/dev/null
              echo 'debian:{PASSWORD}' | sudo chpasswd
              sudo systemctl restart ssh
-             sudo systemd-run -q --unit=stranger perl -MIO::Socket::INET -e '
-                 my $all = IO::Socket::INET->new(LocalPort => {STRANGER}, Listen => 5, ReuseAddr => 1);
-                 while (my $one = $all->accept) {{ print $one \"who is there\\n\"; close $one }}'
+             {}
              sudo apt-get -qq update
-             sudo DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends lynis >/dev/null 2>&1"
+             sudo DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends lynis >/dev/null 2>&1",
+            something_listens(STRANGER)
         ));
     }
 
@@ -217,20 +208,6 @@ impl<'a> Door<'a> {
     fn key(&self, machine: &Machine, user: &str) -> bool {
         let options = ["-o", "BatchMode=yes", "-i", &self.key.to_string_lossy()];
         self.login(machine, user, &options, "true").status.success()
-    }
-
-    fn knock(&self, machine: &Machine, port: u16) -> Knock {
-        let script = format!(
-            "exec 3<>/dev/tcp/{}/{port} && read -r line <&3",
-            machine.address()
-        );
-        let mut command = self.lab.enter("timeout");
-        let status = command.args(["3", "bash", "-c", &script]).status();
-        match status.expect("bash runs").code() {
-            Some(0) => Knock::Answered,
-            Some(124) => Knock::Dropped,
-            _ => Knock::Refused,
-        }
     }
 }
 
