@@ -170,7 +170,7 @@ pub(crate) fn wrong(attribute: &str, summary: &str, detail: impl Into<String>) -
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use dmp_sdk::{Address, Resource, Schema};
+    use dmp_sdk::{Address, Job, Mark, Resource, Schema, Step, Verb, Work};
 
     use super::*;
 
@@ -185,6 +185,45 @@ pub(crate) mod tests {
             sudo: false,
             ..Machine::default()
         }
+    }
+
+    /// The steps of a work.
+    pub(crate) fn steps(
+        resource: &dyn Resource,
+        verb: Verb,
+        prior: Option<&Value>,
+        wanted: Option<&Value>,
+        earlier: Option<&Value>,
+    ) -> Vec<Step> {
+        let mark = Mark {
+            lineage: "l".into(),
+            instance: "i".into(),
+        };
+        let (address, nothing) = (
+            Address::managed(&resource.schema().name, "x"),
+            Value::null(),
+        );
+        let job = Job {
+            verb,
+            address: &address,
+            mark: &mark,
+            id: None,
+            prior,
+            wanted,
+            chosen: &nothing,
+            earlier,
+            is_dead: false,
+            has_successor: false,
+        };
+        match resource.work(&job).expect("has steps") {
+            Work::Steps(steps) => steps,
+            Work::Calls => panic!("has no steps"),
+        }
+    }
+
+    /// What these steps are called.
+    pub(crate) fn titles(steps: Vec<Step>) -> Vec<String> {
+        steps.into_iter().map(|step| step.title).collect()
     }
 
     /// A value with all attributes of a schema: those given, defaults, null.

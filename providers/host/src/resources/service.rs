@@ -309,10 +309,10 @@ dmp_done
 
 #[cfg(test)]
 mod tests {
-    use dmp_sdk::{Address, Mark, Purpose};
+    use dmp_sdk::Purpose;
 
     use super::*;
-    use crate::on_host::tests::{a_machine, found, parse, plan, value};
+    use crate::on_host::tests::{self, a_machine, found, parse, plan, steps, value};
 
     fn config(given: &[(&str, Value)]) -> Value {
         let all = [
@@ -343,30 +343,7 @@ mod tests {
         wanted: Option<&Value>,
         earlier: Option<&Value>,
     ) -> Vec<String> {
-        let (mark, address, chosen) = (
-            Mark {
-                lineage: "l".into(),
-                instance: "i".into(),
-            },
-            Address::managed("host_service", "x"),
-            Value::null(),
-        );
-        let job = Job {
-            verb,
-            address: &address,
-            mark: &mark,
-            id: None,
-            prior,
-            wanted,
-            chosen: &chosen,
-            earlier,
-            is_dead: false,
-            has_successor: false,
-        };
-        match HostService::new().work(&job).expect("steps") {
-            Work::Steps(steps) => steps.into_iter().map(|step| step.title).collect(),
-            Work::Calls => panic!(),
-        }
+        tests::titles(steps(&HostService::new(), verb, prior, wanted, earlier))
     }
 
     #[test]

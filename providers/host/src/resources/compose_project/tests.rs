@@ -1,12 +1,10 @@
 //! What is planned, read and done. What Docker and Compose say here was recorded; with the real ones it is tried in
 //! `tests/live/tests/hosts/docker.rs`.
 
-use dmp_sdk::{Address, Mark};
-
 use super::*;
 use crate::facts::compose::tests::container;
 use crate::facts::file::digest;
-use crate::on_host::tests::{a_machine, found, parse, plan, said, value};
+use crate::on_host::tests::{self, a_machine, found, parse, plan, said, steps, value};
 
 const COMPOSE: &str = "services: {web: {image: 'tiny:1'}}\n";
 
@@ -49,31 +47,15 @@ fn made(config: &Value) -> Value {
     )
 }
 
-fn job(verb: Verb, prior: Option<&Value>, wanted: Option<&Value>) -> Vec<String> {
-    let (mark, address, null) = (
-        Mark {
-            lineage: "l".into(),
-            instance: "i".into(),
-        },
-        Address::managed("host_compose_project", "x"),
-        Value::null(),
-    );
-    let job = Job {
+fn titles(verb: Verb, prior: Option<&Value>, wanted: Option<&Value>) -> Vec<String> {
+    let nothing = Value::null();
+    tests::titles(steps(
+        &HostComposeProject::new(),
         verb,
-        address: &address,
-        mark: &mark,
-        id: None,
         prior,
         wanted,
-        chosen: &null,
-        earlier: Some(&null),
-        is_dead: false,
-        has_successor: false,
-    };
-    match HostComposeProject::new().work(&job).expect("steps") {
-        Work::Steps(steps) => steps.into_iter().map(|step| step.title).collect(),
-        Work::Calls => panic!("has no calls"),
-    }
+        Some(&nothing),
+    ))
 }
 
 fn refused(given: &[(&str, Value)]) -> String {
@@ -91,7 +73,7 @@ fn what_runs_as_its_files_have_it_is_left_alone() {
     assert_eq!(prior.get("services"), map(&[("web", "running")]));
     let planned = plan(&HostComposeProject::new(), &config, Some(&prior), None).expect("plans");
     assert_eq!(planned.value, prior);
-    assert_eq!(job(Verb::Update, Some(&prior), Some(&prior)), [""; 0]);
+    assert_eq!(titles(Verb::Update, Some(&prior), Some(&prior)), [""; 0]);
 }
 
 #[test]
@@ -101,7 +83,7 @@ fn a_setting_that_touches_no_container_is_only_recorded() {
     let planned = plan(&HostComposeProject::new(), &config, Some(&before), None).expect("plans");
     assert!(planned.value.is_wholly_known());
     assert_eq!(
-        job(Verb::Update, Some(&before), Some(&planned.value)),
+        titles(Verb::Update, Some(&before), Some(&planned.value)),
         [""; 0]
     );
 }
@@ -139,7 +121,7 @@ fn drift_is_a_service_that_stopped_went_or_was_made_otherwise() {
         let planned = plan(&HostComposeProject::new(), &config, Some(&found), None).expect("plans");
         assert_ne!(planned.value, found, "{lines}");
         assert_eq!(
-            job(Verb::Update, Some(&found), Some(&planned.value)),
+            titles(Verb::Update, Some(&found), Some(&planned.value)),
             [
                 "write a file of app",
                 "bring up app",
@@ -265,7 +247,7 @@ fn files_that_are_wanted_no_more_are_removed() {
     let prior = made(&config(&[])).with("files", both);
     let wanted = config(&[("wait", false.into())]);
     assert_eq!(
-        job(Verb::Update, Some(&prior), Some(&wanted)),
+        titles(Verb::Update, Some(&prior), Some(&wanted)),
         [
             "write a file of app",
             "remove conf/a of app",
@@ -273,7 +255,7 @@ fn files_that_are_wanted_no_more_are_removed() {
         ]
     );
     assert_eq!(
-        job(Verb::Delete, Some(&prior), None),
+        titles(Verb::Delete, Some(&prior), None),
         ["take down app", "remove the files of app"]
     );
 }

@@ -3,7 +3,7 @@
 use dmp_sdk::{Answer, Output, Purpose};
 
 use super::*;
-use crate::on_host::tests::{a_machine, found, parse, plan, value};
+use crate::on_host::tests::{self, a_machine, found, parse, plan, steps, value};
 
 fn config(given: &[(&str, Value)]) -> Value {
     let base: [(&str, Value); 2] = [
@@ -45,46 +45,13 @@ fn read(config: &Value, purpose: Purpose, facts: &str, content: &str) -> Value {
     found(reading)
 }
 
-fn job<'a>(
-    verb: Verb,
-    prior: Option<&'a Value>,
-    wanted: Option<&'a Value>,
-    earlier: Option<&'a Value>,
-    mark: &'a dmp_sdk::Mark,
-    address: &'a dmp_sdk::Address,
-    chosen: &'a Value,
-) -> Job<'a> {
-    Job {
-        verb,
-        address,
-        mark,
-        id: None,
-        prior,
-        wanted,
-        chosen,
-        earlier,
-        is_dead: false,
-        has_successor: false,
-    }
-}
-
 fn titles(
     verb: Verb,
     prior: Option<&Value>,
     wanted: Option<&Value>,
     earlier: Option<&Value>,
 ) -> Vec<String> {
-    let mark = dmp_sdk::Mark {
-        lineage: "l".into(),
-        instance: "i".into(),
-    };
-    let address = dmp_sdk::Address::managed("host_file", "x");
-    let null = Value::null();
-    let job = job(verb, prior, wanted, earlier, &mark, &address, &null);
-    match HostFile::new().work(&job).expect("steps") {
-        Work::Steps(steps) => steps.into_iter().map(|step| step.title).collect(),
-        Work::Calls => panic!(),
-    }
+    tests::titles(steps(&HostFile::new(), verb, prior, wanted, earlier))
 }
 
 #[test]

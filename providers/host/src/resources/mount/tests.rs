@@ -1,9 +1,9 @@
 //! Plans, readings and steps of `host_mount`.
 
-use dmp_sdk::{Address, Mark, Purpose};
+use dmp_sdk::Purpose;
 
 use super::*;
-use crate::on_host::tests::{a_machine, found, parse, plan, value};
+use crate::on_host::tests::{a_machine, found, parse, plan, steps, value};
 
 fn config(given: &[(&str, Value)]) -> Value {
     let base: [(&str, Value); 4] = [
@@ -26,29 +26,13 @@ const DEVICE: &str = "device /dev/sdb1\n";
 
 /// How the one step of an update goes about it.
 fn how(prior: &Value, wanted: &Value) -> String {
-    let (mark, address, chosen) = (
-        Mark {
-            lineage: "l".into(),
-            instance: "i".into(),
-        },
-        Address::managed("host_mount", "x"),
-        Value::null(),
+    let steps = steps(
+        &HostMount::new(),
+        Verb::Update,
+        Some(prior),
+        Some(wanted),
+        None,
     );
-    let job = Job {
-        verb: Verb::Update,
-        address: &address,
-        mark: &mark,
-        id: None,
-        prior: Some(prior),
-        wanted: Some(wanted),
-        chosen: &chosen,
-        earlier: None,
-        is_dead: false,
-        has_successor: false,
-    };
-    let Work::Steps(steps) = HostMount::new().work(&job).expect("has steps") else {
-        panic!()
-    };
     let Some(step) = steps.first() else {
         return String::new();
     };

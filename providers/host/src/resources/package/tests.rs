@@ -1,9 +1,9 @@
 //! Plans and readings of `host_package`.
 
-use dmp_sdk::{Address, Mark, Purpose};
+use dmp_sdk::Purpose;
 
 use super::*;
-use crate::on_host::tests::{a_machine, found, parse, plan, value};
+use crate::on_host::tests::{self, a_machine, found, parse, plan, steps, value};
 
 fn config(names: &[&str], given: &[(&str, Value)]) -> Value {
     let names = Value::set(names.iter().map(|name| Value::from(*name)).collect());
@@ -27,30 +27,7 @@ fn titles(
     wanted: Option<&Value>,
     earlier: Option<&Value>,
 ) -> Vec<String> {
-    let (mark, address, chosen) = (
-        Mark {
-            lineage: "l".into(),
-            instance: "i".into(),
-        },
-        Address::managed("host_package", "x"),
-        Value::null(),
-    );
-    let job = Job {
-        verb,
-        address: &address,
-        mark: &mark,
-        id: None,
-        prior,
-        wanted,
-        chosen: &chosen,
-        earlier,
-        is_dead: false,
-        has_successor: false,
-    };
-    match HostPackage::new().work(&job).expect("steps") {
-        Work::Steps(steps) => steps.into_iter().map(|step| step.title).collect(),
-        Work::Calls => panic!(),
-    }
+    tests::titles(steps(&HostPackage::new(), verb, prior, wanted, earlier))
 }
 
 #[test]

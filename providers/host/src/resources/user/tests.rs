@@ -1,9 +1,9 @@
 //! Plans, readings and steps of `host_user`.
 
-use dmp_sdk::{Address, Mark, Purpose};
+use dmp_sdk::Purpose;
 
 use super::*;
-use crate::on_host::tests::{a_machine, found, parse, plan, said, value};
+use crate::on_host::tests::{a_machine, found, parse, plan, said, steps, value};
 
 fn config(given: &[(&str, Value)]) -> Value {
     let base: [(&str, Value); 2] = [("host", a_machine().to_value()), ("name", "alice".into())];
@@ -28,29 +28,7 @@ fn variables(
     wanted: Option<&Value>,
     earlier: Option<&Value>,
 ) -> Vec<(String, String)> {
-    let (mark, address, chosen) = (
-        Mark {
-            lineage: "l".into(),
-            instance: "i".into(),
-        },
-        Address::managed("host_user", "x"),
-        Value::null(),
-    );
-    let job = Job {
-        verb,
-        address: &address,
-        mark: &mark,
-        id: None,
-        prior,
-        wanted,
-        chosen: &chosen,
-        earlier,
-        is_dead: false,
-        has_successor: false,
-    };
-    let Work::Steps(steps) = HostUser::new().work(&job).expect("has steps") else {
-        panic!()
-    };
+    let steps = steps(&HostUser::new(), verb, prior, wanted, earlier);
     let variables = steps[0].run.variables();
     variables
         .map(|(name, content)| (name.to_owned(), content.to_owned()))
