@@ -33,10 +33,7 @@ pub(super) fn refuse_anothers(wanted: &Value, containers: &[Container]) -> Resul
 
 /// Whether what is read may be what a work left that was cut off.
 pub(super) fn may_be_half_made(purpose: Purpose) -> bool {
-    matches!(
-        purpose,
-        Purpose::AfterWrite | Purpose::Settle | Purpose::Suspect
-    )
+    !matches!(purpose, Purpose::BeforeCreate | Purpose::Import)
 }
 
 /// The attributes as they are found there.

@@ -238,7 +238,7 @@ fn what_was_cut_off_is_half_made_until_it_is_through() {
         has_work(Some(&object.attributes), &config),
         "it is brought up again"
     );
-    assert!(matches!(read(Purpose::Refresh), Ok(Reading::Found(_))));
+    assert!(matches!(read(Purpose::Refresh), Ok(Reading::HalfMade(..))));
 }
 
 #[test]

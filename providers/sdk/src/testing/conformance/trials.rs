@@ -493,7 +493,7 @@ pub const TRIALS: &[Trial] = &[
         resource_type: "host_compose_project",
         file: LIVE,
         test: "host_compose_project_keeps_the_contract",
-        not_applicable: ON_A_MACHINE,
+        not_applicable: WITH_A_SECRET,
     },
     Trial {
         resource_type: "k8s_manifest",
