@@ -14,6 +14,7 @@ use dmp_refresh::{Planning, Reader};
 use dmp_sdk::{Address, Diagnostic, Machines};
 use dmp_state::{Instance, Record, Snapshot, Status, Store, mint_id};
 use dmp_transport::Ssh;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stack::{Stack, VERSION, now};
 use crate::{encryption, reach};
@@ -80,11 +81,14 @@ fn configure(registry: &Arc<Registry>, machines: &Arc<dyn Machines>) -> Configur
     })
 }
 
-/// Ctrl-C: the first finishes what is under way, the second leaves it.
+/// Ctrl-C: the first finishes what is under way, the second leaves it. It is heard from the return of this on.
 pub(crate) fn stop_on_signals(stop: &Stop, events: &Arc<dyn Sink>) {
     let (stop, events) = (stop.clone(), Arc::clone(events));
+    let Ok(mut interrupts) = signal(SignalKind::interrupt()) else {
+        return;
+    };
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_err() {
+        if interrupts.recv().await.is_none() {
             return;
         }
         tracing::info!("stopping");
@@ -93,7 +97,7 @@ pub(crate) fn stop_on_signals(stop: &Stop, events: &Arc<dyn Sink>) {
             why: "nothing new is begun; Ctrl-C once more leaves what is under way".into(),
         });
         stop.soft.cancel();
-        if tokio::signal::ctrl_c().await.is_ok() {
+        if interrupts.recv().await.is_some() {
             stop.hard.cancel();
         }
     });

@@ -223,7 +223,7 @@ fn say_who_leaves(plan: &mut Plan, world: &World) {
 
 /// A name in a group is free when who had it has left: whoever else is to have it, on another machine, comes after that.
 fn say_who_succeeds(plan: &mut Plan, world: &World) {
-    let leaving = |planned: &&Box<Planned>| {
+    let leaving = |planned: &Planned| {
         let resource = world.registry.resource(&planned.address.resource_type);
         let goes = planned.leaves || planned.action.deletes();
         goes && resource.is_some_and(|resource| resource.leaves())
@@ -251,7 +251,7 @@ fn say_who_succeeds(plan: &mut Plan, world: &World) {
     let successors: Vec<(Address, BTreeSet<Address>)> = plan
         .instances
         .values()
-        .filter(leaving)
+        .filter(|planned| leaving(planned))
         .map(|old| {
             let others = plan.instances.values().filter(|new| {
                 new.address != old.address

@@ -198,9 +198,11 @@ pub fn summary(plan: &Plan) -> String {
 
 /// How many stay as they are under another address.
 fn moves(plan: &Plan) -> usize {
-    let moved =
-        |planned: &&Box<Planned>| planned.moved_from.is_some() && planned.action == Action::NoOp;
-    plan.instances.values().filter(moved).count()
+    let moved = |planned: &Planned| planned.moved_from.is_some() && planned.action == Action::NoOp;
+    plan.instances
+        .values()
+        .filter(|planned| moved(planned))
+        .count()
 }
 
 fn counts(here: &[&Planned]) -> String {

@@ -170,7 +170,7 @@ impl std::fmt::Display for Effect {
             Self::Reboot { what } => write!(f, "reboots {what}"),
             Self::Restart { what } => write!(f, "restarts {what}"),
             Self::Drain { what } => write!(f, "drains {what}"),
-            Self::Downtime { what } => write!(f, "{what} does not answer for a while"),
+            Self::Downtime { what } => write!(f, "interrupts {what} for a while"),
             Self::DataLoss { what } => write!(f, "LOSES DATA: {what}"),
         }
     }

@@ -81,7 +81,7 @@ fn options_are_changed_in_place_and_another_device_is_mounted_anew() {
     assert!(options.effects.is_empty());
     assert_eq!(how(&prior, &options.value), "remount");
     let device = planned(&[("device", "/dev/sdz1".into())]);
-    assert_eq!(device.effects, ["/srv/data does not answer for a while"]);
+    assert_eq!(device.effects, ["interrupts /srv/data for a while"]);
     assert_eq!(how(&prior, &device.value), "again");
     assert_eq!(
         how(&prior, &planned(&[("pass", 2.into())]).value),
