@@ -134,7 +134,12 @@ impl Sshd {
 
     fn wait(&mut self) {
         let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+        // Where nobody listens, a client may get that very port as its own, and meet itself.
+        let is_served = |stream: TcpStream| {
+            let (here, there) = (stream.local_addr().ok(), stream.peer_addr().ok());
+            here.is_some() && here != there
+        };
+        while !TcpStream::connect(("127.0.0.1", self.port)).is_ok_and(is_served) {
             assert!(
                 Instant::now() < until,
                 "sshd does not start: {}",
