@@ -231,8 +231,8 @@ impl Site {
         run.kill().expect("it can be killed");
         let output = run.wait_with_output().expect("it ends");
         assert_eq!(output.status.code(), None, "it lived");
-        // What is left of the batch takes less time than that.
-        let mut nobody = Command::new("sleep").arg("5").spawn().expect("it starts");
+        // What is left of the batch takes less time than that, also on a busy host.
+        let mut nobody = Command::new("sleep").arg("30").spawn().expect("it starts");
         let moment = journals.wait_for(at, &mut nobody);
         let _ = (nobody.kill(), nobody.wait());
         let moment = moment?;
