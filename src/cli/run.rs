@@ -11,13 +11,26 @@ use dmp_plan::planner::Configure;
 use dmp_plan::selection::{Part, Selection};
 use dmp_plan::{PlannerInput, Registry};
 use dmp_refresh::{Planning, Reader};
+use dmp_report::Terminal;
 use dmp_sdk::{Address, Diagnostic, Machines};
 use dmp_state::{Instance, Record, Snapshot, Status, Store, mint_id};
 use dmp_transport::Ssh;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::stack::{Stack, VERSION, now};
-use crate::{encryption, reach};
+use crate::{Context, encryption, reach};
+
+/// The services of a command that looks at a stack and tells a person of it, with so many calls of APIs at once.
+pub(crate) fn looking(context: &Context, stack: &Stack, calls: usize) -> Services {
+    let events = Arc::new(Terminal::new(
+        stack.sources.clone(),
+        context.error_style,
+        context.is_live,
+        false,
+    ));
+    let limits = limits(stack, calls);
+    services(&stack.directory, &context.registry, events, limits, false)
+}
 
 /// The services of a run of the stack in a folder, over real machines.
 pub(crate) fn services(

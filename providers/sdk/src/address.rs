@@ -23,23 +23,31 @@ impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Index(index) => write!(f, "[{index}]"),
-            Self::Name(name) => {
-                f.write_str("[\"")?;
-                for c in name.chars() {
-                    match c {
-                        '"' => f.write_str("\\\"")?,
-                        '\\' => f.write_str("\\\\")?,
-                        '\n' => f.write_str("\\n")?,
-                        '\r' => f.write_str("\\r")?,
-                        '\t' => f.write_str("\\t")?,
-                        // Never as it is: a terminal would obey it.
-                        c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
-                        c => write!(f, "{c}")?,
-                    }
-                }
-                f.write_str("\"]")
+            Self::Name(name) => write!(f, "[{}]", Quoted(name)),
+        }
+    }
+}
+
+/// A text in quotes, with the escapes of the language. What would be evaluated in a template stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' => f.write_str("\\\"")?,
+                '\\' => f.write_str("\\\\")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                // Never as it is: a terminal would obey it.
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
             }
         }
+        f.write_str("\"")
     }
 }
 

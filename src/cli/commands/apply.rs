@@ -423,8 +423,7 @@ impl Session<'_> {
                 return (Exit::of(&outcome.diagnostics).max(Exit::User), totals);
             }
             let changes = &planning.plan.instances;
-            let left =
-                |address: &Address| changes.get(address).map(|planned| planned.as_ref().clone());
+            let left = |address: &Address| Some((address.clone(), changes.get(address)?.clone()));
             approved = Some(Approved {
                 blocks,
                 left: outcome.left.iter().filter_map(left).collect(),
@@ -629,7 +628,7 @@ struct Approved {
     /// Blocks that were shown as decided later.
     blocks: BTreeSet<String>,
     /// What was put off, or waits for such.
-    left: Vec<Planned>,
+    left: BTreeMap<Address, Box<Planned>>,
 }
 
 impl Approved {
@@ -637,15 +636,13 @@ impl Approved {
     /// decided later.
     fn covers(&self, planning: &Planning) -> bool {
         let plan = &planning.plan;
-        let left: BTreeMap<&Address, &Planned> =
-            self.left.iter().map(|left| (&left.address, left)).collect();
         let mut changes = plan
             .instances
             .values()
             .filter(|planned| planned.is_change());
         plan.deposed.is_empty()
             && changes.all(|planned| {
-                if let Some(left) = left.get(&planned.address) {
+                if let Some(left) = self.left.get(&planned.address) {
                     return plan_file::is_within(planned, left, &planning.world);
                 }
                 let address = planned.address.to_string();

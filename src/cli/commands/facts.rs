@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dmp_plan::Finding;
-use dmp_report::Terminal;
 use dmp_sdk::codec::to_display_json;
 use dmp_sdk::{Address, Diagnostic, Presence, Schema, Value};
 use dmp_state::Snapshot;
@@ -33,19 +32,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Facts) 
         Ok(address) => address,
         Err(diagnostic) => return fail(diagnostic),
     };
-    let events = Arc::new(Terminal::new(
-        stack.sources.clone(),
-        context.error_style,
-        context.is_live,
-        false,
-    ));
-    let services = runs::services(
-        &stack.directory,
-        &context.registry,
-        events,
-        runs::limits(&stack, 1),
-        false,
-    );
+    let services = runs::looking(context, &stack, 1);
     let mut others: BTreeSet<Address> = snapshot.instances.keys().cloned().collect();
     others.remove(&address);
     let world = stack.world();

@@ -12,6 +12,7 @@ use dmp_plan::planner::import_request;
 use dmp_plan::world::ProviderAt;
 use dmp_plan::{Finding, ReadRequest};
 use dmp_refresh::provider_of_record;
+use dmp_sdk::address::Quoted;
 use dmp_sdk::{
     Address, Attribute, Diagnostic, Kind, MarkWay, Members, Mode, ModulePath, Presence, Schema,
     Value,
@@ -247,20 +248,10 @@ fn literal(value: &Value) -> String {
 
 /// A text in quotes, in which nothing is evaluated.
 pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            letter if letter.is_control() => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(letter)));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted.replace("${", "$${").replace("%{", "%%{")
+    without_templates(&Quoted(text).to_string())
+}
+
+/// The same text, in which nothing is evaluated.
+pub(super) fn without_templates(text: &str) -> String {
+    text.replace("${", "$${").replace("%{", "%%{")
 }

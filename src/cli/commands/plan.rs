@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::Arc;
 
 use dmp_apply::{Checks, Services};
 use dmp_refresh::Planning;
-use dmp_report::Terminal;
 use dmp_sdk::Diagnostic;
 use dmp_state::{Lock, Store, mint_id};
 
@@ -45,19 +43,7 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: Plan) ->
     if let Some(older) = check_state(&stack, &store) {
         return fail(context, &stack.sources, &[older]);
     }
-    let events = Arc::new(Terminal::new(
-        stack.sources.clone(),
-        context.error_style,
-        context.is_live,
-        false,
-    ));
-    let services = runs::services(
-        &stack.directory,
-        &context.registry,
-        events,
-        runs::limits(&stack, 10),
-        false,
-    );
+    let services = runs::looking(context, &stack, 10);
     if let Some(out) = &arguments.generate_config_out {
         let made = generate::generate(&stack, store.snapshot(), &services, out).await;
         if let Err(diagnostics) = made {

@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 
 use dmp_apply::Services;
 use dmp_plan::drift;
 use dmp_plan::ending::{all_lost, lost_with};
 use dmp_plan::selection::{Part, Selection};
 use dmp_plan::{Drift, Finding, Findings, World};
-use dmp_report::Terminal;
 use dmp_sdk::{Address, Diagnostic};
 use dmp_state::{Lock, Record, Snapshot, Status, Store, mint_id};
 use serde_json::json;
@@ -112,19 +110,7 @@ async fn go(
     if let Some(older) = check_state(&stack, &store) {
         return fail(&[older]);
     }
-    let events = Arc::new(Terminal::new(
-        stack.sources.clone(),
-        context.error_style,
-        context.is_live,
-        false,
-    ));
-    let services = runs::services(
-        &stack.directory,
-        &context.registry,
-        events,
-        runs::limits(&stack, 10),
-        false,
-    );
+    let services = runs::looking(context, &stack, 10);
     let run = mint_id();
     if lock.is_some() {
         let nothing = BTreeSet::new();

@@ -269,21 +269,10 @@ impl Printed {
 
 /// Keeps what a machine says until it has ended.
 fn keep(open: &mut BTreeMap<String, Heard>, address: &str, news: News) {
+    let heard = open.entry(address.to_owned()).or_default();
     let end = match news {
-        News::Piece(Piece::Out(bytes)) => {
-            open.entry(address.to_owned())
-                .or_default()
-                .out
-                .extend(bytes);
-            return;
-        }
-        News::Piece(Piece::Err(bytes)) => {
-            open.entry(address.to_owned())
-                .or_default()
-                .err
-                .extend(bytes);
-            return;
-        }
+        News::Piece(Piece::Out(bytes)) => return heard.out.extend(bytes),
+        News::Piece(Piece::Err(bytes)) => return heard.err.extend(bytes),
         News::Line { .. } => return,
         News::Ended(status) => ("status", json!(status)),
         News::Failed(why) => ("error", json!(why)),

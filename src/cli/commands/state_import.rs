@@ -14,7 +14,7 @@ use dmp_plan::Registry;
 use dmp_sdk::{Address, Counterpart, Diagnostic, Key, Mode, ModulePath};
 use serde_json::Value as Json;
 
-use super::generate::quoted;
+use super::generate::{quoted, without_templates};
 use super::{print, say};
 
 /// Reads the file, and prints or writes the blocks.
@@ -128,14 +128,15 @@ impl Found {
             let instances = resource["instances"].as_array();
             for instance in instances.into_iter().flatten() {
                 let index = &instance["index_key"];
-                let (at, key) = match key(index) {
-                    Ok(None) => (there.clone(), Ok(None)),
-                    Ok(Some(key)) => (format!("{there}{key}"), Ok(Some(key))),
-                    Err(why) => (format!("{there}[{index}]"), Err(why)),
+                let Some(key) = key(index) else {
+                    let why = "its key is neither a number from 0 on nor a text";
+                    found.left.push((format!("{there}[{index}]"), why.into()));
+                    continue;
                 };
-                let taken = key
-                    .and_then(|key| found.take(resource, instance, key, counterparts, &mut names));
-                match taken {
+                let at = key
+                    .iter()
+                    .fold(there.clone(), |at, key| format!("{at}{key}"));
+                match found.take(resource, instance, key, counterparts, &mut names) {
                     Ok(import) => found.imports.push(import),
                     Err(why) => found.left.push((at, why)),
                 }
@@ -260,17 +261,14 @@ impl Names {
     }
 }
 
-/// The key of an instance; none where its block has no `count` and no `for_each`.
-fn key(index: &Json) -> Result<Option<Key>, String> {
-    let known = match index {
-        Json::Null => return Ok(None),
-        Json::Number(number) => number.as_u64().map(Key::Index),
-        Json::String(name) => Some(Key::Name(name.as_str().into())),
+/// The key of an instance, without one where its block has no `count` and no `for_each`. `None` if there can be no such key.
+fn key(index: &Json) -> Option<Option<Key>> {
+    match index {
+        Json::Null => Some(None),
+        Json::Number(number) => Some(Some(Key::Index(number.as_u64()?))),
+        Json::String(name) => Some(Some(Key::Name(name.as_str().into()))),
         _ => None,
-    };
-    known
-        .map(Some)
-        .ok_or_else(|| "its key is neither a number from 0 on nor a text".into())
+    }
 }
 
 /// The path of a module as it is written there.
@@ -285,9 +283,4 @@ fn module_path(text: &str) -> Option<ModulePath> {
         .iter()
         .all(|(name, _)| is_name(name))
         .then_some(module)
-}
-
-/// A text in quotes in which nothing is evaluated.
-fn without_templates(text: &str) -> String {
-    text.replace("${", "$${").replace("%{", "%%{")
 }

@@ -3,10 +3,8 @@
 //! Nothing outside is changed and no object is adopted here: the next apply does that, under a plan that a person sees.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use dmp_plan::{Earlier, Plan, Planned, World};
-use dmp_report::Terminal;
 use dmp_sdk::{Action, Diagnostic, MarkWay, Mode};
 use dmp_state::{Record, mint_id};
 
@@ -64,19 +62,7 @@ pub(super) async fn run(context: &Context, directory: &Path, arguments: &Reconci
         "Commit {} goes on from commit {serial}; what was recorded after that, up to commit {seen}, is given up.\n",
         store.snapshot().serial
     ));
-    let events = Arc::new(Terminal::new(
-        stack.sources.clone(),
-        context.error_style,
-        context.is_live,
-        false,
-    ));
-    let services = runs::services(
-        &stack.directory,
-        &context.registry,
-        events,
-        runs::limits(&stack, 10),
-        false,
-    );
+    let services = runs::looking(context, &stack, 10);
     let lost = runs::recorded_lost(store.snapshot());
     let begun = runs::begin(
         &stack,
