@@ -67,6 +67,10 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             id,
         ));
     }
+    // A block without a name, which is no state of anybody.
+    all.push(state(&format!(
+        r#"{{"mode":"managed","type":"random_id","instances":[{id}]}}"#
+    )));
     all.push(state(
         r#"{"mode":"data","type":"http","name":"a","instances":[]}"#,
     ));
