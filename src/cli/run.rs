@@ -10,7 +10,7 @@ use dmp_events::{BusyWith, Event, Sink};
 use dmp_plan::planner::Configure;
 use dmp_plan::selection::{Part, Selection};
 use dmp_plan::{PlannerInput, Registry};
-use dmp_refresh::{Planning, Reader};
+use dmp_refresh::{Planning, Reader, Refresh};
 use dmp_report::Terminal;
 use dmp_sdk::{Address, Diagnostic, Machines};
 use dmp_state::{Instance, Record, Snapshot, Status, Store, mint_id};
@@ -236,29 +236,31 @@ pub(crate) async fn plan(
         |instance: &&Arc<Instance>| look.trusts_record || !part.has_recorded(&world, instance);
     let others = snapshot.instances.values().filter(is_passed_over);
     passed_over.extend(others.map(|instance| instance.address.clone()));
-    let recorded =
-        dmp_refresh::refresh(&world, &snapshot, &passed_over, &services.configure, reader).await;
+    let refresh = Refresh::new(&world, &snapshot, &passed_over, &services.configure);
+    let input = |world, findings| PlannerInput {
+        world,
+        snapshot: Arc::clone(&snapshot),
+        findings,
+        configure: Arc::clone(&services.configure),
+        is_destroy: look.is_destroy,
+        part: part.clone(),
+        lost: lost.clone(),
+        tolerates_lost: look.tolerates_lost,
+        moves: moves.moves.clone(),
+    };
+    let foreseen = refresh.foresee(|findings| input(stack.world(), findings));
+    let reader = reader.foreseeing(&foreseen);
+    let findings = refresh.read(&reader).await;
     let milliseconds = services.elapsed() - from;
     services.events.emit(Event::Refreshed {
         instances: snapshot.instances.len(),
         milliseconds,
     });
     let conditions = match look.classifies {
-        true => dmp_plan::classify::classify(&world, &snapshot, &recorded.findings, &lost),
+        true => dmp_plan::classify::classify(&world, &snapshot, &findings, &lost),
         false => Vec::new(),
     };
-    let input = PlannerInput {
-        world,
-        snapshot: Arc::clone(&snapshot),
-        findings: recorded.findings,
-        configure: Arc::clone(&services.configure),
-        is_destroy: look.is_destroy,
-        part,
-        lost,
-        tolerates_lost: look.tolerates_lost,
-        moves: moves.moves,
-    };
-    let mut planning = dmp_refresh::plan(input, reader).await;
+    let mut planning = dmp_refresh::plan(input(world, findings), &reader).await;
     planning.plan.diagnostics.extend(moves.diagnostics);
     planning.conditions = conditions;
     planning.before = moves.records;

@@ -10,4 +10,4 @@ mod recorded;
 
 pub use planning::{Planning, plan};
 pub use reader::{Reader, Tell};
-pub use recorded::{Recorded, provider_of_record, refresh};
+pub use recorded::{Refresh, provider_of_record};

@@ -1,7 +1,7 @@
 //! Merges the fetches of many objects, asks, and hands the answers out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dmp_plan::redact::Secrets;
@@ -21,6 +21,20 @@ pub struct Reader {
     /// How long one exchange with a machine may take.
     pub deadline: Duration,
     tell: Option<Tell>,
+    ahead: Arc<Mutex<Ahead>>,
+}
+
+/// What is asked of machines along with the rest, by their keys, because it will be wanted next.
+#[derive(Default)]
+struct Ahead {
+    wishes: HashMap<String, Vec<Script>>,
+    answers: HashMap<String, HashMap<Script, Answer>>,
+}
+
+impl Ahead {
+    fn answer(&self, machine: &str, script: &Script) -> Option<&Answer> {
+        self.answers.get(machine)?.get(script)
+    }
 }
 
 /// Is told of whom nothing has been heard for a while, and in words for how long.
@@ -48,6 +62,30 @@ impl Reader {
             machines,
             deadline: Duration::from_secs(120),
             tell: None,
+            ahead: Arc::default(),
+        }
+    }
+
+    /// A reader that asks a machine, in its first exchange with it, for this as well, and answers from that when it is
+    /// asked. For one plan: what was asked early is as old as the rest that the plan rests on.
+    #[must_use]
+    pub fn foreseeing(&self, foreseen: &[ReadRequest]) -> Self {
+        let mut wishes: HashMap<String, Vec<Script>> = HashMap::new();
+        for request in foreseen {
+            // A mistake in it shows when it is asked for.
+            for fetch in first_fetches(request).unwrap_or_default() {
+                if let Fetch::Script { on, script } = fetch {
+                    wishes.entry(on.key()).or_default().push(script);
+                }
+            }
+        }
+        let ahead = Ahead {
+            wishes,
+            answers: HashMap::new(),
+        };
+        Self {
+            ahead: Arc::new(Mutex::new(ahead)),
+            ..self.clone()
         }
     }
 
@@ -131,7 +169,7 @@ impl Reader {
             let mut failure = None;
             for fetch in &object.fetches {
                 let answer = match fetch {
-                    Fetch::Script { on, script } => scripts[&on.key()].answer(script),
+                    Fetch::Script { on, script } => self.answer(&scripts, &on.key(), script),
                     Fetch::Api(query) => queries[&object.request.provider_address][query].clone(),
                 };
                 match answer {
@@ -167,31 +205,82 @@ impl Reader {
 
     /// One exchange per machine, machines side by side.
     async fn run_scripts(&self, pending: &[Pending]) -> HashMap<String, MachineAnswers> {
+        let mut wanted = self.wanted(pending);
+        let early = self.ask_along(&mut wanted);
+        let one = |(key, (machine, scripts, positions)): (String, Wanted)| {
+            self.exchange(key, machine, scripts, positions).boxed()
+        };
+        let exchanges: Vec<BoxFuture<'_, _>> = wanted.into_iter().map(one).collect();
+        let answers: HashMap<String, MachineAnswers> = stream::iter(exchanges)
+            .buffer_unordered(MACHINES_AT_ONCE)
+            .collect()
+            .await;
+        let mut ahead = lock(&self.ahead);
+        for (key, scripts) in early {
+            let Some(given) = answers.get(&key) else {
+                continue;
+            };
+            let answered = scripts.into_iter().filter_map(|script| {
+                let answer = given.answer(&script).ok()?;
+                Some((script, answer))
+            });
+            ahead.answers.entry(key).or_default().extend(answered);
+        }
+        drop(ahead);
+        answers
+    }
+
+    /// The scripts for each machine, each once, but for what is answered already.
+    fn wanted(&self, pending: &[Pending]) -> BTreeMap<String, Wanted> {
+        let ahead = lock(&self.ahead);
         let mut wanted: BTreeMap<String, Wanted> = BTreeMap::new();
         for fetch in pending.iter().flat_map(|object| &object.fetches) {
             let Fetch::Script { on, script } = fetch else {
                 continue;
             };
+            let key = on.key();
+            if ahead.answer(&key, script).is_some() {
+                continue;
+            }
             let (machine, scripts, positions) = wanted
-                .entry(on.key())
+                .entry(key)
                 .or_insert_with(|| (on.clone(), Vec::new(), HashMap::new()));
             // Of equal connections the one with pins is used.
             if machine.host_keys.is_empty() && !on.host_keys.is_empty() {
                 *machine = on.clone();
             }
-            if !positions.contains_key(script) {
-                positions.insert(script.clone(), scripts.len());
-                scripts.push(script.clone());
-            }
+            put(scripts, positions, script);
         }
-        let one = |(key, (machine, scripts, positions)): (String, Wanted)| {
-            self.exchange(key, machine, scripts, positions).boxed()
-        };
-        let exchanges: Vec<BoxFuture<'_, _>> = wanted.into_iter().map(one).collect();
-        stream::iter(exchanges)
-            .buffer_unordered(MACHINES_AT_ONCE)
-            .collect()
-            .await
+        wanted
+    }
+
+    /// Adds what was foreseen of these machines, and returns it.
+    fn ask_along(&self, wanted: &mut BTreeMap<String, Wanted>) -> Vec<(String, Vec<Script>)> {
+        let mut ahead = lock(&self.ahead);
+        let mut early = Vec::new();
+        for (key, (_, scripts, positions)) in wanted {
+            let Some(wishes) = ahead.wishes.remove(key) else {
+                continue;
+            };
+            for script in &wishes {
+                put(scripts, positions, script);
+            }
+            early.push((key.clone(), wishes));
+        }
+        early
+    }
+
+    fn answer(
+        &self,
+        asked: &HashMap<String, MachineAnswers>,
+        machine: &str,
+        script: &Script,
+    ) -> Result<Answer, NoAnswer> {
+        if let Some(answer) = lock(&self.ahead).answer(machine, script) {
+            return Ok(answer.clone());
+        }
+        let none = || NoAnswer::Unreachable("the machine was not asked".into());
+        asked.get(machine).ok_or_else(none)?.answer(script)
     }
 
     async fn exchange(
@@ -276,6 +365,13 @@ impl Reader {
 /// A machine, the scripts for it in order, and the position of each.
 type Wanted = (Machine, Vec<Script>, HashMap<Script, usize>);
 
+fn put(scripts: &mut Vec<Script>, positions: &mut HashMap<Script, usize>, script: &Script) {
+    if !positions.contains_key(script) {
+        positions.insert(script.clone(), scripts.len());
+        scripts.push(script.clone());
+    }
+}
+
 /// The answers of one machine.
 struct MachineAnswers {
     positions: HashMap<Script, usize>,
@@ -300,6 +396,16 @@ type QueryAnswers = HashMap<Query, Result<Answer, NoAnswer>>;
 enum Parsed {
     Finding(Finding),
     More(Vec<Fetch>),
+}
+
+fn lock(ahead: &Mutex<Ahead>) -> MutexGuard<'_, Ahead> {
+    ahead.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether it takes an exchange with a machine to read this.
+pub(crate) fn asks_a_machine(request: &ReadRequest) -> bool {
+    let mut fetches = first_fetches(request).into_iter().flatten();
+    fetches.any(|fetch| matches!(fetch, Fetch::Script { .. }))
 }
 
 fn first_fetches(request: &ReadRequest) -> Result<Vec<Fetch>, Diagnostic> {

@@ -1,5 +1,6 @@
 //! The refresh: everything that the state records is read, through present provider configurations where they follow
-//! from variables alone, else through the recorded ones.
+//! from variables alone, else through the recorded ones. What the plan will ask of the same machines right afterwards is
+//! foreseen, and asked in the same exchange.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,52 +8,100 @@ use std::sync::Arc;
 use dmp_lang::config::Timed;
 use dmp_plan::planner::Configure;
 use dmp_plan::world::ProviderAt;
-use dmp_plan::{Finding, Findings, ReadKind, ReadRequest, World};
-use dmp_sdk::{Address, Configured, Diagnostic, Mark, Purpose};
+use dmp_plan::{Finding, Findings, Planner, PlannerInput, ReadKind, ReadRequest, World};
+use dmp_sdk::{Address, Configured, Diagnostic, Mark, Object, Purpose};
 use dmp_state::{Instance, Snapshot, Status};
 
-use crate::reader::Reader;
+use crate::reader::{Reader, asks_a_machine};
 
-/// What was found of everything that is recorded.
-#[derive(Default)]
-pub struct Recorded {
-    /// For each instance.
-    pub findings: Findings,
+/// What the state records, and how it is read.
+pub struct Refresh {
+    /// What can't be read, and why.
+    findings: Findings,
+    requests: Vec<ReadRequest>,
 }
 
-/// Reads what the state records, but for what is passed over: known to be lost, or no part of a plan. `world`
-/// knows variables only.
-pub async fn refresh(
-    world: &World,
-    snapshot: &Snapshot,
-    passed_over: &BTreeSet<Address>,
-    configure: &Configure,
-    reader: &Reader,
-) -> Recorded {
-    let mut providers: BTreeMap<String, Result<Arc<dyn Configured>, String>> = BTreeMap::new();
-    let mut requests = Vec::new();
-    let mut recorded = Recorded::default();
-    for (address, instance) in &snapshot.instances {
-        if passed_over.contains(address) {
-            continue;
-        }
-        let provider = providers
-            .entry(instance.provider.clone())
-            .or_insert_with(|| provider_of_record(world, snapshot, &instance.provider, configure));
-        let finding = match provider {
-            Ok(provider) => match request(world, snapshot, address, instance, provider) {
-                Ok(request) => {
-                    requests.push(request);
-                    continue;
-                }
-                Err(diagnostic) => Finding::Failed(diagnostic),
-            },
-            Err(why) => Finding::NotConfigured(why.clone()),
+impl Refresh {
+    /// Everything that the state records but for what is passed over: known to be lost, or no part of a plan. `world`
+    /// knows variables only.
+    #[must_use]
+    pub fn new(
+        world: &World,
+        snapshot: &Snapshot,
+        passed_over: &BTreeSet<Address>,
+        configure: &Configure,
+    ) -> Self {
+        let mut providers: BTreeMap<String, Result<Arc<dyn Configured>, String>> = BTreeMap::new();
+        let mut refresh = Self {
+            findings: Findings::default(),
+            requests: Vec::new(),
         };
-        recorded.findings.insert(address.clone(), finding);
+        for (address, instance) in &snapshot.instances {
+            if passed_over.contains(address) {
+                continue;
+            }
+            let provider = providers
+                .entry(instance.provider.clone())
+                .or_insert_with(|| {
+                    provider_of_record(world, snapshot, &instance.provider, configure)
+                });
+            let finding = match provider {
+                Ok(provider) => match request(world, snapshot, address, instance, provider) {
+                    Ok(request) => {
+                        refresh.requests.push(request);
+                        continue;
+                    }
+                    Err(diagnostic) => Finding::Failed(diagnostic),
+                },
+                Err(why) => Finding::NotConfigured(why.clone()),
+            };
+            refresh.findings.insert(address.clone(), finding);
+        }
+        refresh
     }
-    recorded.findings.extend(reader.read(requests).await);
-    recorded
+
+    /// What a plan will want to have read first if all is found as it is recorded: what stands where something new is to
+    /// be made. `input` makes what the plan is made from, given these findings. Nothing where no machine is asked
+    /// anyway: then there is no exchange to be saved.
+    pub fn foresee(&self, input: impl FnOnce(Findings) -> PlannerInput) -> Vec<ReadRequest> {
+        if !self.requests.iter().any(asks_a_machine) {
+            return Vec::new();
+        }
+        let mut findings = self.findings.clone();
+        findings.extend(self.requests.iter().filter_map(as_recorded));
+        let mut wanted = Planner::new(input(findings)).advance();
+        wanted.retain(|request| {
+            let ReadKind::Object { purpose, .. } = request.kind else {
+                return false;
+            };
+            matches!(purpose, Purpose::BeforeCreate | Purpose::Import)
+        });
+        wanted
+    }
+
+    /// Reads.
+    pub async fn read(self, reader: &Reader) -> Findings {
+        let mut findings = self.findings;
+        findings.extend(reader.read(self.requests).await);
+        findings
+    }
+}
+
+/// What would be found if nothing had changed.
+fn as_recorded(request: &ReadRequest) -> Option<(Address, Finding)> {
+    let ReadKind::Object {
+        attributes,
+        object_id,
+        ..
+    } = &request.kind
+    else {
+        return None;
+    };
+    let object = Object {
+        attributes: attributes.clone(),
+        id: object_id.clone(),
+    };
+    Some((request.address.clone(), Finding::Found(object)))
 }
 
 /// The request that reads a recorded instance.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dmp_plan::Finding;
 use dmp_sdk::codec::to_display_json;
+use dmp_refresh::Refresh;
 use dmp_sdk::{Address, Diagnostic, Presence, Schema, Value};
 use dmp_state::Snapshot;
 
@@ -36,10 +37,10 @@ pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Facts) 
     let mut others: BTreeSet<Address> = snapshot.instances.keys().cloned().collect();
     others.remove(&address);
     let world = stack.world();
-    let (configure, reader) = (&services.configure, &services.reader);
-    let read = dmp_refresh::refresh(&world, snapshot, &others, configure, reader).await;
+    let refresh = Refresh::new(&world, snapshot, &others, &services.configure);
+    let findings = refresh.read(&services.reader).await;
     services.machines.close().await;
-    let found = match read.findings.get(&address) {
+    let found = match findings.get(&address) {
         Some(Finding::Found(object) | Finding::HalfMade(object, _)) => &object.attributes,
         Some(Finding::Failed(diagnostic)) => return fail(diagnostic.clone()),
         other => return fail(not_read(&address, other)),

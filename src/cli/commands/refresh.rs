@@ -214,16 +214,14 @@ async fn look(
     let others = snapshot.instances.values();
     let others = others.filter(|instance| !part.has_recorded(&world, instance));
     passed_over.extend(others.map(|instance| instance.address.clone()));
-    let Services {
-        configure, reader, ..
-    } = services;
-    let recorded = dmp_refresh::refresh(&world, snapshot, &passed_over, configure, reader).await;
-    let drift = drift::find(&world, snapshot, &recorded.findings);
+    let refresh = dmp_refresh::Refresh::new(&world, snapshot, &passed_over, &services.configure);
+    let findings = refresh.read(&services.reader).await;
+    let drift = drift::find(&world, snapshot, &findings);
     let mut problems = unknown;
-    problems.extend(unread(&recorded.findings));
-    let records = records(&world, snapshot, &recorded.findings, &drift, &mut problems);
+    problems.extend(unread(&findings));
+    let records = records(&world, snapshot, &findings, &drift, &mut problems);
     Seen {
-        read: recorded.findings.len(),
+        read: findings.len(),
         drift,
         records,
         problems,

@@ -58,8 +58,8 @@ pub const BY_THE_ENGINE: &[Elsewhere] = promises![
         "providers/transport/tests/batches.rs"::payloads_are_for_their_owner_alone_and_secrets_in_no_process_list;
     "reading": "A plan without changes costs one login and one exchange for each machine.",
         "tests/e2e/tests/hosts.rs"::a_plan_without_changes_costs_one_login_and_one_exchange;
-    "reading": "Changes of what is recorded cost one login and two exchanges for each machine, however many there are; what is new is looked at in one more.",
-        "tests/e2e/tests/hosts.rs"::changes_cost_one_login_and_two_exchanges_and_what_is_new_is_looked_at_in_one_more;
+    "reading": "Changes cost one login and two exchanges for each machine, however many there are; what stands where something new is to be made is asked along with what is recorded.",
+        "tests/e2e/tests/hosts.rs"::changes_cost_one_login_and_two_exchanges;
     "reading": "Who does not answer is not taken for empty: nothing is created and nothing deleted.",
         "tests/e2e/tests/hostile.rs"::a_cloud_that_does_not_answer_deletes_and_creates_nothing;
     "reading": "A machine that is silent, or another one, is not taken for an empty one.",
