@@ -654,6 +654,7 @@ impl Walker<'_, '_> {
             layer: planned.layer,
             holds_data: schema.holds_data,
             ends_hosted: schema.ends_hosted,
+            group: planned.group.clone(),
             create_milliseconds: record.and_then(|record| record.create_milliseconds),
         }
     }

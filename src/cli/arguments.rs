@@ -37,6 +37,9 @@ pub(crate) enum Command {
     Destroy(Apply),
     /// Look what is left after a failure, and bring back what is lost, after asking.
     Rebuild(Rebuild),
+    /// Say what each single loss of a machine, or of the ground below, would take along; nothing is touched. Ends with 2 if
+    /// one can't be borne.
+    WhatIf(WhatIf),
     /// Read everything that is recorded, and record it as it is.
     Refresh(Refresh),
     /// Show the state, or a saved plan.
@@ -244,6 +247,22 @@ pub(crate) struct Rebuild {
     pub yes: bool,
     #[command(flatten)]
     pub how: How,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhatIf {
+    /// What is lost: a machine by its address, or a part of the ground below such as `node/pve1`. All that can be if none
+    /// is given.
+    #[arg(value_name = "LOSS")]
+    pub lost: Vec<String>,
+    /// The stack as it will be once its plan is carried out, not as it is recorded.
+    #[arg(long)]
+    pub planned: bool,
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

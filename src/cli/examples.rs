@@ -113,6 +113,23 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "what-if",
+        &[
+            (
+                "dmp what-if",
+                "Each single loss: what dies, how long it takes to come back, what is gone for good.",
+            ),
+            (
+                "dmp what-if --planned --json",
+                "In a CI job, before an apply: ends with 2 if a loss can't be borne.",
+            ),
+            (
+                "dmp what-if node/pve1",
+                "All that would die with that hypervisor.",
+            ),
+        ],
+    ),
+    (
         "refresh",
         &[(
             "dmp refresh",

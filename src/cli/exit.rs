@@ -12,7 +12,7 @@ pub enum Exit {
     Success,
     /// The description, the command or the environment has to change.
     User,
-    /// With `--detailed-exitcode`: the plan is not empty.
+    /// With `--detailed-exitcode`: the plan is not empty. With `dmp what-if`: a loss can't be borne.
     Changes,
     /// With `dmp fmt`: a file can't be formatted.
     NotFormatted,
@@ -58,8 +58,8 @@ impl Exit {
                  could be asked."
             }
             Self::Changes | Self::NotFormatted => {
-                "With `dmp plan --detailed-exitcode`: there is something to do. `dmp fmt`: a file can't be formatted. Also \
-                 an unusable command line."
+                "With `dmp plan --detailed-exitcode`: there is something to do. `dmp what-if`: a single loss can't be borne. \
+                 `dmp fmt`: a file can't be formatted. Also an unusable command line."
             }
             Self::Remote | Self::Unformatted => {
                 "Something outside failed or can't be reached; what was recorded is said. With `dmp fmt --check`: a file \

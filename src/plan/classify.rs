@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dmp_sdk::{Address, Layer, Machine, Presence};
+use dmp_sdk::{Address, Layer};
 use dmp_state::Snapshot;
 
 use crate::ask::{Finding, Findings};
@@ -114,15 +114,6 @@ pub fn classify(
     let silent = |address: &Address| {
         matches!(findings.get(address), Some(Finding::Unreachable(_))) && !ended.contains(address)
     };
-    // What has a connection of its own is a machine; who knows it says so by its schema.
-    let is_machine = |address: &Address| {
-        let attributes = world.schema_of(address).map(|schema| &schema.attributes);
-        attributes.is_some_and(|attributes| {
-            attributes.values().any(|attribute| {
-                attribute.presence == Presence::Computed && attribute.ty == Machine::value_type()
-            })
-        })
-    };
     let condition = |(address, instance): (&Address, &Arc<dmp_state::Instance>)| {
         let state = if lost.contains(address) {
             State::Lost { by_word: true }
@@ -137,7 +128,7 @@ pub fn classify(
                 Some(Finding::Absent) => State::Lost { by_word: false },
                 Some(Finding::Unreachable(why)) => State::Unreachable {
                     why: why.clone(),
-                    is_root: is_machine(address) && !hosts().any(silent),
+                    is_root: world.is_machine(address) && !hosts().any(silent),
                 },
                 Some(Finding::Found(object)) => match world.schema_of(address) {
                     Some(_) if object.attributes == instance.attributes => State::Intact,

@@ -12,6 +12,7 @@
 //! | `replacing` | which half of a replacement comes first |
 //! | `moves` | `moved` blocks |
 //! | `classify` | what a refresh says of all that is recorded |
+//! | `what_if` | what each single loss would take along |
 //! | `clash` | two instances that are one object |
 //! | `imports` | what `import` blocks may not do |
 //! | `redact` | secrets that others quote |
@@ -34,10 +35,11 @@ pub mod redact;
 pub mod registry;
 mod replacing;
 pub mod selection;
+pub mod what_if;
 pub mod world;
 
 pub use ask::{Finding, Findings, ReadKind, ReadRequest};
-pub use model::{Deferred, Drift, Earlier, Group, OutputChange, Plan, Planned};
+pub use model::{Deferred, Drift, Earlier, OutputChange, Plan, Planned};
 pub use planner::{Planner, PlannerInput, ProviderState};
 pub use registry::Registry;
 pub use world::{Surroundings, World};

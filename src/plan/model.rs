@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmp_sdk::{Action, Address, Diagnostic, Effect, HoldsData, Layer, Reason, Value};
-use dmp_state::{Hosting, Instance};
+use dmp_state::{Group, Hosting, Instance};
 
 use crate::world::BlockAddress;
 
@@ -40,15 +40,6 @@ impl Earlier {
             _ => None,
         }
     }
-}
-
-/// The group in which an instance is changed, a few members at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
-    /// Its name.
-    pub name: String,
-    /// How many members may be out at once.
-    pub max_out: usize,
 }
 
 /// What happens to one instance.

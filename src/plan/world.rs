@@ -14,8 +14,8 @@ use dmp_lang::config::{Configuration, Module, Repetition, ResourceBlock, Timed};
 use dmp_lang::reference::{Reference, ResourceKey, Target};
 use dmp_lang::{Chance, Decoded, DiskFiles, Expr, decode, evaluate, timeout};
 use dmp_sdk::{
-    Address, Diagnostic, Key, Kind, Marks, Members, Mode, ModulePath, Schema, SortedMap, Span,
-    Strictness, Type, Value, convert,
+    Address, Diagnostic, Key, Kind, Machine, Marks, Members, Mode, ModulePath, Presence, Schema,
+    SortedMap, Span, Strictness, Type, Value, convert,
 };
 
 use foldhash::HashMap;
@@ -149,6 +149,17 @@ impl World {
     #[must_use]
     pub fn schema_of(&self, address: &Address) -> Option<&Schema> {
         self.registry.schema(address.mode, &address.resource_type)
+    }
+
+    /// Whether an instance is a machine: what has a connection of its own says so by its schema.
+    #[must_use]
+    pub fn is_machine(&self, address: &Address) -> bool {
+        let attributes = self.schema_of(address).map(|schema| &schema.attributes);
+        let mut attributes = attributes.into_iter().flat_map(BTreeMap::values);
+        address.mode == Mode::Managed
+            && attributes.any(|attribute| {
+                attribute.presence == Presence::Computed && attribute.ty == Machine::value_type()
+            })
     }
 
     /// Says which instances a block has; its values are unknown until they are set.

@@ -10,6 +10,7 @@ mod rebuild;
 mod style;
 mod timeline;
 mod value;
+mod what_if;
 
 pub use diagnostic::{render as render_diagnostic, to_json as diagnostic_json};
 pub use html::HtmlReport;
@@ -19,3 +20,4 @@ pub use progress::Terminal;
 pub use style::Style;
 pub use timeline::Timeline;
 pub use value::{render as render_value, render_attributes};
+pub use what_if::{name as loss_name, render as render_what_if, to_json as what_if_json};

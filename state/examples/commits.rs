@@ -103,6 +103,7 @@ fn instance(number: u64, version: u64) -> Instance {
         layer: Layer::Host,
         holds_data: HoldsData::None,
         ends_hosted: false,
+        group: None,
         create_milliseconds: Some(5),
     }
 }

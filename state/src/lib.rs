@@ -23,5 +23,7 @@ pub use intent::{Intent, RunningBatch};
 pub use keys::Keys;
 pub use lock::{Holder, Lock, LockError};
 pub use recipients::{Access, Wanted};
-pub use record::{Dependency, EdgeKind, Hosting, Instance, Output, ProviderRecord, Record, Status};
+pub use record::{
+    Dependency, EdgeKind, Group, Hosting, Instance, Output, ProviderRecord, Record, Status,
+};
 pub use store::{Outside, Snapshot, StateError, Store};

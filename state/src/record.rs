@@ -45,6 +45,8 @@ pub struct Instance {
     pub holds_data: HoldsData,
     /// Whether its end is the end of what it hosts.
     pub ends_hosted: bool,
+    /// The group that it is changed in.
+    pub group: Option<Group>,
     /// How long its last create took, in milliseconds.
     pub create_milliseconds: Option<u64>,
 }
@@ -66,6 +68,15 @@ pub enum EdgeKind {
     Uses,
     /// It dies with it.
     HostedOn,
+}
+
+/// A group of instances, of which only so many may be out at once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// How many members may be out at once.
+    pub max_out: usize,
 }
 
 /// What an instance lives on, by one hosting argument or the override.

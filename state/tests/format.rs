@@ -37,6 +37,7 @@ fn instance() -> Instance {
         layer: Layer::Host,
         holds_data: HoldsData::None,
         ends_hosted: false,
+        group: None,
         create_milliseconds: None,
     }
 }

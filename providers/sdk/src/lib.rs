@@ -32,9 +32,9 @@ pub use machine::{
 pub use marks::Marks;
 pub use number::{Digits, Number, NumberError};
 pub use resource::{
-    Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, Fetch, FetchFailure, Job,
-    Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading, Resource, Verb, Work,
-    configured,
+    Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, FailureDomain, Fetch,
+    FetchFailure, Job, Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading,
+    Resource, Verb, Work, configured,
 };
 pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
 pub use script::{Each, Output, Script};

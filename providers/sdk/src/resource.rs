@@ -215,6 +215,15 @@ impl Default for Value {
     }
 }
 
+/// A part of the ground below a provider configuration which can fail as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FailureDomain {
+    /// What it is, in the provider's word: `node`, `storage`, `zone`.
+    pub kind: String,
+    /// Its name there.
+    pub name: String,
+}
+
 /// What is to be done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -360,6 +369,14 @@ pub trait Resource: Send + Sync {
     fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
         let _ = prior;
         (Vec::new(), Vec::new())
+    }
+
+    /// The parts of the ground that the object is lost with although no resource describes them: the hypervisor that it
+    /// runs on, the storage that holds its disks. Must be pure; may see unknown values, which name nothing. Nothing by
+    /// default.
+    fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
+        let _ = value;
+        Vec::new()
     }
 
     /// What the object takes on its machine beside its own key; what contradicts the claims of another object is refused

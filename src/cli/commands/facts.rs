@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dmp_plan::Finding;
-use dmp_sdk::codec::to_display_json;
 use dmp_refresh::Refresh;
+use dmp_sdk::codec::to_display_json;
 use dmp_sdk::{Address, Diagnostic, Presence, Schema, Value};
 use dmp_state::Snapshot;
 

@@ -26,6 +26,7 @@ mod state_keys;
 mod state_reconcile;
 mod validate;
 mod version;
+mod what_if;
 
 pub use state_import::import_blocks;
 
@@ -65,6 +66,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
             apply::run(context, &directory, arguments, apply::Errand::Destroy).await
         }
         Command::Rebuild(arguments) => rebuild::run(context, &directory, arguments).await,
+        Command::WhatIf(arguments) => what_if::run(context, &directory, &arguments).await,
         Command::Refresh(arguments) => refresh::run(context, &directory, &arguments).await,
         Command::Show(arguments) => show::run(context, &directory, &arguments),
         Command::Output(arguments) => output::run(context, &directory, &arguments),

@@ -12,12 +12,14 @@ use dmp_sdk::{
     Value,
 };
 
+use dmp_state::Group;
+
 use super::references::origins_in_words;
 use super::{Asked, Planner, ProviderState, Tried};
 use crate::ask::{Finding, ReadKind, ReadRequest};
 use crate::imports::Adoption;
 use crate::instance::{Decision, Inputs, decide};
-use crate::model::{Deferred, Earlier, Group, Planned};
+use crate::model::{Deferred, Earlier, Planned};
 use crate::world::{Expansion, Place, World, instance_address};
 
 impl Planner {

@@ -15,7 +15,7 @@ use crate::intent::{Intent, RunningBatch};
 use crate::keys::Keys;
 use crate::recipients::Wrapped;
 use crate::record::{
-    Dependency, Hosting, Instance, Output, ProviderRecord, Record, Status, Stored,
+    Dependency, Group, Hosting, Instance, Output, ProviderRecord, Record, Status, Stored,
 };
 
 /// Intents that a commit changes by small records, as they are with those applied.
@@ -79,6 +79,8 @@ struct StoredInstance {
     layer: Layer,
     holds_data: HoldsData,
     ends_hosted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<Group>,
     create_milliseconds: Option<u64>,
 }
 
@@ -194,6 +196,7 @@ fn instance(instance: &Instance, keys: &Keys) -> Result<Json, StateError> {
         layer: instance.layer,
         holds_data: instance.holds_data,
         ends_hosted: instance.ends_hosted,
+        group: instance.group.clone(),
         create_milliseconds: instance.create_milliseconds,
     })
 }
@@ -220,6 +223,7 @@ fn instance_back(stored: StoredInstance, keys: &Keys) -> Result<Instance, StateE
         layer: stored.layer,
         holds_data: stored.holds_data,
         ends_hosted: stored.ends_hosted,
+        group: stored.group,
         create_milliseconds: stored.create_milliseconds,
         id: stored.id,
     })

@@ -51,6 +51,7 @@ fn instance(name: &str) -> Instance {
         layer: Layer::Host,
         holds_data: HoldsData::None,
         ends_hosted: false,
+        group: None,
         create_milliseconds: Some(5),
     }
 }

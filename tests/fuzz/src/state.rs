@@ -112,6 +112,7 @@ fn instance() -> Instance {
         layer: Layer::Host,
         holds_data: HoldsData::None,
         ends_hosted: false,
+        group: None,
         create_milliseconds: Some(5),
     }
 }

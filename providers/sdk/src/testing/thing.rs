@@ -6,8 +6,8 @@ use super::cloud::Thing;
 use super::provider::{Wire, failed};
 use crate::diagnostic::Diagnostic;
 use crate::resource::{
-    Answers, Candidate, Cx, Fetch, Job, Known, Object, Purpose, Query, Reading, Resource, Verb,
-    Work, configured,
+    Answers, Candidate, Cx, FailureDomain, Fetch, Job, Known, Object, Purpose, Query, Reading,
+    Resource, Verb, Work, configured,
 };
 use crate::schema::{Attribute, Layer, MarkWay, Quantifier, Schema};
 use crate::types::Type;
@@ -113,6 +113,17 @@ impl Resource for TestThing {
             half_made: (!thing.is_whole).then(|| "its second call is missing".into()),
         };
         Ok(ours.map(candidate).collect())
+    }
+
+    /// The part of its name behind an `@` is the rack that it stands in.
+    fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
+        let name = value.get("name");
+        let rack = name.as_str().and_then(|name| name.split_once('@'));
+        let domain = rack.map(|(_, rack)| FailureDomain {
+            kind: "rack".into(),
+            name: rack.to_owned(),
+        });
+        domain.into_iter().collect()
     }
 
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {
