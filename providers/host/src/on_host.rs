@@ -58,6 +58,20 @@ pub(crate) fn fetch(
         .collect())
 }
 
+/// What is known of an object that a machine has once, to be imported: its id is the machine's address.
+pub(crate) fn import_of_machine(id: &str, attributes: &Value) -> Result<Value, Diagnostic> {
+    let on = known_machine(attributes)?;
+    match on.address == id {
+        true => Ok(attributes.clone()),
+        false => Err(
+            Diagnostic::error("import-id", "the id names another machine").detail(format!(
+                "a machine has this once, and its id is the machine's address: `{}`, not `{id}`",
+                on.address
+            )),
+        ),
+    }
+}
+
 /// Demands a replacement if the object would be on another machine. Another user, way or pin is none.
 pub(crate) fn plan_host(change: &mut Change<'_>) {
     let Some(prior) = change.prior else { return };

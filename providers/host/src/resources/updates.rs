@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use dmp_sdk::{
     Answers, Attribute, Change, Claim, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object,
-    Reading, Resource, Schema, Script, Step, Type, Value, Verb, Work,
+    Purpose, Reading, Resource, Schema, Script, Step, Type, Value, Verb, Work,
 };
 
 use crate::facts::updates::{self, Update};
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, list_value, machine, optional_text, plan_host,
-    texts, unreadable, wrong,
+    fetch, flag, host_attribute, import_of_machine, known_machine, list_value, machine,
+    optional_text, plan_host, texts, unreadable, wrong,
 };
 
 /// The resource type.
@@ -133,6 +133,9 @@ impl Resource for HostUpdates {
         let output = answers.output(0)?;
         let found = updates::parse(&output.text()).filter(|_| output.is_success());
         let found = found.ok_or_else(|| unreadable("the updates that wait", output))?;
+        if known.purpose == Purpose::Import && found.file.is_none() {
+            return Ok(Reading::Absent);
+        }
         let exclude = texts(known.attributes, "exclude");
         let is_wanted =
             |update: &&Update| !exclude.iter().any(|pattern| fits(pattern, &update.package));
@@ -187,6 +190,10 @@ impl Resource for HostUpdates {
             change.note("the new kernel runs after the next reboot: `host_reboot` makes one");
         }
         Ok(())
+    }
+
+    fn import(&self, id: &str, attributes: &Value) -> Result<Value, Diagnostic> {
+        import_of_machine(id, attributes)
     }
 
     fn claims(&self, value: &Value) -> Vec<Claim> {
@@ -285,8 +292,6 @@ const REMOVE: &str = "rm -f -- /etc/apt/apt.conf.d/52dmp-updates";
 
 #[cfg(test)]
 mod tests {
-    use dmp_sdk::Purpose;
-
     use super::*;
     use crate::on_host::tests::{a_machine, found, parse, plan, value};
 
@@ -321,6 +326,18 @@ mod tests {
             planned.value,
             "the second plan is empty"
         );
+    }
+
+    #[test]
+    fn settings_that_are_there_are_imported_by_the_address_of_the_machine() {
+        let updates = HostUpdates::new();
+        let config = config(&[]);
+        let read = |said: &str| parse(&updates, &config, Purpose::Import, said.as_bytes());
+        assert!(matches!(read("== upgrade\n"), Ok(Reading::Absent)));
+        let theirs = found(read("configured\n// x\n== upgrade\n").expect("parses"));
+        assert_eq!(theirs.get("configured"), false.into());
+        assert!(updates.import("10.0.0.1", &config).is_ok());
+        assert!(updates.import("10.0.0.2", &config).is_err());
     }
 
     #[test]

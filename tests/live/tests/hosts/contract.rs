@@ -238,6 +238,58 @@ fn host_sysctl_keeps_the_contract() {
 
 #[test]
 #[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_firewall_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_firewall_keeps_the_contract",
+        resource_type: "host_firewall",
+        prepare: "sudo apt-get -qq install nftables >/dev/null
+                  sudo systemctl -q disable --now dmp-firewall 2>/dev/null
+                  sudo rm -rf /etc/dmp/firewall.nft /etc/dmp/firewall.sum /etc/systemd/system/dmp-firewall.service
+                  sudo systemctl daemon-reload",
+        config: |_| {
+            Value::object_of([
+                ("allow", Value::list(vec![Value::object_of([("ports", texts(&["80", "443"]))])])),
+                ("keep_ssh", true.into()),
+                ("ping", true.into()),
+            ])
+        },
+        change: |config| {
+            let allow = Value::object_of([("ports", texts(&["8000-8100"]))]);
+            config.with("allow", Value::list(vec![allow]))
+        },
+        deletes: Some(
+            "sudo systemctl -q disable --now dmp-firewall
+             sudo rm /etc/dmp/firewall.nft /etc/dmp/firewall.sum /etc/systemd/system/dmp-firewall.service
+             sudo systemctl daemon-reload",
+        ),
+        alters: "sudo nft flush table inet dmp_firewall",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
+fn host_updates_keeps_the_contract() {
+    keeps_the_contract(&Tried {
+        test: "host_updates_keeps_the_contract",
+        resource_type: "host_updates",
+        prepare: "sudo apt-get -qq install unattended-upgrades >/dev/null
+                  sudo rm -f /etc/apt/apt.conf.d/52dmp-updates",
+        config: |_| {
+            Value::object_of([
+                ("now", false.into()),
+                ("unattended", true.into()),
+                ("reboot_time", "03:30".into()),
+                ("exclude", Value::set(Vec::new())),
+            ])
+        },
+        change: |config| config.with("reboot_time", "04:15".into()),
+        deletes: None,
+        alters: "sudo sed -i 's/03:30/05:00/; s/04:15/05:00/' /etc/apt/apt.conf.d/52dmp-updates",
+    });
+}
+
+#[test]
+#[ignore = "needs a lab: cargo xtask live hosts"]
 fn host_kernel_module_keeps_the_contract() {
     keeps_the_contract(&Tried {
         test: "host_kernel_module_keeps_the_contract",

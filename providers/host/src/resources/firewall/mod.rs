@@ -10,7 +10,8 @@ use dmp_sdk::{
 };
 
 use crate::on_host::{
-    fetch, flag, host_attribute, known_machine, machine, plan_host, unreadable, wrong,
+    fetch, flag, host_attribute, import_of_machine, known_machine, machine, plan_host, unreadable,
+    wrong,
 };
 
 mod rules;
@@ -98,6 +99,7 @@ impl Resource for HostFirewall {
             known.attributes.is_wholly_known() && wanted_file(known.attributes)? == file;
         let attributes = known
             .attributes
+            .with("rules", rules::summary_of(file))
             .with("loaded", (state == "loaded" && is_as_wanted).into());
         Ok(Reading::Found(Object {
             attributes,
@@ -136,6 +138,10 @@ impl Resource for HostFirewall {
             change.note("what is not allowed is dropped from then on; connections that exist stay");
         }
         Ok(())
+    }
+
+    fn import(&self, id: &str, attributes: &Value) -> Result<Value, Diagnostic> {
+        import_of_machine(id, attributes)
     }
 
     fn claims(&self, value: &Value) -> Vec<Claim> {
@@ -274,6 +280,15 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_there_is_imported_by_the_address_of_the_machine() {
+        let firewall = HostFirewall::new();
+        assert!(firewall.import("10.0.0.1", &config(&[])).is_ok());
+        let refused = firewall.import("10.0.0.2", &config(&[])).err();
+        let refused = refused.expect("is another machine").to_string();
+        assert!(refused.contains("`10.0.0.1`"), "{refused}");
+    }
+
+    #[test]
     fn a_table_that_somebody_emptied_or_edited_is_loaded_anew() {
         let firewall = HostFirewall::new();
         let wanted = plan(&firewall, &config(&[]), None, None)
@@ -286,9 +301,13 @@ mod tests {
         };
         assert_eq!(read("loaded", &file), wanted);
         assert_eq!(read("other", &file).get("loaded"), false.into());
+        let edited = read("loaded", &file.replace("22", "23"));
+        assert_eq!(edited.get("loaded"), false.into());
+        let way_in = list_value(vec!["tcp 23 from everywhere".into()]);
         assert_eq!(
-            read("loaded", &file.replace("22", "23")).get("loaded"),
-            false.into()
+            edited.get("rules"),
+            way_in,
+            "the plan shows what stood there"
         );
     }
 }

@@ -176,18 +176,15 @@ pub(super) fn file(rules: &[Rule], ssh_port: Option<u16>, answers_ping: bool) ->
         let _ = writeln!(text, "\t\t{rule}");
     };
     if answers_ping {
-        line("icmp type echo-request accept");
-        line("icmpv6 type echo-request accept");
+        PING.iter().for_each(|rule| line(rule));
     }
     if let Some(port) = ssh_port {
-        line(&format!(
-            "tcp dport {port} accept comment \"the way by which dmp comes in\""
-        ));
+        line(&format!("tcp dport {port}{WAY_IN}"));
     }
     for rule in rules {
         rule.lines().iter().for_each(|rule| line(rule));
     }
-    text.push_str("\t}\n}\n");
+    text.push_str(TAIL);
     text
 }
 
@@ -201,6 +198,28 @@ pub(super) fn summary(rules: &[Rule], ssh_port: Option<u16>) -> Value {
         lines.extend(rule.lines());
     }
     list_value(lines)
+}
+
+/// The same of a file that is there.
+pub(super) fn summary_of(file: &str) -> Value {
+    let body = file
+        .strip_prefix(HEAD)
+        .and_then(|rest| rest.strip_suffix(TAIL));
+    let Some(body) = body else {
+        return list_value(vec!["another table than dmp writes".into()]);
+    };
+    let lines = body
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| !PING.contains(line));
+    let shown = |line: &str| {
+        let port = line.strip_prefix("tcp dport ");
+        match port.and_then(|rest| rest.strip_suffix(WAY_IN)) {
+            Some(port) => format!("tcp {port} from everywhere"),
+            None => line.to_owned(),
+        }
+    };
+    list_value(lines.map(shown).collect())
 }
 
 fn set(items: &[String]) -> String {
@@ -246,6 +265,13 @@ fn is_interface(name: &str) -> bool {
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"._-@".contains(&byte))
 }
+
+const PING: [&str; 2] = [
+    "icmp type echo-request accept",
+    "icmpv6 type echo-request accept",
+];
+const WAY_IN: &str = " accept comment \"the way by which dmp comes in\"";
+const TAIL: &str = "\t}\n}\n";
 
 /// Everything that a machine needs whoever is let in: answers to what it asked, itself, and what IP is without which does
 /// not work (RFC 4890 for version 6, and its DHCP).
@@ -302,7 +328,13 @@ mod tests {
             ["ip saddr 10.1.0.0/16 meta l4proto udp accept"]
         );
         assert!(web.opens(8050) && !web.opens(22) && !cluster.opens(22));
-        let file = file(&[web, cluster], Some(2222), true);
+        let rules = [web, cluster];
+        let file = file(&rules, Some(2222), true);
+        assert_eq!(summary_of(&file), summary(&rules, Some(2222)));
+        assert_eq!(
+            summary_of("table ip x {\n}\n"),
+            list(&["another table than dmp writes"])
+        );
         assert!(
             file.contains("\t\ttcp dport 2222 accept comment")
                 && file.ends_with("accept\n\t}\n}\n")

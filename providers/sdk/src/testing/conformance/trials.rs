@@ -442,6 +442,18 @@ pub const TRIALS: &[Trial] = &[
         not_applicable: ALWAYS_THERE,
     },
     Trial {
+        resource_type: "host_firewall",
+        file: LIVE,
+        test: "host_firewall_keeps_the_contract",
+        not_applicable: ON_A_MACHINE,
+    },
+    Trial {
+        resource_type: "host_updates",
+        file: LIVE,
+        test: "host_updates_keeps_the_contract",
+        not_applicable: ALWAYS_THERE,
+    },
+    Trial {
         resource_type: "host_group",
         file: LIVE,
         test: "host_group_keeps_the_contract",
