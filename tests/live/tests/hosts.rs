@@ -9,6 +9,8 @@
 mod administered;
 #[path = "hosts/alone.rs"]
 mod alone;
+#[path = "hosts/balanced.rs"]
+mod balanced;
 #[path = "hosts/contract.rs"]
 mod contract;
 #[path = "hosts/docker.rs"]

@@ -1,7 +1,8 @@
 //! `host_service`: a systemd unit: whether it runs, starts at boot, is masked, and, if given, its unit file.
 //!
 //! `restart_on` takes what the service has read when it started (contents of its files, a package's version): when
-//! that changes the service is restarted, and the plan says so.
+//! that changes the service is restarted, and the plan says so. `reload_on` is the same for what it can read anew while
+//! it runs.
 
 use dmp_sdk::{
     Answers, Attribute, Change, Claim, Diagnostic, Effect, Fetch, Job, Known, MarkWay, Object,
@@ -31,18 +32,27 @@ impl HostService {
             .attribute("running", Attribute::optional_computed(Type::Bool, "Whether it runs."))
             .attribute("masked", Attribute::optional_computed(Type::Bool, "Whether nothing can start it."))
             .attribute("unit", Attribute::optional(Type::String, "Content of its unit file, `/etc/systemd/system/NAME`."))
-            .attribute("restart_on", Attribute::optional(Type::Any, "Any values; when one changes a running service is restarted."));
+            .attribute("restart_on", Attribute::optional(Type::Any, "Any values; when one changes a running service is restarted."))
+            .attribute("reload_on", Attribute::optional(Type::Any, "Any values; when one changes, and nothing asks for a restart, a running service reads its configuration anew (`systemctl reload`, which its unit has to offer)."));
         Self { schema }
     }
 }
 
-/// Whether a change of these attributes makes a running service restart.
-fn restarts(prior: &Value, wanted: &Value) -> bool {
+/// Whether a change of one of these attributes finds the service running, now and then.
+fn affects(prior: &Value, wanted: &Value, names: &[&str]) -> bool {
     flag(wanted, "running")
         && flag(prior, "running")
-        && ["restart_on", "unit"]
-            .iter()
-            .any(|name| prior.get(name) != wanted.get(name))
+        && names.iter().any(|name| prior.get(name) != wanted.get(name))
+}
+
+/// Whether a change makes a running service restart.
+fn restarts(prior: &Value, wanted: &Value) -> bool {
+    affects(prior, wanted, &["restart_on", "unit"])
+}
+
+/// Whether a change makes a running service read its configuration anew.
+fn reloads(prior: &Value, wanted: &Value) -> bool {
+    affects(prior, wanted, &["reload_on"]) && !restarts(prior, wanted)
 }
 
 impl Resource for HostService {
@@ -117,6 +127,9 @@ impl Resource for HostService {
             && change.planned.get("running").as_bool() == Some(false);
         if does_restart {
             change.effect(Effect::Restart { what: unit.clone() });
+        }
+        if before.is_some_and(|before| reloads(before, &change.planned)) {
+            change.note(format!("{unit} reads its configuration anew, and runs on"));
         }
         if does_stop {
             change.effect(Effect::Downtime { what: unit });
@@ -207,9 +220,18 @@ impl Resource for HostService {
                 steps.push(restart());
             }
             // A package may have started it between the reading and now, with files of before.
-            Some(true) if job.verb == Verb::Create && !wanted.get("restart_on").is_null() => {
+            Some(true)
+                if job.verb == Verb::Create
+                    && ["restart_on", "reload_on"]
+                        .iter()
+                        .any(|name| !wanted.get(name).is_null()) =>
+            {
                 steps.push(restart());
             }
+            Some(true) if before.is_some_and(|before| reloads(before, wanted)) => steps.push(step(
+                format!("reload {unit}"),
+                "systemctl reload -- \"$unit\"",
+            )),
             Some(true) if differs("running") => steps.push(step(
                 format!("start {unit}"),
                 "systemctl start -- \"$unit\"",
@@ -376,6 +398,28 @@ mod tests {
             titles(Verb::Update, Some(&prior), Some(&planned.value), None),
             ["restart nginx.service"]
         );
+    }
+
+    #[test]
+    fn a_value_to_be_read_anew_reloads_unless_something_restarts() {
+        let given = [
+            ("running", true.into()),
+            ("reload_on", "sha-2".into()),
+            ("restart_on", "1.0".into()),
+        ];
+        let config = config(&given);
+        let prior = read(&config, "active", "enabled", "none\n").with("reload_on", "sha-1".into());
+        let done = |prior: &Value| {
+            let planned = plan(&HostService::new(), &config, Some(prior), None).expect("plans");
+            let titles = titles(Verb::Update, Some(prior), Some(&planned.value), None);
+            (titles, planned.effects, planned.notes.len())
+        };
+        let reload = vec!["reload nginx.service".to_owned()];
+        assert_eq!(done(&prior), (reload, Vec::new(), 1));
+        let older = prior.with("restart_on", "0.9".into());
+        let restart = vec!["restart nginx.service".to_owned()];
+        let effect = vec!["restarts nginx.service".to_owned()];
+        assert_eq!(done(&older), (restart, effect, 0));
     }
 
     #[test]

@@ -262,7 +262,7 @@ fn host_firewall_keeps_the_contract() {
              sudo rm /etc/dmp/firewall.nft /etc/dmp/firewall.sum /etc/systemd/system/dmp-firewall.service
              sudo systemctl daemon-reload",
         ),
-        alters: "sudo nft flush table inet dmp_firewall",
+        alters: "sudo nft add rule inet dmp_firewall input tcp dport 9999 accept",
     });
 }
 
