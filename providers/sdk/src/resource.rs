@@ -20,7 +20,7 @@ use crate::claim::Claim;
 use crate::diagnostic::Diagnostic;
 use crate::function::ProviderFunction;
 use crate::machine::{Machine, Machines, Step};
-use crate::schema::{MarkWay, Schema};
+use crate::schema::{HoldsData, MarkWay, Schema};
 use crate::script::{Output, Script};
 use crate::value::Value;
 
@@ -360,6 +360,13 @@ pub trait Resource: Send + Sync {
     fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
         let _ = prior;
         (Vec::new(), Vec::new())
+    }
+
+    /// Which worth the data of one object has, where that is not the same for all of the type. Must be pure; may see unknown
+    /// values. What the schema says by default.
+    fn holds_data(&self, value: &Value) -> HoldsData {
+        let _ = value;
+        self.schema().holds_data
     }
 
     /// What the object takes on its machine beside its own key; what contradicts the claims of another object is refused
