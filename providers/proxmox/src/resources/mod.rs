@@ -1,0 +1,3 @@
+//! One file or folder per resource type.
+
+pub(crate) mod vm;
