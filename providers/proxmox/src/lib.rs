@@ -6,6 +6,7 @@
 mod client;
 mod cluster;
 mod config;
+mod data_sources;
 mod guest;
 mod identity;
 mod iso;
@@ -19,9 +20,14 @@ mod vmids;
 
 use std::sync::Arc;
 
-use dmp_sdk::{AttributePath, Configured, Diagnostic, Machines, Provider, Resource, Schema, Value};
+use dmp_sdk::{
+    AttributePath, Configured, DataSource, Diagnostic, Machines, Provider, Resource, Schema, Value,
+};
 
 use cluster::Cluster;
+use resources::image::Image;
+use resources::pool::Pool;
+use resources::snapshot::Snapshot;
 use resources::vm::Vm;
 
 /// The provider `proxmox`.
@@ -56,7 +62,16 @@ impl Provider for ProxmoxProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        vec![Arc::new(Vm::new())]
+        vec![
+            Arc::new(Vm::new()),
+            Arc::new(Image::new()),
+            Arc::new(Pool::new()),
+            Arc::new(Snapshot::new()),
+        ]
+    }
+
+    fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
+        data_sources::all()
     }
 
     fn configure(

@@ -126,11 +126,6 @@ impl ApiError {
         self.says(&["checksum mismatch", "detected modified configuration"])
     }
 
-    /// Whether the release has no such endpoint.
-    pub(crate) fn is_not_offered(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.status == 501)
-    }
-
     /// Whether what became of a write is not known.
     pub(crate) fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown { .. })

@@ -1,3 +1,6 @@
 //! One file or folder per resource type.
 
+pub(crate) mod image;
+pub(crate) mod pool;
+pub(crate) mod snapshot;
 pub(crate) mod vm;
