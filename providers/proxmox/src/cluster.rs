@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use crate::client::{ApiError, Client, items, parameters};
 use crate::config::Config;
+use crate::drafts::Drafts;
 use crate::guest::Guest;
 use crate::placement::Placement;
 use crate::preflight;
@@ -27,6 +28,10 @@ pub(crate) struct Cluster {
     pub ids: Ids,
     /// Where new guests go.
     pub placement: Placement,
+    /// Drafts of networks.
+    pub drafts: Drafts,
+    /// Whether drafts that are not of this run are applied with it.
+    pub applies_foreign_drafts: bool,
     /// Machines, to look whether one has come up behind another.
     pub machines: Arc<dyn Machines>,
 }
@@ -76,6 +81,8 @@ impl Cluster {
         Ok(Self {
             client: Client::new(config.settings)?,
             ids: Ids::new(config.ids),
+            drafts: Drafts::default(),
+            applies_foreign_drafts: config.applies_foreign_drafts,
             placement: Placement::default(),
             machines,
         })

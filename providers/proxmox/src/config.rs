@@ -11,6 +11,8 @@ pub(crate) struct Config {
     pub settings: Settings,
     /// The ids that new guests may get, first and last.
     pub ids: (u32, u32),
+    /// Whether drafts of networks that are not of the run are applied with it.
+    pub applies_foreign_drafts: bool,
 }
 
 pub(crate) fn schema() -> Schema {
@@ -79,6 +81,15 @@ pub(crate) fn schema() -> Schema {
         ),
     )
     .attribute(
+        "sdn_drafts",
+        Attribute::default(
+            Type::String,
+            "What is done where the cluster's networks have drafts that are not of this run: `refuse` names them and changes nothing, `apply` applies them \
+             along, for an environment that owns all of the cluster's networks.",
+            "refuse",
+        ),
+    )
+    .attribute(
         "request_seconds",
         Attribute::default(
             Type::Number,
@@ -110,8 +121,13 @@ pub(crate) fn parse(config: &Value) -> Result<Config, Diagnostic> {
         request: std::time::Duration::from_secs(seconds(config)?),
         copies: copies(config)?,
     };
+    let drafts = text(config, "sdn_drafts");
+    if !matches!(drafts.as_deref(), None | Some("refuse" | "apply")) {
+        return Err(wrong("sdn_drafts", "it is `refuse` or `apply`"));
+    }
     Ok(Config {
         settings,
+        applies_foreign_drafts: drafts.as_deref() == Some("apply"),
         ids: ids(&config.get("vm_ids"))?,
     })
 }

@@ -7,6 +7,7 @@ mod client;
 mod cluster;
 mod config;
 mod data_sources;
+mod drafts;
 mod guest;
 mod identity;
 mod iso;
@@ -62,12 +63,17 @@ impl Provider for ProxmoxProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        vec![
+        let mut all: Vec<Arc<dyn Resource>> = vec![
             Arc::new(Vm::new()),
             Arc::new(Image::new()),
             Arc::new(Pool::new()),
             Arc::new(Snapshot::new()),
-        ]
+        ];
+        for network in resources::sdn::all() {
+            all.push(Arc::new(network));
+        }
+        all.extend(resources::firewall::all());
+        all
     }
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
