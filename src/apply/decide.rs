@@ -652,7 +652,9 @@ impl Walker<'_, '_> {
             status: Status::Whole,
             prevent_destroy: planned.prevent_destroy,
             layer: planned.layer,
-            holds_data: schema.holds_data,
+            holds_data: record.map_or(schema.holds_data, |record| {
+                resource.holds_data(&record.attributes)
+            }),
             ends_hosted: schema.ends_hosted,
             group: planned.group.clone(),
             create_milliseconds: record.and_then(|record| record.create_milliseconds),

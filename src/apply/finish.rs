@@ -152,6 +152,7 @@ impl Walker<'_, '_> {
             if task.verb == Verb::Create && ended.problem.is_none() {
                 instance.create_milliseconds = Some(self.operation_milliseconds(op));
             }
+            instance.holds_data = task.resource.holds_data(&instance.attributes);
             self.world.set_instance(&task.address, &instance.attributes);
             records.extend(self.run.deposed_by(&task.instance, task.deposes));
             records.push(Record::InstancePut(Box::new(instance)));
@@ -357,6 +358,7 @@ impl Walker<'_, '_> {
                 value.clone()
             };
         }
+        now.holds_data = resource.holds_data(&now.attributes);
         if planned.half_made.is_some() {
             now.status = recorded.status.clone();
         }

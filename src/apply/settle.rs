@@ -6,7 +6,7 @@ use dmp_events::Event;
 use dmp_plan::instance::{conform, differing};
 use dmp_plan::{Finding, ReadKind, ReadRequest, World};
 use dmp_sdk::{
-    Address, Candidate, Diagnostic, ItemEnd, Mark, Purpose, Report, Schema, Value, Verb,
+    Address, Candidate, Diagnostic, ItemEnd, Mark, Purpose, Report, Resource, Schema, Value, Verb,
 };
 use dmp_state::{Instance, Intent, Record, Status};
 use tokio::sync::mpsc;
@@ -250,7 +250,12 @@ fn settle_one(
             }
             (records, outcome)
         }
-        Verb::Create | Verb::Update => after_write(run, intent, schema, left, candidate),
+        Verb::Create | Verb::Update => {
+            let resource = world.registry.resource(&address.resource_type);
+            let resource =
+                resource.ok_or_else(|| Diagnostic::bug(format!("no type of `{address}`")))?;
+            after_write(run, intent, resource.as_ref(), left, candidate)
+        }
     };
     close(run, intent, records, outcome)
 }
@@ -315,10 +320,11 @@ fn pick(intent: &Intent, candidates: Vec<Candidate>) -> Result<Option<Candidate>
 fn after_write(
     run: &Run<'_>,
     intent: &Intent,
-    schema: &Schema,
+    resource: &dyn Resource,
     left: Left,
     candidate: Option<Candidate>,
 ) -> (Vec<Record>, String) {
+    let schema = resource.schema();
     let address = intent.instance.address.clone();
     // Beside a new object the old one is recorded at the same address.
     let is_recorded = !intent.deposes && run.store.snapshot().instances.contains_key(&address);
@@ -347,6 +353,7 @@ fn after_write(
     let mut instance: Instance = (*intent.instance).clone();
     instance.attributes = found.with_secrecy_of(&intent.instance.attributes);
     instance.object_id = candidate.object.id.or_else(|| intent.object_id.clone());
+    instance.holds_data = resource.holds_data(&instance.attributes);
     let outcome = match &candidate.half_made {
         Some(why) => {
             instance.status = Status::Suspect { why: why.clone() };

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Copy(Copy),
     /// Read what a machine of the stack says of itself now, and record nothing.
     Facts(Facts),
+    /// Try stacks without a cloud: serve an embedded Proxmox VE API, and let things go wrong in it.
+    Lab(dmp_lab::command::LabArguments),
     /// Print the graph of the configuration: each block, and what it needs.
     Graph(Graph),
     /// Evaluate expressions with the values of the state; in a folder without a stack, without any.

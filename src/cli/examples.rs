@@ -272,6 +272,54 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "lab serve",
+        &[
+            (
+                "dmp lab serve",
+                "Until Ctrl-C; the next time it goes on where it was.",
+            ),
+            (
+                "dmp lab serve --dir /tmp/lab --listen 127.0.0.1:8006 --speed 100",
+                "A lab for a script, at a known place, with tasks that hardly take time.",
+            ),
+        ],
+    ),
+    (
+        "lab status",
+        &[
+            ("dmp lab status", "What is there, and what goes wrong."),
+            ("dmp lab status --json", "The same for a script."),
+        ],
+    ),
+    (
+        "lab kill",
+        &[("dmp lab kill web-2", "As if somebody had pulled the plug.")],
+    ),
+    (
+        "lab fault call",
+        &[
+            (
+                "dmp lab fault call reset-after --method POST --path /clone --times 1",
+                "The next clone is made, and nobody is told.",
+            ),
+            (
+                "dmp lab fault call too-many --percent 10",
+                "Every tenth call, the same ones in every run.",
+            ),
+        ],
+    ),
+    (
+        "lab fault task",
+        &[(
+            "dmp lab fault task --kind qmclone --times 1",
+            "The next clone fails.",
+        )],
+    ),
+    (
+        "lab fault node-down",
+        &[("dmp lab fault node-down pve2", "With its machines.")],
+    ),
+    (
         "facts",
         &[
             (

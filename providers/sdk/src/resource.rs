@@ -20,7 +20,7 @@ use crate::claim::Claim;
 use crate::diagnostic::Diagnostic;
 use crate::function::ProviderFunction;
 use crate::machine::{Machine, Machines, Step};
-use crate::schema::{MarkWay, Schema};
+use crate::schema::{HoldsData, MarkWay, Schema};
 use crate::script::{Output, Script};
 use crate::value::Value;
 
@@ -377,6 +377,13 @@ pub trait Resource: Send + Sync {
     fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
         let _ = value;
         Vec::new()
+    }
+
+    /// Which worth the data of one object has, where that is not the same for all of the type. Must be pure; may see unknown
+    /// values. What the schema says by default.
+    fn holds_data(&self, value: &Value) -> HoldsData {
+        let _ = value;
+        self.schema().holds_data
     }
 
     /// What the object takes on its machine beside its own key; what contradicts the claims of another object is refused

@@ -10,6 +10,7 @@ mod fmt;
 mod generate;
 mod graph;
 mod init;
+mod lab;
 mod man;
 mod output;
 mod plan;
@@ -74,6 +75,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Ssh(arguments) => ssh::run(context, &directory, &arguments).await,
         Command::Copy(arguments) => copy::run(context, &directory, &arguments).await,
         Command::Facts(arguments) => facts::run(context, &directory, &arguments).await,
+        Command::Lab(arguments) => lab::run(context, &directory, &arguments).await,
         Command::Graph(arguments) => graph::run(context, &directory, &arguments),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,
         Command::Completions(arguments) => completions::run(&arguments),

@@ -545,7 +545,9 @@ impl Planner {
         planned.record = record;
         planned.group = self.group_of(address, &lifecycle);
         planned.prevent_destroy = self.is_guarded(address, &lifecycle);
-        planned.holds_data = schema.holds_data;
+        // What is there is what a delete would lose.
+        let kept = planned.prior.as_ref().or(planned.planned.as_ref());
+        planned.holds_data = kept.map_or(schema.holds_data, |value| resource.holds_data(value));
         planned.ends_hosted = schema.ends_hosted;
         if let Some(host) = lost_with {
             planned.action = Action::DeleteThenCreate;

@@ -1,0 +1,403 @@
+//! `dmp lab`: serving a lab, and asking one that runs. It prints nothing itself.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::lab::{Lab, LabOptions, Written};
+use crate::site::Site;
+use crate::wire::client::ask;
+use crate::{Trouble, folder};
+
+/// What `dmp lab` can be told.
+#[derive(Debug, Args)]
+pub struct LabArguments {
+    /// The lab's folder, instead of `.dmp/lab` in the stack's.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: LabVerb,
+}
+
+/// A verb of `dmp lab`.
+#[derive(Debug, Subcommand)]
+pub enum LabVerb {
+    /// Serve a Proxmox VE API with machines behind it, until it is stopped. What it holds stays in its folder.
+    Serve(Serve),
+    /// Show what a running lab holds, what goes wrong in it, and which methods it was asked for and does not serve.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Throw away everything that was made in a running lab. Addresses, certificates and the token stay.
+    Reset,
+    /// Cut the power of a machine, by its name or number.
+    Kill {
+        /// The machine.
+        machine: String,
+    },
+    /// Let something go wrong, list what does, or end it.
+    #[command(subcommand)]
+    Fault(FaultVerb),
+    /// Stop a running lab.
+    Stop,
+}
+
+/// How a lab is served.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where the first node listens, the others on the ports after it; port 0 takes any that are free, or those of the
+    /// last time.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// What a new lab begins as: nodes, storages, templates, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub site: Option<PathBuf>,
+    /// How many times faster than life tasks run, in a new lab.
+    #[arg(long, value_name = "NUMBER")]
+    pub speed: Option<f64>,
+    /// What a new lab draws from: addresses, identities, faults.
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+}
+
+/// What can go wrong.
+#[derive(Debug, Subcommand)]
+pub enum FaultVerb {
+    /// Show what goes wrong.
+    List,
+    /// End everything that goes wrong.
+    Clear,
+    /// Calls of the API meet something.
+    Call {
+        /// What they meet.
+        kind: CallKind,
+        /// Only calls by this method: GET, POST, PUT, DELETE.
+        #[arg(long, value_name = "METHOD")]
+        method: Option<String>,
+        /// Only calls whose path holds this.
+        #[arg(long, value_name = "TEXT")]
+        path: Option<String>,
+        /// How many calls of a hundred.
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
+        /// How many calls, before it ends by itself.
+        #[arg(long, value_name = "NUMBER")]
+        times: Option<u32>,
+        /// How many calls pass first.
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        after: u32,
+        /// How much later the answer comes, for `latency`.
+        #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+        milliseconds: u64,
+    },
+    /// Tasks fail.
+    Task {
+        /// Only tasks of this type, such as `qmclone`.
+        #[arg(long, value_name = "TYPE")]
+        kind: Option<String>,
+        /// What they end with.
+        #[arg(
+            long,
+            value_name = "TEXT",
+            default_value = "the lab lets this task fail"
+        )]
+        reason: String,
+        /// How many tasks of a hundred.
+        #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
+        /// How many tasks, before it ends by itself.
+        #[arg(long, value_name = "NUMBER")]
+        times: Option<u32>,
+    },
+    /// A node goes down, with the machines that run on it: it answers nobody, the others answer 595 for it.
+    NodeDown {
+        /// The node.
+        node: String,
+    },
+    /// A node comes back; its machines stay off.
+    NodeUp {
+        /// The node.
+        node: String,
+    },
+    /// The cluster has no majority: reads work, writes fail.
+    NoQuorum,
+    /// The cluster has its majority again.
+    Quorum,
+    /// A storage has no room.
+    Full {
+        /// The storage.
+        storage: String,
+    },
+    /// A storage has room again.
+    Room {
+        /// The storage.
+        storage: String,
+    },
+    /// The system in a machine does not answer: no agent, no clean shutdown.
+    Hang {
+        /// The machine, by its name or number.
+        machine: String,
+    },
+    /// The system in a machine answers again.
+    Answer {
+        /// The machine, by its name or number.
+        machine: String,
+    },
+    /// `/cluster/resources` stays as it is for so many seconds.
+    Stale {
+        /// Seconds.
+        seconds: u64,
+    },
+}
+
+/// What a call meets.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CallKind {
+    /// The answer comes later.
+    Latency,
+    /// 500, and nothing was done.
+    ServerError,
+    /// 503, and nothing was done.
+    Unavailable,
+    /// 429 with `Retry-After`, and nothing was done.
+    TooMany,
+    /// The connection ends, and nothing was done.
+    ResetBefore,
+    /// It was done, and the connection ends instead of an answer.
+    ResetAfter,
+    /// It is done, and the answer is a 596.
+    ProxyTimeout,
+    /// A write does not get its lock in time, and nothing was done.
+    LostLock,
+    /// 401: the ticket or token is not known any more.
+    Unauthorized,
+}
+
+/// Does what was asked, and returns what is to be printed.
+///
+/// # Errors
+/// Why it can't be done.
+pub async fn run(
+    arguments: &LabArguments,
+    stack: &Path,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<String, Trouble> {
+    let lab = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| stack.join(".dmp").join("lab"));
+    if let LabVerb::Serve(serve) = &arguments.verb {
+        return serve_until_stopped(lab, serve, say).await;
+    }
+    let written = Written::read(&lab)?;
+    match &arguments.verb {
+        LabVerb::Serve(_) => Ok(String::new()),
+        LabVerb::Status { json } => {
+            let status = ask(&written, "GET", "/lab/status", None).await?;
+            Ok(if *json {
+                format!("{status:#}\n")
+            } else {
+                status_text(&written, &status)
+            })
+        }
+        LabVerb::Reset => {
+            ask(&written, "POST", "/lab/reset", None).await?;
+            Ok("everything that was made is gone\n".to_owned())
+        }
+        LabVerb::Stop => {
+            ask(&written, "POST", "/lab/stop", None).await?;
+            Ok("the lab stops\n".to_owned())
+        }
+        LabVerb::Kill { machine } => {
+            let told = ask(
+                &written,
+                "POST",
+                "/lab/machines/kill",
+                Some(&json!({ "machine": machine })),
+            )
+            .await?;
+            Ok(format!("{}\n", told.as_str().unwrap_or_default()))
+        }
+        LabVerb::Fault(FaultVerb::List) => {
+            let faults = ask(&written, "GET", "/lab/faults", None).await?;
+            Ok(format!("{faults:#}\n"))
+        }
+        LabVerb::Fault(FaultVerb::Clear) => {
+            ask(&written, "DELETE", "/lab/faults", None).await?;
+            Ok(String::new())
+        }
+        LabVerb::Fault(verb) => {
+            ask(&written, "POST", "/lab/faults", Some(&fault(verb))).await?;
+            Ok(String::new())
+        }
+    }
+}
+
+/// Returns a fault as the lab's own call takes it.
+fn fault(verb: &FaultVerb) -> Value {
+    match verb {
+        FaultVerb::List | FaultVerb::Clear => Value::Null,
+        FaultVerb::Call {
+            kind,
+            method,
+            path,
+            percent,
+            times,
+            after,
+            milliseconds,
+        } => {
+            let kind = kind.to_possible_value();
+            json!({ "call": {
+                "kind": kind.as_ref().map(clap::builder::PossibleValue::get_name), "method": method, "path": path,
+                "percent": percent, "times": times, "after": after, "milliseconds": milliseconds,
+            } })
+        }
+        FaultVerb::Task {
+            kind,
+            reason,
+            percent,
+            times,
+        } => {
+            json!({ "task": { "kind": kind, "reason": reason, "percent": percent, "times": times } })
+        }
+        FaultVerb::NodeDown { node } => json!({ "node-down": node }),
+        FaultVerb::NodeUp { node } => json!({ "node-up": node }),
+        FaultVerb::NoQuorum => json!({ "no-quorum": true }),
+        FaultVerb::Quorum => json!({ "no-quorum": false }),
+        FaultVerb::Full { storage } => json!({ "full": storage }),
+        FaultVerb::Room { storage } => json!({ "room": storage }),
+        FaultVerb::Hang { machine } => json!({ "hang": machine }),
+        FaultVerb::Answer { machine } => json!({ "answer": machine }),
+        FaultVerb::Stale { seconds } => json!({ "stale": seconds }),
+    }
+}
+
+async fn serve_until_stopped(
+    lab: PathBuf,
+    serve: &Serve,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<String, Trouble> {
+    let lab = Lab::serve(LabOptions {
+        folder: lab,
+        listen: serve.listen,
+        site: Some(site(serve)?),
+    })
+    .await?;
+    say(&serving(lab.written()));
+    tokio::select! {
+        () = lab.stopped() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    lab.end();
+    Ok(String::new())
+}
+
+/// Returns what a new lab begins as.
+fn site(serve: &Serve) -> Result<Site, Trouble> {
+    let mut site = match &serve.site {
+        Some(path) => serde_json::from_str(&folder::read(path)?)
+            .map_err(|error| Trouble::Refused(format!("`{}`: {error}", path.display())))?,
+        None => Site::default(),
+    };
+    site.seed = serve.seed.unwrap_or(site.seed);
+    site.speed = serve.speed.unwrap_or(site.speed);
+    if site.speed.is_nan() || site.speed <= 0.0 {
+        return Err(Trouble::Refused("the speed has to be more than 0".into()));
+    }
+    if site.nodes.is_empty() {
+        return Err(Trouble::Refused("a site needs a node".into()));
+    }
+    Ok(site)
+}
+
+/// Says where a lab is served. The secrets are in its file alone.
+fn serving(written: &Written) -> String {
+    let mut text = String::new();
+    for ((node, endpoint), fingerprint) in written
+        .nodes
+        .iter()
+        .zip(&written.endpoints)
+        .zip(&written.fingerprints)
+    {
+        text.push_str(&format!("{node:<12} {endpoint}  {fingerprint}\n"));
+    }
+    let folder = written.ca_file.parent().unwrap_or(Path::new("."));
+    text.push_str(&format!("authority    {}\n", written.ca_file.display()));
+    text.push_str(&format!(
+        "token        in {}\n",
+        folder.join("lab.json").display()
+    ));
+    text
+}
+
+fn status_text(written: &Written, status: &Value) -> String {
+    let word = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned)
+    };
+    let mut text = format!(
+        "cluster {}, {} times as fast as life, {} calls so far, {} running tasks{}\n",
+        word(&status["cluster"]),
+        status["speed"],
+        status["calls"],
+        status["running_tasks"],
+        if status["quorate"] == json!(true) {
+            ""
+        } else {
+            ", NO QUORUM"
+        },
+    );
+    for (node, endpoint) in written.nodes.iter().zip(&written.endpoints) {
+        let is_up = status["nodes"][node] == json!(true);
+        text.push_str(&format!(
+            "  {node:<12} {endpoint}{}\n",
+            if is_up { "" } else { "  DOWN" }
+        ));
+    }
+    let machines = status["machines"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    text.push_str(&format!("{} machines\n", machines.len()));
+    for machine in machines {
+        let state = match (
+            machine["template"] == json!(true),
+            machine["running"] == json!(true),
+        ) {
+            (true, _) => "template",
+            (_, true) => "running",
+            _ => "off",
+        };
+        let lock = machine["lock"]
+            .as_str()
+            .map(|lock| format!("  locked: {lock}"))
+            .unwrap_or_default();
+        let (vmid, name, node) = (
+            machine["vmid"].to_string(),
+            word(&machine["name"]),
+            word(&machine["node"]),
+        );
+        text.push_str(&format!(
+            "  {vmid:<7} {name:<24} {node:<12} {state}{lock}\n"
+        ));
+    }
+    if let Some(missing) = status["not_served"]
+        .as_object()
+        .filter(|missing| !missing.is_empty())
+    {
+        text.push_str("asked for and not served\n");
+        for (name, count) in missing {
+            text.push_str(&format!("  {count:>5}  {name}\n"));
+        }
+    }
+    if !status["faults"].is_null() {
+        text.push_str("something goes wrong on demand: dmp lab fault list\n");
+    }
+    text
+}

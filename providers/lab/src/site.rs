@@ -1,0 +1,123 @@
+//! What a lab begins as: nodes, storages, bridges, templates. Read from a JSON file, or the small site that is built in.
+
+use serde::{Deserialize, Serialize};
+
+/// A cluster before anything is done with it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Site {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Decides everything that is drawn: MAC addresses, uuids, faults.
+    pub seed: u64,
+    /// How many times faster than life tasks run.
+    pub speed: f64,
+    /// The hypervisors.
+    pub nodes: Vec<NodeSite>,
+    /// Where volumes are.
+    pub storages: Vec<StorageSite>,
+    /// Machines to clone from.
+    pub templates: Vec<TemplateSite>,
+    /// Loopback networks whose machines are reached from the host only through another machine of that network.
+    pub private: Vec<String>,
+}
+
+/// One hypervisor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSite {
+    /// The name, a DNS label.
+    pub name: String,
+    /// The address that the API tells of.
+    pub address: String,
+    /// Processors.
+    pub cores: u32,
+    /// Memory in GiB.
+    pub memory_gib: u64,
+    /// Bridges that machines can be attached to.
+    pub bridges: Vec<String>,
+}
+
+/// One storage.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSite {
+    /// The name.
+    pub name: String,
+    /// The type: `dir`, `nfs`, `lvmthin`.
+    pub kind: String,
+    /// What may be on it: `images`, `iso`, `import`, and so on.
+    pub content: Vec<String>,
+    /// Whether all nodes see the same volumes.
+    #[serde(default)]
+    pub shared: bool,
+    /// The size in GiB, for each node where it is not shared.
+    pub size_gib: u64,
+}
+
+/// A machine to clone from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateSite {
+    /// The number.
+    pub vmid: u32,
+    /// The name.
+    pub name: String,
+    /// The node it is on.
+    pub node: String,
+    /// The storage of its disk.
+    pub storage: String,
+    /// The size of its disk in GiB.
+    pub disk_gib: u64,
+}
+
+impl Default for Site {
+    fn default() -> Site {
+        let node = |number: u32| NodeSite {
+            name: format!("pve{number}"),
+            address: format!("192.0.2.{number}"),
+            cores: 16,
+            memory_gib: 64,
+            bridges: vec!["vmbr0".into(), "vmbr1".into()],
+        };
+        let storage =
+            |name: &str, kind: &str, shared: bool, size_gib: u64, content: &[&str]| StorageSite {
+                name: name.into(),
+                kind: kind.into(),
+                content: content.iter().map(|word| (*word).to_owned()).collect(),
+                shared,
+                size_gib,
+            };
+        Site {
+            cluster: "lab".into(),
+            seed: 1,
+            speed: 20.0,
+            nodes: (1..=3).map(node).collect(),
+            storages: vec![
+                storage(
+                    "local",
+                    "dir",
+                    false,
+                    100,
+                    &["iso", "vztmpl", "backup", "import", "snippets"],
+                ),
+                storage("local-lvm", "lvmthin", false, 500, &["images", "rootdir"]),
+                storage(
+                    "shared",
+                    "nfs",
+                    true,
+                    2000,
+                    &["images", "iso", "import", "backup", "vztmpl"],
+                ),
+            ],
+            templates: vec![TemplateSite {
+                vmid: 9000,
+                name: "debian-13".into(),
+                node: "pve1".into(),
+                storage: "shared".into(),
+                disk_gib: 4,
+            }],
+            private: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A guest: its configuration as it is in its file, what waits for a stop, its snapshots.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Settings by name, in the text form of the configuration file.
+pub(crate) type Settings = BTreeMap<String, String>;
+
+/// A virtual machine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Guest {
+    pub vmid: u32,
+    pub node: String,
+    pub config: Settings,
+    /// Values that are taken over when the machine is off.
+    pub pending: Settings,
+    /// Settings that go when the machine is off; whether their volumes go at once.
+    pub deleting: BTreeMap<String, bool>,
+    pub snapshots: BTreeMap<String, Snapshot>,
+    /// The snapshot that the present is based on.
+    pub parent: Option<String>,
+    pub power: Power,
+    /// When it was started, in milliseconds.
+    pub started: u64,
+    /// What the cloud-init image was made from.
+    pub image: Option<Settings>,
+    /// The guest's firewall file goes with it.
+    pub agent_channel: bool,
+    pub pid: u32,
+}
+
+/// Whether a machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Power {
+    Stopped,
+    Running,
+    Paused,
+}
+
+/// A state that can be gone back to.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    pub config: Settings,
+    pub description: String,
+    pub time: u64,
+    pub with_memory: bool,
+    pub parent: Option<String>,
+}
+
+/// What other nodes know of a guest.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub name: String,
+    pub power: Power,
+    pub cores: u64,
+    pub memory: u64,
+    pub disk: u64,
+    pub started: u64,
+}
+
+impl Guest {
+    pub(crate) fn new(vmid: u32, node: &str) -> Guest {
+        Guest {
+            vmid,
+            node: node.to_owned(),
+            config: Settings::new(),
+            pending: Settings::new(),
+            deleting: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+            parent: None,
+            power: Power::Stopped,
+            started: 0,
+            image: None,
+            agent_channel: false,
+            pid: 0,
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.power != Power::Stopped
+    }
+
+    pub(crate) fn is_template(&self) -> bool {
+        self.config
+            .get("template")
+            .is_some_and(|value| value == "1")
+    }
+
+    pub(crate) fn lock(&self) -> Option<&str> {
+        self.config.get("lock").map(String::as_str)
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let name = self.config.get("name").cloned();
+        name.unwrap_or_else(|| format!("VM{}", self.vmid))
+    }
+
+    /// Returns the digest of the configuration file.
+    pub(crate) fn digest(&self) -> String {
+        let mut text = String::new();
+        let mut add = |section: &str, settings: &Settings| {
+            text.push_str(&format!("[{section}]\n"));
+            for (key, value) in settings {
+                text.push_str(&format!("{key}: {value}\n"));
+            }
+        };
+        add("", &self.config);
+        add("PENDING", &self.pending);
+        for (name, snapshot) in &self.snapshots {
+            add(name, &snapshot.config);
+        }
+        for (key, forced) in &self.deleting {
+            text.push_str(&format!("delete: {key} {forced}\n"));
+        }
+        crate::hash::sha1(&text)
+    }
+
+    /// Returns the configuration as if all that waits had been taken over.
+    pub(crate) fn wanted(&self) -> Settings {
+        let mut config = self.config.clone();
+        config.retain(|key, _| !self.deleting.contains_key(key));
+        config.extend(self.pending.clone());
+        config
+    }
+
+    pub(crate) fn cores(&self) -> u64 {
+        let number = |key: &str| {
+            self.config
+                .get(key)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(1u64)
+        };
+        number("cores") * number("sockets")
+    }
+
+    /// Returns the memory in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let text = self.config.get("memory").map_or("512", String::as_str);
+        let text = text.strip_prefix("current=").unwrap_or(text);
+        text.parse::<u64>().unwrap_or(512) << 20
+    }
+
+    /// Returns the size of the disk that it boots from.
+    pub(crate) fn disk(&self) -> u64 {
+        let boot = self.config.get("boot").map_or("", String::as_str);
+        let order = boot.trim_start_matches("order=").split(';');
+        let mut disks = order.filter_map(|key| self.config.get(key));
+        disks
+            .find_map(|drive| {
+                let size = drive
+                    .split(',')
+                    .find_map(|part| part.strip_prefix("size="))?;
+                let is_cdrom = drive.contains("media=cdrom");
+                crate::schema::size(size).filter(|_| !is_cdrom)
+            })
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            name: self.name(),
+            power: self.power,
+            cores: self.cores(),
+            memory: self.memory(),
+            disk: self.disk(),
+            started: self.started,
+        }
+    }
+}
+
+/// Whether a setting is a drive.
+pub(crate) fn is_drive(key: &str) -> bool {
+    let stem = key.trim_end_matches(|character: char| character.is_ascii_digit());
+    let is_numbered = stem.len() < key.len();
+    matches!(key, "efidisk0" | "tpmstate0")
+        || is_numbered && matches!(stem, "ide" | "sata" | "scsi" | "virtio")
+}
+
+/// Whether a setting is a network device.
+pub(crate) fn is_net(key: &str) -> bool {
+    key.strip_prefix("net")
+        .is_some_and(|rest| rest.parse::<u32>().is_ok())
+}
+
+/// Whether a setting is a volume that no drive uses.
+pub(crate) fn is_unused(key: &str) -> bool {
+    key.strip_prefix("unused")
+        .is_some_and(|rest| rest.parse::<u32>().is_ok())
+}
+
+/// Whether a setting goes into the cloud-init image.
+pub(crate) fn is_cloudinit(key: &str) -> bool {
+    key.starts_with("ipconfig")
+        || is_net(key)
+        || matches!(
+            key,
+            "ciuser"
+                | "cipassword"
+                | "ciupgrade"
+                | "citype"
+                | "cicustom"
+                | "sshkeys"
+                | "searchdomain"
+                | "nameserver"
+                | "name"
+        )
+}

@@ -1,0 +1,336 @@
+//! `proxmox_sdn_zone`, `proxmox_sdn_vnet`, `proxmox_sdn_subnet`: networks of a whole cluster.
+//!
+//! A write changes a draft that is one for all of the cluster; applying it carries out everything in it. So what is written
+//! at about the same time is applied once, and drafts that are not of this run stop it.
+
+mod kinds;
+
+use async_trait::async_trait;
+use dmp_sdk::{
+    Answers, Change, Cx, Diagnostic, Fetch, Job, Known, Object, Purpose, Reading, Resource, Schema,
+    Value, Verb, Work, configured,
+};
+use serde_json::Value as Json;
+
+use super::vm::wanted::text;
+use crate::client::{Method, Parameters, items};
+use crate::cluster::{Cluster, Question};
+use crate::values;
+
+use kinds::{Field, Form, Kind};
+
+/// The resource types.
+pub(crate) fn all() -> Vec<Sdn> {
+    kinds::KINDS
+        .iter()
+        .map(|kind| Sdn {
+            schema: kinds::schema(kind),
+            kind,
+        })
+        .collect()
+}
+
+/// One of the resource types.
+pub(crate) struct Sdn {
+    schema: Schema,
+    kind: &'static Kind,
+}
+
+impl Sdn {
+    fn is_key_known(&self, value: &Value) -> bool {
+        self.kind
+            .key
+            .iter()
+            .all(|name| value.get(name).as_str().is_some())
+    }
+
+    /// The object with its key as the listing has it, running and draft together. `None`: there is none, or it is to go.
+    fn found<'a>(&self, value: &Value, answer: &'a Json) -> Option<&'a Json> {
+        let name = text(value, self.kind.name)?;
+        let is_it = |item: &&Json| {
+            let shown = &item[self.kind.shown];
+            let shown = shown
+                .as_str()
+                .or_else(|| item["pending"][self.kind.shown].as_str());
+            shown == Some(name.as_str())
+        };
+        let found = items(answer).iter().find(is_it)?;
+        (found["state"] != "deleted").then_some(found)
+    }
+}
+
+/// A value of an object: the draft's, else the running one.
+fn part(item: &Json, key: &str) -> Option<Json> {
+    let drafted = &item["pending"][key];
+    if drafted == "deleted" {
+        return None;
+    }
+    let value = if drafted.is_null() {
+        &item[key]
+    } else {
+        drafted
+    };
+    (!value.is_null()).then(|| value.clone())
+}
+
+fn read(field: &Field, item: &Json) -> Value {
+    let Some(value) = part(item, field.key) else {
+        return Value::null();
+    };
+    match field.form {
+        Form::Text => values::as_text(&value).into(),
+        Form::Number => values::as_number(&value).into(),
+        Form::Switch => {
+            let text = values::as_text(&value).unwrap_or_default();
+            values::is_true(&text).into()
+        }
+        Form::Names => {
+            let text = values::as_text(&value).unwrap_or_default();
+            let names = text
+                .split([',', ' ', ';'])
+                .filter(|name| !name.is_empty())
+                .map(Value::from);
+            Value::set(names.collect())
+        }
+    }
+}
+
+fn written(field: &Field, value: &Value) -> Option<String> {
+    let value = value.get(field.attribute);
+    if let Some(items) = value.as_items() {
+        let names: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+        return Some(names.join(","));
+    }
+    let flag = value.as_bool().map(|flag| values::switch(flag).to_owned());
+    let number = || value.as_number().map(ToString::to_string);
+    flag.or_else(number)
+        .or_else(|| value.as_str().map(ToOwned::to_owned))
+}
+
+#[async_trait]
+impl Resource for Sdn {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
+        match self.is_key_known(known.attributes) {
+            true => {
+                let path = (self.kind.collection)(known.attributes);
+                let listing = Question::Path(format!("{path}?pending=1"));
+                Ok(vec![listing.fetch()?])
+            }
+            false => Ok(Vec::new()),
+        }
+    }
+
+    fn parse(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Reading, Diagnostic> {
+        if answers.is_empty() {
+            return Ok(Reading::Absent);
+        }
+        let Some(item) = self.found(known.attributes, answers.json(0)?) else {
+            return Ok(Reading::Absent);
+        };
+        let mut attributes = known.attributes.clone();
+        for field in self.kind.fields {
+            let found = read(field, item);
+            // Proxmox leaves out what is off.
+            let is_off = found.is_null() && known.attributes.get(field.attribute) == false.into();
+            if !is_off {
+                attributes = attributes.with(field.attribute, found);
+            }
+        }
+        let object = Object {
+            attributes,
+            id: Some(
+                (self.kind.key)
+                    .iter()
+                    .filter_map(|name| text(known.attributes, name))
+                    .collect::<Vec<_>>()
+                    .join("/"),
+            ),
+        };
+        let is_draft = item["state"]
+            .as_str()
+            .is_some_and(|state| !state.is_empty());
+        Ok(match known.purpose {
+            Purpose::Settle | Purpose::Suspect | Purpose::Refresh if is_draft => {
+                Reading::HalfMade(object, "it is drafted, and not applied".into())
+            }
+            _ => Reading::Found(object),
+        })
+    }
+
+    fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
+        (self.kind.check)(&change.planned)?;
+        if change.changes_anything() {
+            change.note("the cluster's networks are applied on all nodes, once for all that change at the same time");
+        }
+        Ok(())
+    }
+
+    fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {
+        Ok(Work::Calls)
+    }
+
+    async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
+        let cluster: &Cluster = configured(cx.provider())?;
+        let value = job
+            .wanted
+            .or(job.prior)
+            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let earlier = job.earlier.filter(|earlier| !earlier.is_null());
+        let shall_be = match job.verb {
+            Verb::Create | Verb::Update => Some(value),
+            Verb::Delete | Verb::Leave => earlier,
+        };
+        let path = (self.kind.collection)(value);
+        let name = text(value, self.kind.name).unwrap_or_default();
+        let own = format!("{path}/{name}");
+        // What is drafted by others would be applied with ours.
+        cluster.drafts.refuse_foreign(cluster, &own).await?;
+        let listed = cluster.client.get(&format!("{path}?pending=1")).await;
+        let listed = match listed {
+            Ok(listed) => listed,
+            // What it was in is gone, and it with that.
+            Err(error) if error.is_missing() && shall_be.is_none() => return Ok(()),
+            Err(error) => return Err(error.diagnostic("cannot read a network")),
+        };
+        let found = self.found(value, &listed);
+        let is_draft = items(&listed).iter().any(|item| {
+            item["state"]
+                .as_str()
+                .is_some_and(|state| !state.is_empty())
+                && (item[self.kind.shown] == name.as_str()
+                    || item["pending"][self.kind.shown] == name.as_str())
+        });
+        let mark = cluster.drafts.begin();
+        match (shall_be, found) {
+            (Some(wanted), None) => self.add(cx, cluster, &path, wanted).await?,
+            (Some(wanted), Some(item)) => {
+                let changed = self.change(cx, cluster, &path, wanted, item).await?;
+                if !changed && !is_draft {
+                    return Ok(());
+                }
+            }
+            (None, Some(item)) => self.remove(cx, cluster, &path, item).await?,
+            (None, None) if !is_draft => return Ok(()),
+            (None, None) => {}
+        }
+        cluster.drafts.apply(cx, cluster, mark).await
+    }
+}
+
+impl Sdn {
+    async fn add(
+        &self,
+        cx: &dyn Cx,
+        cluster: &Cluster,
+        path: &str,
+        wanted: &Value,
+    ) -> Result<(), Diagnostic> {
+        let name = text(wanted, self.kind.name).unwrap_or_default();
+        cx.begin(&format!("draft the {} `{name}`", self.kind.noun))
+            .await?;
+        let mut form: Parameters = vec![(self.kind.sent.to_owned(), name)];
+        form.extend(
+            self.kind
+                .always
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned())),
+        );
+        for field in self.kind.fields {
+            form.extend(written(field, wanted).map(|value| (field.key.to_owned(), value)));
+        }
+        match cluster.client.write(Method::Post, path, &form).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_unknown() || error.is_taken() => {
+                let listed = cluster.client.get(&format!("{path}?pending=1")).await;
+                let is_there = listed.is_ok_and(|listed| self.found(wanted, &listed).is_some());
+                if is_there {
+                    Ok(())
+                } else {
+                    Err(error.diagnostic("cannot draft a network"))
+                }
+            }
+            Err(error) => Err(error.diagnostic("cannot draft a network")),
+        }
+    }
+
+    fn path(&self, path: &str, item: &Json) -> String {
+        let id = values::text(item, self.kind.id)
+            .or_else(|| values::text(&item["pending"], self.kind.id))
+            .unwrap_or_default();
+        format!("{path}/{}", values::segment(&id))
+    }
+
+    async fn change(
+        &self,
+        cx: &dyn Cx,
+        cluster: &Cluster,
+        path: &str,
+        wanted: &Value,
+        item: &Json,
+    ) -> Result<bool, Diagnostic> {
+        let mut form = Parameters::new();
+        let mut gone = Vec::new();
+        for field in self.kind.fields.iter().filter(|field| !field.is_fixed) {
+            let found = read(field, item);
+            let value = wanted.get(field.attribute);
+            if found == value.deep_unmarked() || (found.is_null() && value == false.into()) {
+                continue;
+            }
+            match written(field, wanted) {
+                Some(value) => form.push((field.key.to_owned(), value)),
+                None => gone.push(field.key),
+            }
+        }
+        if !gone.is_empty() {
+            form.push(("delete".to_owned(), gone.join(",")));
+        }
+        if form.is_empty() {
+            return Ok(false);
+        }
+        let name = text(wanted, self.kind.name).unwrap_or_default();
+        cx.begin(&format!(
+            "draft a change of the {} `{name}`",
+            self.kind.noun
+        ))
+        .await?;
+        // Said twice it is the same: an answer that was lost is asked for once more.
+        let path = self.path(path, item);
+        let mut changed = cluster.client.write(Method::Put, &path, &form).await;
+        if changed
+            .as_ref()
+            .is_err_and(crate::client::ApiError::is_unknown)
+        {
+            changed = cluster.client.write(Method::Put, &path, &form).await;
+        }
+        changed.map_err(|error| error.diagnostic("cannot draft a network"))?;
+        Ok(true)
+    }
+
+    async fn remove(
+        &self,
+        cx: &dyn Cx,
+        cluster: &Cluster,
+        path: &str,
+        item: &Json,
+    ) -> Result<(), Diagnostic> {
+        let path = self.path(path, item);
+        cx.begin(&format!("draft the end of a {}", self.kind.noun))
+            .await?;
+        let mut gone = cluster.client.write(Method::Delete, &path, &[]).await;
+        if gone
+            .as_ref()
+            .is_err_and(crate::client::ApiError::is_unknown)
+        {
+            gone = cluster.client.write(Method::Delete, &path, &[]).await;
+        }
+        match gone {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(error.diagnostic("cannot remove a network")),
+        }
+    }
+}
