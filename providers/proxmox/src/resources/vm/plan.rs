@@ -183,17 +183,19 @@ fn plan_computed(change: &mut Change<'_>) {
     let prior_key = change.prior.and_then(|prior| text(prior, "host_key"));
     match change.prior {
         None => {
+            // A key that is made in the same run is not known yet; where the machine will be is.
+            let given = change.planned.get("cloud_init");
+            let addresses_are_known = given.is_known() && given.get("address").is_wholly_known();
+            if let Some(address) = fixed.clone().filter(|_| addresses_are_known) {
+                change.set("address", address.into());
+            }
             if told_is_known {
                 let makes_key = told.as_ref().is_some_and(|told| told.host_key);
                 if !makes_key {
                     change.set("host_key", Value::null());
                 }
-                match fixed {
-                    Some(address) => change.set("address", address.into()),
-                    None if told.is_none() && flag(&change.planned, "agent") == Some(false) => {
-                        change.set("address", Value::null());
-                    }
-                    None => {}
+                if told.is_none() && flag(&change.planned, "agent") == Some(false) {
+                    change.set("address", Value::null());
                 }
                 if told.is_none() {
                     change.set("connection", Value::null());

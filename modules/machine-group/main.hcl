@@ -1,0 +1,22 @@
+# Machines that do the same: on different nodes where there are enough, and changed one after the other.
+
+module "machine" {
+  source   = "../machine"
+  for_each = var.machines
+
+  name        = "${var.name}-${each.key}"
+  kind        = var.kind
+  group       = var.name
+  address     = each.value.address
+  host_key    = each.value.host_key
+  user        = var.user
+  key_file    = var.key_file
+  private_key = var.private_key
+  ssh_keys    = var.ssh_keys
+  bastion     = var.bastion
+  cores       = coalesce(each.value.cores, var.cores)
+  memory_mib  = coalesce(each.value.memory_mib, var.memory_mib)
+  disk_gib    = coalesce(each.value.disk_gib, var.disk_gib)
+  network     = var.network
+  proxmox     = merge(var.proxmox, each.value.node == null ? {} : { node = each.value.node })
+}

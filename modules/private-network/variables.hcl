@@ -1,0 +1,70 @@
+variable "name" {
+  description = "The network's name: up to 8 small letters and digits, a letter first. On Proxmox it is its bridge's name too."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]{0,7}$", var.name))
+    error_message = "the name has up to 8 small letters and digits, a letter first."
+  }
+}
+
+variable "kind" {
+  description = "Where it comes from: `proxmox` makes it, `existing` takes one that is there."
+  type        = string
+
+  validation {
+    condition     = contains(["proxmox", "existing"], var.kind)
+    error_message = "`kind` is `proxmox` or `existing`."
+  }
+}
+
+variable "cidr" {
+  description = "Its addresses, such as `10.20.0.0/24`."
+  type        = string
+
+  validation {
+    condition     = can(cidrhost(var.cidr, 1))
+    error_message = "`cidr` is a network such as `10.20.0.0/24`."
+  }
+}
+
+variable "gateway" {
+  description = "The way out, an address of it; null: none. In a zone of type `simple` the nodes have it, and its machines go out under the node's address."
+  type        = string
+  default     = null
+}
+
+variable "nameservers" {
+  description = "Name servers that its machines are told; none: those of the node."
+  type        = list(string)
+  default     = []
+}
+
+variable "bridge" {
+  description = "`proxmox`: a bridge that is there already, in place of a network of its own. With `vlan` its machines are in that VLAN."
+  type        = string
+  default     = null
+}
+
+variable "vlan" {
+  description = "`proxmox`: the VLAN of its machines on `bridge`."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.vlan == null || var.bridge != null
+    error_message = "a `vlan` is one of a `bridge`."
+  }
+}
+
+variable "zone" {
+  description = "`proxmox`: the zone it is made in; null makes one of its own, of type `simple`, which each node has by itself: machines on different nodes reach each other in zones of the other types alone."
+  type        = string
+  default     = null
+}
+
+variable "tag" {
+  description = "`proxmox`: its VLAN or VXLAN, which zones of all types but `simple` need."
+  type        = number
+  default     = null
+}
