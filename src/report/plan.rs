@@ -257,11 +257,11 @@ fn render_instance(planned: &Planned, style: Style) -> String {
     match (planned.action, &planned.prior, &planned.planned) {
         // The old one is gone with its host: there is nothing to compare with.
         (_, None, Some(value)) if planned.lost_with.is_some() => {
-            text.push_str(&render_attributes(&without_connections(value), 6));
+            text.push_str(&made_anew(value));
         }
         (Action::Create, _, Some(value)) => match planned.earlier.found() {
             Some(earlier) => text.push_str(&taken_over(planned, earlier, value, style)),
-            None => text.push_str(&render_attributes(&without_connections(value), 6)),
+            None => text.push_str(&made_anew(value)),
         },
         (
             Action::Update | Action::DeleteThenCreate | Action::CreateThenDelete,
@@ -323,6 +323,35 @@ fn taken_over(planned: &Planned, earlier: &Value, value: &Value, style: Style) -
     text
 }
 
+/// All of a new object. Where much of it is known only later, that is a list of names.
+fn made_anew(value: &Value) -> String {
+    let shown = without_connections(value);
+    let members = shown.as_members().into_iter().flatten();
+    let (known, later): (Vec<_>, Vec<_>) = members.partition(|(_, member)| member.is_known());
+    if later.len() <= FEW {
+        return render_attributes(&shown, 6);
+    }
+    let known = known.into_iter();
+    let known = known.map(|(name, member)| (std::sync::Arc::clone(name), member.clone()));
+    let known = Value::object(known.collect()).marked(shown.marks());
+    let mut text = render_attributes(&known, 6);
+    let mut line = String::from("      (known after apply):");
+    for (position, (name, _)) in later.iter().enumerate() {
+        if line.len() + name.len() > WIDTH {
+            let _ = writeln!(text, "{line}");
+            line = " ".repeat(7);
+        }
+        let comma = if position + 1 < later.len() { "," } else { "" };
+        let _ = write!(line, " {name}{comma}");
+    }
+    let _ = writeln!(text, "{line}");
+    text
+}
+
+/// So many attributes that are known only later have a line each.
+const FEW: usize = 3;
+const WIDTH: usize = 100;
+
 /// Connections repeat on every object of a machine: a word is enough.
 fn without_connections(value: &Value) -> Value {
     let Some(members) = value.as_members() else {
@@ -377,5 +406,30 @@ fn reason(reason: &Reason) -> String {
         Reason::Deposed => "it was replaced, and the old object is still there".into(),
         Reason::Import { id } => format!("it is there already, as `{id}`"),
         Reason::Asked => "asked for".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dmp_sdk::Type;
+
+    use super::*;
+
+    #[test]
+    fn of_a_new_object_what_is_known_only_later_is_a_list_of_names() {
+        let later = || Value::unknown(Type::String);
+        let few = Value::object_of([("name", "web".into()), ("id", later()), ("uuid", later())]);
+        assert_eq!(
+            made_anew(&few),
+            "      id   = (known after apply)\n      name = \"web\"\n      uuid = (known after apply)\n"
+        );
+        let names = ["address", "bios", "connection", "id", "uuid"];
+        let many = names
+            .iter()
+            .fold(few, |value, name| value.with(name, later()));
+        assert_eq!(
+            made_anew(&many),
+            "      name = \"web\"\n      (known after apply): address, bios, connection, id, uuid\n"
+        );
     }
 }

@@ -167,11 +167,11 @@ fn splat(words: &Words, count: usize) -> Vec<(&'static str, String)> {
 }
 
 /// What one run of a program took.
-struct Cost {
-    seconds: f64,
+pub(super) struct Cost {
+    pub(super) seconds: f64,
     /// Until it wrote anything.
     first: f64,
-    megabytes: f64,
+    pub(super) megabytes: f64,
 }
 
 /// Writes the stacks, applies them and plans again.
@@ -284,7 +284,7 @@ fn write(folder: &Path, words: &Words, shape: &Shape, count: usize) -> Result<()
 }
 
 /// The run in the middle of several; `None` if one lasted too long.
-async fn costs(
+pub(super) async fn costs(
     shell: &Shell,
     program: &Path,
     words: &[&str],

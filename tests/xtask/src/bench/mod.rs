@@ -6,6 +6,7 @@ mod commits;
 mod engine;
 mod hosts;
 mod makespan;
+mod proxmox;
 mod table;
 
 use crate::process::{Failure, Shell};
@@ -25,6 +26,8 @@ enum Bench {
     Engine(engine::Arguments),
     /// Does the same work on many hosts, beside others.
     Hosts(hosts::Arguments),
+    /// Makes many machines on the lab's Proxmox VE API, and looks at them again.
+    Proxmox(proxmox::Arguments),
     /// Raises clusters on bare machines.
     Cluster(cluster::Arguments),
 }
@@ -35,6 +38,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
         Bench::Build(arguments) => build::run(shell, arguments).await,
         Bench::Engine(arguments) => engine::run(shell, arguments).await,
         Bench::Hosts(arguments) => hosts::run(shell, arguments).await,
+        Bench::Proxmox(arguments) => proxmox::run(shell, arguments).await,
         Bench::Cluster(arguments) => cluster::run(shell, arguments).await,
     }
 }
