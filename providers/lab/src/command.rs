@@ -286,9 +286,13 @@ async fn serve_until_stopped(
         folder: lab,
         listen: serve.listen,
         site: Some(site(serve)?),
+        has_machines: true,
     })
     .await?;
     say(&serving(lab.written()));
+    if let Some(reason) = lab.no_machines() {
+        say(&format!("warning: {reason}\n"));
+    }
     tokio::select! {
         () = lab.stopped() => {}
         _ = tokio::signal::ctrl_c() => {}
@@ -383,9 +387,9 @@ fn status_text(written: &Written, status: &Value) -> String {
             word(&machine["name"]),
             word(&machine["node"]),
         );
-        text.push_str(&format!(
-            "  {vmid:<7} {name:<24} {node:<12} {state}{lock}\n"
-        ));
+        let addresses = machine["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let reached: String = addresses.map(|address| format!("  {address}")).collect();
+        text.push_str(&format!("  {vmid:<7} {name:<24} {node:<12} {state}{reached}{lock}\n"));
     }
     if let Some(missing) = status["not_served"]
         .as_object()
@@ -395,6 +399,9 @@ fn status_text(written: &Written, status: &Value) -> String {
         for (name, count) in missing {
             text.push_str(&format!("  {count:>5}  {name}\n"));
         }
+    }
+    for note in status["notes"].as_array().into_iter().flatten().chain(status.get("no_machines").filter(|it| it.is_string())) {
+        text.push_str(&format!("warning: {}\n", word(note)));
     }
     if !status["faults"].is_null() {
         text.push_str("something goes wrong on demand: dmp lab fault list\n");

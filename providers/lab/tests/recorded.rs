@@ -77,7 +77,7 @@ fn site() -> Site {
             ),
         ],
         templates: Vec::new(),
-        private: Vec::new(),
+        ..Site::default()
     }
 }
 

@@ -677,6 +677,10 @@ fn start(world: &mut World, vmid: u32) -> Done {
     if node.is_some_and(|node| taken + guest.memory() > node.memory) {
         return Err("start failed: QEMU exited with code 1".into());
     }
+    let wanted = crate::machines::own_addresses(&crate::machines::addresses_of(&guest.config));
+    if let (Some(reason), false) = (&world.no_machines, wanted.is_empty()) {
+        return Err(format!("start failed: {reason}"));
+    }
     let has_image = guest
         .config
         .values()

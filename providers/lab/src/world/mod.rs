@@ -42,6 +42,8 @@ pub(crate) struct World {
     seen_at: u64,
     /// What is to be done with machines.
     pub orders: Vec<Order>,
+    /// Why machines can't be started, where that is so.
+    pub no_machines: Option<String>,
     /// Where uploaded files are.
     pub files: std::path::PathBuf,
 }
@@ -144,6 +146,7 @@ impl World {
             seen: BTreeMap::new(),
             seen_at: 0,
             orders: Vec::new(),
+            no_machines: None,
             files,
         };
         if is_new && world.guests.len() == 0 {

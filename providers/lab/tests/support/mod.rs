@@ -32,6 +32,7 @@ impl Running {
             folder: folder.to_owned(),
             listen: "127.0.0.1:0".parse().expect("an address"),
             site: Some(site),
+            has_machines: false,
         };
         let lab = runtime.block_on(Lab::serve(options)).expect("a lab");
         Running {

@@ -1,0 +1,159 @@
+# A small web service: a private network, a bastion that leads in, machines that serve a page, and a balancer before them.
+
+stack {
+  required_version = ">= 0.1"
+}
+
+provider "proxmox" {
+  endpoints = var.proxmox_endpoints
+  api_token = var.proxmox_token
+  ca        = var.proxmox_ca
+  vm_ids    = { from = 5000, to = 5999 }
+}
+
+# Whoever has the state can log in; `dmp ssh` does.
+resource "core_ssh_key" "login" {}
+
+locals {
+  outside = { bridge = var.site.bridge, gateway = var.site.gateway, nameservers = length(var.site.nameservers) > 0 ? var.site.nameservers : null }
+  proxmox = { template = var.site.template, storage = var.site.storage }
+  prefix  = module.inside.prefix
+  port    = 8080
+}
+
+module "inside" {
+  source  = "../../modules/private-network"
+  kind    = "proxmox"
+  name    = "quick"
+  cidr    = var.site.inside
+  bridge  = var.site.inside_bridge
+  vlan    = var.site.inside_vlan
+  gateway = var.site.inside_bridge == null ? cidrhost(var.site.inside, 1) : null
+}
+
+module "bastion" {
+  source      = "../../modules/machine"
+  kind        = "proxmox"
+  name        = "bastion"
+  address     = var.site.bastion
+  network     = local.outside
+  networks    = [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = "${cidrhost(var.site.inside, 2)}/${local.prefix}" }]
+  ssh_keys    = [core_ssh_key.login.public_key]
+  private_key = core_ssh_key.login.private_key
+  proxmox     = local.proxmox
+}
+
+module "balancer" {
+  source      = "../../modules/machine"
+  kind        = "proxmox"
+  name        = "balancer"
+  address     = var.site.balancer
+  network     = local.outside
+  networks    = [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = "${cidrhost(var.site.inside, 3)}/${local.prefix}" }]
+  ssh_keys    = [core_ssh_key.login.public_key]
+  private_key = core_ssh_key.login.private_key
+  proxmox     = local.proxmox
+}
+
+module "web" {
+  source      = "../../modules/machine-group"
+  kind        = "proxmox"
+  name        = "web"
+  machines    = { for number in range(1, var.webs + 1) : number => { address = "${cidrhost(var.site.inside, 10 + number)}/${local.prefix}" } }
+  network     = module.inside.network
+  bastion     = module.bastion.connection
+  ssh_keys    = [core_ssh_key.login.public_key]
+  private_key = core_ssh_key.login.private_key
+  proxmox     = local.proxmox
+}
+
+locals {
+  connections = merge(
+    { bastion = module.bastion.connection, balancer = module.balancer.connection },
+    { for key, connection in module.web.connections : "web-${key}" => connection },
+  )
+}
+
+module "base" {
+  source   = "../../modules/base-host"
+  for_each = local.connections
+  host     = each.value
+  hostname = each.key
+  hosts    = { for key, address in module.web.addresses : address => ["web-${key}"] if "web-${key}" != each.key }
+}
+
+module "hardening" {
+  source   = "../../modules/hardening"
+  for_each = var.hardening ? local.connections : {}
+  host     = each.value
+  admins   = { operator = { keys = [core_ssh_key.login.public_key] } }
+  allow    = each.key == "bastion" ? [] : [{ name = "web", ports = [tostring(local.port)] }]
+  # The bastion hands connections on.
+  forwarding = each.key == "bastion"
+  open_ports = each.key == "bastion" ? ["tcp/22"] : ["tcp/22", "tcp/${local.port}"]
+  depends_on = [module.base]
+}
+
+resource "host_package" "nginx" {
+  for_each   = module.web.connections
+  host       = each.value
+  names      = ["nginx-light"]
+  depends_on = [module.base]
+}
+
+resource "host_file" "page" {
+  for_each   = module.web.connections
+  host       = each.value
+  path       = "/var/www/html/index.html"
+  content    = "hello from ${module.web.names[each.key]}\n"
+  depends_on = [host_package.nginx]
+}
+
+resource "host_file" "site" {
+  for_each   = module.web.connections
+  host       = each.value
+  path       = "/etc/nginx/sites-enabled/default"
+  content    = <<-EOS
+    server {
+        listen ${module.web.addresses[each.key]}:${local.port};
+        root /var/www/html;
+    }
+  EOS
+  depends_on = [host_package.nginx]
+}
+
+resource "host_service" "nginx" {
+  for_each  = module.web.connections
+  host      = each.value
+  name      = "nginx"
+  enabled   = true
+  running   = true
+  reload_on = host_file.site[each.key].sha256
+}
+
+module "service" {
+  source = "../../modules/load-balancer"
+  host   = module.balancer.connection
+  services = {
+    web = {
+      port    = local.port
+      bind    = module.balancer.address
+      check   = "/"
+      servers = { for key, address in module.web.addresses : "web-${key}" => "${address}:${local.port}" }
+    }
+  }
+  depends_on = [module.base, host_service.nginx]
+}
+
+# Asked from here, as a visitor would.
+check "page" {
+  data "core_http" "page" {
+    url        = "http://${module.balancer.address}:${module.service.ports.web}/"
+    depends_on = [module.service]
+  }
+
+  assert {
+    condition     = data.core_http.page.status_code == 200 && startswith(data.core_http.page.body, "hello from web-")
+    error_message = "the page does not answer through the balancer."
+  }
+}

@@ -1,0 +1,48 @@
+# On the lab (`dmp --lab …`) the first three are set for you, and the rest is as the lab has it.
+
+variable "proxmox_endpoints" {
+  description = "Addresses of the cluster's nodes, such as `[\"https://pve1.example:8006\"]`."
+  type        = list(string)
+}
+
+variable "proxmox_token" {
+  description = "An API token, `user@realm!name=secret`."
+  type        = string
+  sensitive   = true
+}
+
+variable "proxmox_ca" {
+  description = "The cluster's authority (the text of `/etc/pve/pve-root-ca.pem`); null where its certificates are known to the system."
+  type        = string
+  default     = null
+}
+
+variable "site" {
+  description = "What the cluster has: the template to copy and where its copies go, the bridge to the outside with addresses for the bastion and the balancer, and a network inside."
+  type = object({
+    template    = optional(string, "debian-13")
+    storage     = optional(string, "shared")
+    bridge      = optional(string, "vmbr0")
+    bastion     = optional(string, "127.10.0.5/24")
+    balancer    = optional(string, "127.10.0.6/24")
+    gateway     = optional(string)
+    nameservers = optional(list(string), [])
+    inside      = optional(string, "127.20.0.0/24")
+    # A bridge inside that spans the nodes; without one a network of its own is made, which each node has by itself.
+    inside_bridge = optional(string)
+    inside_vlan   = optional(number)
+  })
+  default = {}
+}
+
+variable "webs" {
+  description = "How many machines serve the page."
+  type        = number
+  default     = 3
+}
+
+variable "hardening" {
+  description = "Whether machines are hardened by the module of that name. The lab's machines have no firewall, no OpenSSH and no kernel of their own, so there it stays off."
+  type        = bool
+  default     = false
+}
