@@ -349,7 +349,10 @@ pub(super) fn schema(kind: &Kind) -> Schema {
         };
         schema = schema.attribute(field.attribute, attribute);
     }
-    schema
+    schema.attribute(
+        "applied",
+        Attribute::computed(Type::Bool, "Whether the cluster has it so, and not in a draft alone. A draft of its own is applied."),
+    )
 }
 
 #[cfg(test)]

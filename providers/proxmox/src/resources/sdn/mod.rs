@@ -7,8 +7,8 @@ mod kinds;
 
 use async_trait::async_trait;
 use dmp_sdk::{
-    Answers, Change, Cx, Diagnostic, Fetch, Job, Known, Object, Purpose, Reading, Resource, Schema,
-    Value, Verb, Work, configured,
+    Answers, Change, Cx, Diagnostic, Fetch, Job, Known, Object, Reading, Resource, Schema, Value,
+    Verb, Work, configured,
 };
 use serde_json::Value as Json;
 
@@ -44,7 +44,7 @@ impl Sdn {
             .all(|name| value.get(name).as_str().is_some())
     }
 
-    /// The object with its key as the listing has it, running and draft together. `None`: there is none, or it is to go.
+    /// The object with its key as the listing has it, running and draft together; also one that is drafted to go.
     fn found<'a>(&self, value: &Value, answer: &'a Json) -> Option<&'a Json> {
         let name = text(value, self.kind.name)?;
         let is_it = |item: &&Json| {
@@ -54,9 +54,15 @@ impl Sdn {
                 .or_else(|| item["pending"][self.kind.shown].as_str());
             shown == Some(name.as_str())
         };
-        let found = items(answer).iter().find(is_it)?;
-        (found["state"] != "deleted").then_some(found)
+        items(answer).iter().find(is_it)
     }
+}
+
+/// Whether it is drafted, and not applied.
+fn is_draft(item: &Json) -> bool {
+    item["state"]
+        .as_str()
+        .is_some_and(|state| !state.is_empty())
 }
 
 /// A value of an object: the draft's, else the running one.
@@ -141,7 +147,7 @@ impl Resource for Sdn {
             }
         }
         let object = Object {
-            attributes,
+            attributes: attributes.with("applied", (!is_draft(item)).into()),
             id: Some(
                 (self.kind.key)
                     .iter()
@@ -150,19 +156,13 @@ impl Resource for Sdn {
                     .join("/"),
             ),
         };
-        let is_draft = item["state"]
-            .as_str()
-            .is_some_and(|state| !state.is_empty());
-        Ok(match known.purpose {
-            Purpose::Settle | Purpose::Suspect | Purpose::Refresh if is_draft => {
-                Reading::HalfMade(object, "it is drafted, and not applied".into())
-            }
-            _ => Reading::Found(object),
-        })
+        Ok(Reading::Found(object))
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
         (self.kind.check)(&change.planned)?;
+        // What is drafted and not applied is applied by the way.
+        change.set("applied", true.into());
         if change.changes_anything() {
             change.note("the cluster's networks are applied on all nodes, once for all that change at the same time");
         }
@@ -197,24 +197,20 @@ impl Resource for Sdn {
             Err(error) => return Err(error.diagnostic("cannot read a network")),
         };
         let found = self.found(value, &listed);
-        let is_draft = items(&listed).iter().any(|item| {
-            item["state"]
-                .as_str()
-                .is_some_and(|state| !state.is_empty())
-                && (item[self.kind.shown] == name.as_str()
-                    || item["pending"][self.kind.shown] == name.as_str())
-        });
+        let is_drafted = found.is_some_and(is_draft);
+        // What is drafted to go is made anew in the draft.
+        let found = found.filter(|item| item["state"] != "deleted");
         let mark = cluster.drafts.begin();
         match (shall_be, found) {
             (Some(wanted), None) => self.add(cx, cluster, &path, wanted).await?,
             (Some(wanted), Some(item)) => {
                 let changed = self.change(cx, cluster, &path, wanted, item).await?;
-                if !changed && !is_draft {
+                if !changed && !is_drafted {
                     return Ok(());
                 }
             }
             (None, Some(item)) => self.remove(cx, cluster, &path, item).await?,
-            (None, None) if !is_draft => return Ok(()),
+            (None, None) if !is_drafted => return Ok(()),
             (None, None) => {}
         }
         cluster.drafts.apply(cx, cluster, mark).await

@@ -117,8 +117,14 @@ impl Vm {
             host_key,
             is_import: known.purpose == Purpose::Import,
         };
+        let mut attributes = read::attributes(guest, &beside);
+        let identity = known.mark.map(Identity::of);
+        if let Some(identity) = identity.filter(|_| guest.described().is_making) {
+            // What the server chose for a clone does not stay.
+            attributes = attributes.with("uuid", identity.uuid.into());
+        }
         Object {
-            attributes: read::attributes(guest, &beside),
+            attributes,
             id: Some(guest.vmid.to_string()),
         }
     }

@@ -10,6 +10,7 @@ mod cut;
 mod elsewhere;
 mod leave;
 mod life;
+mod machines;
 mod marks;
 mod outside;
 mod recorded;

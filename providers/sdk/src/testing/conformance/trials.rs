@@ -1,5 +1,7 @@
 //! Which resource types are tried by the suite, where, and which clauses say nothing about them.
 
+use super::machines::CLUSTER_OF_MACHINES;
+
 /// A test that tries a resource type.
 #[derive(Clone, Copy, Debug)]
 pub struct Trial {
@@ -80,7 +82,24 @@ const BUT_ITS_SECRET_RECORD: &[&str] = BUT_ITS_RECORD.split_at(BUT_ITS_RECORD.le
 const BUT_ITS_CHANGING_RECORD: &[&str] = BUT_ITS_SECRET_RECORD.split_at(1).1;
 
 /// All trials.
-pub const TRIALS: &[Trial] = &[
+pub const TRIALS: &[Trial] =
+    &joined::<{ OWN.len() + CLUSTER_OF_MACHINES.len() }>(OWN, CLUSTER_OF_MACHINES);
+
+const fn joined<const N: usize>(one: &[Trial], two: &[Trial]) -> [Trial; N] {
+    let mut all = [one[0]; N];
+    let mut index = 0;
+    while index < N {
+        all[index] = if index < one.len() {
+            one[index]
+        } else {
+            two[index - one.len()]
+        };
+        index += 1;
+    }
+    all
+}
+
+const OWN: &[Trial] = &[
     Trial {
         resource_type: "test_thing",
         file: SDK,
