@@ -40,6 +40,7 @@ module "bastion" {
   networks    = [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = "${cidrhost(var.site.inside, 2)}/${local.prefix}" }]
   ssh_keys    = [core_ssh_key.login.public_key]
   private_key = core_ssh_key.login.private_key
+  ssh_port    = var.site.ssh_port
   proxmox     = local.proxmox
 }
 
@@ -52,6 +53,7 @@ module "balancer" {
   networks    = [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = "${cidrhost(var.site.inside, 3)}/${local.prefix}" }]
   ssh_keys    = [core_ssh_key.login.public_key]
   private_key = core_ssh_key.login.private_key
+  ssh_port    = var.site.ssh_port
   proxmox     = local.proxmox
 }
 
@@ -64,6 +66,7 @@ module "web" {
   bastion     = module.bastion.connection
   ssh_keys    = [core_ssh_key.login.public_key]
   private_key = core_ssh_key.login.private_key
+  ssh_port    = var.site.ssh_port
   proxmox     = local.proxmox
 }
 

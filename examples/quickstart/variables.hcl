@@ -27,7 +27,9 @@ variable "site" {
     balancer    = optional(string, "127.10.0.6/24")
     gateway     = optional(string)
     nameservers = optional(list(string), [])
-    inside      = optional(string, "127.20.0.0/24")
+    # An ordinary user can't let others listen at 22: the lab's machines do at 2222.
+    ssh_port = optional(number, 2222)
+    inside   = optional(string, "127.20.0.0/24")
     # A bridge inside that spans the nodes; without one a network of its own is made, which each node has by itself.
     inside_bridge = optional(string)
     inside_vlan   = optional(number)

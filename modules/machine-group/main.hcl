@@ -14,6 +14,7 @@ module "machine" {
   private_key = var.private_key
   ssh_keys    = var.ssh_keys
   bastion     = var.bastion
+  ssh_port    = var.ssh_port
   cores       = coalesce(each.value.cores, var.cores)
   memory_mib  = coalesce(each.value.memory_mib, var.memory_mib)
   disk_gib    = coalesce(each.value.disk_gib, var.disk_gib)

@@ -39,6 +39,12 @@ variable "private_key" {
   sensitive   = true
 }
 
+variable "ssh_port" {
+  description = "The port that the SSH server listens at."
+  type        = number
+  default     = 22
+}
+
 variable "ssh_keys" {
   description = "Public keys that log in on new machines."
   type        = list(string)

@@ -17,6 +17,7 @@ resource "proxmox_vm" "this" {
   pool       = var.proxmox.pool
   tags       = var.proxmox.tags
   bastion    = var.bastion
+  ssh_port   = var.ssh_port
 
   dynamic "clone" {
     for_each = var.proxmox.template == null ? [] : [var.proxmox.template]
@@ -68,6 +69,7 @@ resource "proxmox_vm" "this" {
 }
 
 resource "host" "this" {
+  port        = var.ssh_port
   address     = local.is_new ? one(proxmox_vm.this[*].address) : var.address
   user        = var.user
   key_file    = var.key_file

@@ -47,6 +47,12 @@ variable "private_key" {
   sensitive   = true
 }
 
+variable "ssh_port" {
+  description = "The port that the SSH server listens at."
+  type        = number
+  default     = 22
+}
+
 variable "ssh_keys" {
   description = "Public keys that log in on a new machine, as `ssh-ed25519 AAAA…`."
   type        = list(string)

@@ -26,7 +26,9 @@ pub(crate) fn read(path: &Path) -> Option<Image> {
     if primary.get(..6)? != b"\x01CD001" {
         return None;
     }
-    let label = String::from_utf8_lossy(primary.get(40..72)?).trim_end().to_owned();
+    let label = String::from_utf8_lossy(primary.get(40..72)?)
+        .trim_end()
+        .to_owned();
     let mut volume = primary;
     let mut is_joliet = false;
     for number in 17..32 {
@@ -79,7 +81,11 @@ fn bytes(file: &mut File, start: u64, length: u64) -> Option<Vec<u8>> {
 
 /// Returns where a record's content begins, in sectors, and how long it is.
 fn extent(record: &[u8]) -> Option<(u64, u64)> {
-    let number = |at: usize| Some(u64::from(u32::from_le_bytes(record.get(at..at + 4)?.try_into().ok()?)));
+    let number = |at: usize| {
+        Some(u64::from(u32::from_le_bytes(
+            record.get(at..at + 4)?.try_into().ok()?,
+        )))
+    };
     Some((number(2)?, number(10)?))
 }
 
@@ -87,14 +93,21 @@ fn name(record: &[u8], is_joliet: bool) -> Option<String> {
     let length = usize::from(*record.get(32)?);
     let raw = record.get(33..33 + length)?;
     if is_joliet {
-        let units: Vec<u16> = raw.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        let units: Vec<u16> = raw
+            .chunks_exact(2)
+            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+            .collect();
         let name = String::from_utf16_lossy(&units);
         return Some(name.split(';').next()?.to_owned());
     }
     // After the name, padded to an even length, come entries of Rock Ridge.
-    let mut rest = record.get(33 + length + (length + 1) % 2..).unwrap_or_default();
+    let mut rest = record
+        .get(33 + length + (length + 1) % 2..)
+        .unwrap_or_default();
     while let Some((kind, size)) = rest.get(..2).zip(rest.get(2)) {
-        let entry = rest.get(..usize::from(*size)).filter(|entry| entry.len() > 3)?;
+        let entry = rest
+            .get(..usize::from(*size))
+            .filter(|entry| entry.len() > 3)?;
         if kind == b"NM" {
             return Some(String::from_utf8_lossy(entry.get(5..)?).into_owned());
         }
@@ -156,7 +169,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seed.iso");
         for name in [Some("user-data"), None] {
-            std::fs::write(&path, image(b"USER_DAT.;1", name, b"#cloud-config\n")).expect("written");
+            std::fs::write(&path, image(b"USER_DAT.;1", name, b"#cloud-config\n"))
+                .expect("written");
             let read = read(&path).expect("an image");
             assert_eq!(read.label, "cidata");
             assert_eq!(read.files["user-data"], b"#cloud-config\n");

@@ -229,6 +229,7 @@ impl Task<'_> {
     /// Whether an SSH server answers, here or behind the machines that lead there. By then cloud-init has written keys and user.
     async fn answers(&self, address: &str, wanted: &Value) -> Result<(), String> {
         let machine = read::connection(wanted, address);
+        let port = wanted::ssh_port(wanted);
         let mut greeting = [0; 4];
         let heard = async {
             match machine.and_then(|machine| {
@@ -239,7 +240,7 @@ impl Task<'_> {
                     .map(|hop| (hop, ()))
             }) {
                 Some((via, ())) => {
-                    let stream = self.cluster.machines.open_stream(&via, address, SSH).await;
+                    let stream = self.cluster.machines.open_stream(&via, address, port).await;
                     let mut stream = stream.map_err(|error| error.to_string())?;
                     stream
                         .read_exact(&mut greeting)
@@ -247,7 +248,7 @@ impl Task<'_> {
                         .map_err(|error| error.to_string())
                 }
                 None => {
-                    let stream = TcpStream::connect((address, SSH)).await;
+                    let stream = TcpStream::connect((address, port)).await;
                     let mut stream = stream.map_err(|error| error.to_string())?;
                     stream
                         .read_exact(&mut greeting)
@@ -319,7 +320,6 @@ impl Task<'_> {
     }
 }
 
-const SSH: u16 = 22;
 const UPLOAD: Duration = Duration::from_secs(300);
 const GREETING: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

@@ -74,6 +74,7 @@ pub(super) fn attributes(guest: &Guest, beside: &Beside<'_>) -> Value {
             ("reboot", Value::from(true)),
             ("removed_disks", "detach".into()),
             ("boot_seconds", 300.into()),
+            ("ssh_port", 22.into()),
         ] {
             value = value.with(name, default);
         }
@@ -392,6 +393,7 @@ pub(super) fn connection(value: &Value, address: &str) -> Option<Machine> {
     }
     Some(Machine {
         address: address.to_owned(),
+        port: wanted::ssh_port(value),
         sudo: told.user != "root",
         user: told.user,
         host_keys: text(value, "host_key").into_iter().collect(),

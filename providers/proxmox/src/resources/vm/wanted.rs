@@ -214,6 +214,12 @@ pub(crate) fn cloud_init(wanted: &Value) -> Option<CloudInit> {
     })
 }
 
+/// The port of its SSH server.
+pub(crate) fn ssh_port(wanted: &Value) -> u16 {
+    let port = wanted.get("ssh_port").as_i64();
+    port.and_then(|port| u16::try_from(port).ok()).unwrap_or(22)
+}
+
 impl CloudInit {
     /// The first fixed address, without its prefix.
     pub(crate) fn fixed_address(&self) -> Option<String> {
@@ -239,6 +245,13 @@ pub(crate) fn check(planned: &Value) -> Result<(), Diagnostic> {
         return Err(wrong(
             AttributePath::of("name"),
             format!("`{name}` is no DNS name: letters, digits and hyphens, and dots between"),
+        ));
+    }
+    let port = planned.get("ssh_port").as_i64();
+    if port.is_some_and(|port| !(1..=65535).contains(&port)) {
+        return Err(wrong(
+            AttributePath::of("ssh_port"),
+            "a TCP port is a whole number from 1 to 65535",
         ));
     }
     if let Some(removed) = text(planned, "removed_disks")
