@@ -11,6 +11,7 @@
 //! | `faults` | what goes wrong on demand |
 //! | `wire` | TLS, who calls, what is sent and answered, the lab's own calls |
 //! | `machines` | machines with a shell in them, reached by SSH |
+//! | `services` | what stands in for haproxy and nginx in `process` machines |
 //! | `lab` | a lab that runs |
 //! | `command` | `dmp lab` |
 
@@ -23,6 +24,7 @@ mod image;
 mod lab;
 pub mod machines;
 mod schema;
+mod services;
 mod site;
 mod wire;
 mod world;

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, chdir, setgid, setgroups, sethostname, setsid, setuid};
 
 use super::root;
+use crate::services;
 
 /// The name under which the program does this.
 pub(super) const NAME: &str = "dmp-lab-machine";
@@ -35,8 +36,10 @@ type Done = Result<u8, String>;
 #[must_use]
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os();
-    if arguments.next()? != NAME {
-        return None;
+    let called = arguments.next()?;
+    if called != NAME {
+        let is_inside = std::env::current_exe().is_ok_and(|path| path == Path::new(root::PROGRAM));
+        return is_inside.then(|| services::run(&called, arguments));
     }
     let mode = arguments.next().unwrap_or_default();
     let rest: Vec<OsString> = arguments.collect();
@@ -148,6 +151,13 @@ fn init() -> Done {
     out.write_all(b"ready\n")
         .and_then(|()| out.flush())
         .map_err(told("can't tell the lab"))?;
+    // What was enabled runs again.
+    let _ = Command::new("/usr/local/bin/systemctl")
+        .arg("start-enabled")
+        .env_clear()
+        .env("PATH", root::PATH)
+        .stdin(Stdio::null())
+        .status();
     for command in &spec.commands {
         // What it says goes to the log of the first boot; that it fails is no failure of the boot.
         let log = File::options()

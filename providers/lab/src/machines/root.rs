@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// Where commands are looked for in a machine: the stand-ins come first.
 pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Where a machine has this very program, which stands in for services there.
+pub(super) const PROGRAM: &str = "/usr/local/lib/lab/dmp";
+
 /// What a machine writes to go down.
 pub(super) const POWER: &str = "/run/lab/power";
 
@@ -232,6 +235,21 @@ pub(super) fn make(spec: &Spec) -> Result<(), String> {
     shown("/usr", "root/usr")?;
     if Path::new("root/usr/local").is_dir() {
         bound("local", "root/usr/local", MsFlags::empty())?;
+    }
+    // The services that stand in for others are in this very program.
+    if Path::new("root/usr/local").is_dir() {
+        folder("root/usr/local/lib", 0o755)?;
+        folder("root/usr/local/lib/lab", 0o755)?;
+        let own = format!("root{PROGRAM}");
+        let own = own.as_str();
+        if !Path::new(own).exists() {
+            file(own, "", 0o755)?;
+        }
+        bound("/proc/self/exe", own, MsFlags::empty())?;
+        let flags =
+            MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
+        mount(NONE, own, NONE, flags, NONE)
+            .map_err(|error| format!("{own} can't be made read-only: {}", error.desc()))?;
     }
     for name in ["bin", "sbin", "lib", "lib32", "lib64", "libx32"] {
         let (host, own) = (format!("/{name}"), format!("root/{name}"));

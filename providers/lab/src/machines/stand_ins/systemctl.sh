@@ -1,5 +1,7 @@
 #!/bin/sh
-# Stand-in of the dmp lab for systemctl: keeps whether units are active and enabled, and starts nothing.
+# Stand-in of the dmp lab for systemctl: starts and stops what `ExecStart` of a unit says, in the foreground of nobody, and keeps
+# which units are enabled. A unit without `ExecStart` only counts as active. Dependencies, timers, sockets, sandboxing and
+# restarts after a failure are not carried out.
 state=/var/lib/lab/units
 verb=
 now=
@@ -33,7 +35,52 @@ file_of() {
     case $1 in ssh.service | sshd.service) echo /usr/lib/systemd/system/ssh.service; return 0 ;; esac
     return 1
 }
-is_active() { [ "$(cat "$state/$1.active" 2>/dev/null)" = active ] || { [ ! -e "$state/$1.active" ] && [ "$1" = ssh.service ]; }; }
+value_of() { sed -n "s/^$2=//p" "$(file_of "$1")" 2>/dev/null | tail -n 1; }
+main_pid() { cat "$state/$1.pid" 2>/dev/null || echo 0; }
+is_active() {
+    if [ -e "$state/$1.pid" ]; then [ -d "/proc/$(main_pid "$1")" ]; return; fi
+    [ "$(cat "$state/$1.active" 2>/dev/null)" = active ] || { [ ! -e "$state/$1.active" ] && [ "$1" = ssh.service ]; }
+}
+# Runs a line of a unit as its user, with its process's number at hand.
+line_of() {
+    user=$(value_of "$1" User)
+    line=$(value_of "$1" "$2" | sed 's/^[-@:+!]*//')
+    case $user in '' | root) as= ;; *) as="setpriv --reuid=$user --regid=$(id -g "$user") --init-groups" ;; esac
+    echo "cd / && exec $as $line"
+}
+begin() {
+    ! is_active "$1" || return 0
+    mkdir -p /var/log/lab
+    rm -f "$state/$1.pid"
+    if [ -z "$(value_of "$1" ExecStart)" ]; then echo active >"$state/$1.active"; return 0; fi
+    if [ "$(value_of "$1" Type)" = oneshot ]; then
+        sh -c "$(line_of "$1" ExecStart)" </dev/null >>"/var/log/lab/$1.log" 2>&1 || return 1
+        case $(value_of "$1" RemainAfterExit) in yes | true | 1) echo active >"$state/$1.active" ;; *) echo inactive >"$state/$1.active" ;; esac
+        return 0
+    fi
+    setsid sh -c "$(line_of "$1" ExecStart)" </dev/null >>"/var/log/lab/$1.log" 2>&1 &
+    echo $! >"$state/$1.pid"
+    # One that ends at once has failed.
+    sleep 0.2
+    is_active "$1"
+}
+finish() {
+    echo inactive >"$state/$1.active"
+    [ -e "$state/$1.pid" ] || return 0
+    pid=$(main_pid "$1")
+    kill -TERM "-$pid" 2>/dev/null
+    tries=100
+    while [ -d "/proc/$pid" ] && [ $tries -gt 0 ]; do sleep 0.05; tries=$((tries - 1)); done
+    kill -KILL "-$pid" 2>/dev/null
+    rm -f "$state/$1.pid"
+}
+again() {
+    if ! is_active "$1"; then echo "$1 is not active, cannot reload." >&2; return 1; fi
+    if [ "$1" = ssh.service ]; then return 0; fi
+    if [ -z "$(value_of "$1" ExecReload)" ]; then echo "Failed to reload $1: Job type reload is not applicable for unit $1." >&2; return 1; fi
+    MAINPID=$(main_pid "$1") sh -c "$(line_of "$1" ExecReload)"
+}
+failed() { echo "Job for $1 failed; see /var/log/lab/$1.log (stand-in of the dmp lab)." >&2; tail -n 3 "/var/log/lab/$1.log" >&2; }
 is_masked() { [ "$(readlink "/etc/systemd/system/$1")" = /dev/null ]; }
 enablement() {
     if is_masked "$1"; then echo masked
@@ -50,6 +97,14 @@ code=0
 case $verb in
     daemon-reload | daemon-reexec | reset-failed | preset) ;;
     is-system-running) say running ;;
+    start-enabled)
+        # At a boot, by the machine's first process: nothing of before runs any more.
+        rm -f "$state"/*.pid "$state"/*.active
+        for file in "$state"/*.enabled; do
+            unit=$(basename "$file" .enabled)
+            if [ -e "$file" ] && [ "$unit" != ssh.service ] && file_of "$unit" >/dev/null; then begin "$unit"; fi
+        done
+        exit 0 ;;
     reboot) exec /usr/local/sbin/reboot ;;
     poweroff | halt) exec /usr/local/sbin/reboot --poweroff ;;
     list-units | list-unit-files) ls "$state" | sed -n 's/\.active$//p' ;;
@@ -66,13 +121,15 @@ case $verb in
             case $verb in
                 start | restart | reload-or-restart)
                     if is_masked "$unit"; then echo "Failed to $verb $unit: Unit $unit is masked." >&2; code=1; continue; fi
-                    echo active >"$state/$unit.active" ;;
-                try-restart | try-reload-or-restart) ;;
-                reload) is_active "$unit" || { echo "$unit is not active, cannot reload." >&2; code=1; } ;;
-                stop) echo inactive >"$state/$unit.active" ;;
-                enable) rm -f "$state/$unit.disabled"; : >"$state/$unit.enabled"; [ -z "$now" ] || echo active >"$state/$unit.active" ;;
-                disable) rm -f "$state/$unit.enabled"; : >"$state/$unit.disabled"; [ -z "$now" ] || echo inactive >"$state/$unit.active" ;;
-                mask) mkdir -p /etc/systemd/system; ln -sfn /dev/null "/etc/systemd/system/$unit"; [ -z "$now" ] || echo inactive >"$state/$unit.active" ;;
+                    [ "$verb" = start ] || [ "$unit" = ssh.service ] || finish "$unit"
+                    begin "$unit" || { failed "$unit"; code=1; } ;;
+                try-restart | try-reload-or-restart)
+                    if is_active "$unit" && [ "$unit" != ssh.service ]; then finish "$unit"; begin "$unit" || { failed "$unit"; code=1; }; fi ;;
+                reload) again "$unit" || code=1 ;;
+                stop) finish "$unit" ;;
+                enable) rm -f "$state/$unit.disabled"; : >"$state/$unit.enabled"; [ -z "$now" ] || begin "$unit" || { failed "$unit"; code=1; } ;;
+                disable) rm -f "$state/$unit.enabled"; : >"$state/$unit.disabled"; [ -z "$now" ] || finish "$unit" ;;
+                mask) mkdir -p /etc/systemd/system; ln -sfn /dev/null "/etc/systemd/system/$unit"; [ -z "$now" ] || finish "$unit" ;;
                 unmask) ! is_masked "$unit" || rm -f "/etc/systemd/system/$unit" ;;
             esac
         done ;;
@@ -114,6 +171,7 @@ case $verb in
                     UnitFileState) if [ "$load" = not-found ]; then text=; else text=$(enablement "$unit"); fi ;;
                     FragmentPath) text=$(file_of "$unit") ;;
                     NeedDaemonReload) text=no ;;
+                    MainPID) text=$(main_pid "$unit") ;;
                     Result) text=success ;;
                     *) text= ;;
                 esac
