@@ -387,9 +387,15 @@ fn status_text(written: &Written, status: &Value) -> String {
             word(&machine["name"]),
             word(&machine["node"]),
         );
-        let addresses = machine["addresses"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let addresses = machine["addresses"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let reached: String = addresses.map(|address| format!("  {address}")).collect();
-        text.push_str(&format!("  {vmid:<7} {name:<24} {node:<12} {state}{reached}{lock}\n"));
+        text.push_str(&format!(
+            "  {vmid:<7} {name:<24} {node:<12} {state}{reached}{lock}\n"
+        ));
     }
     if let Some(missing) = status["not_served"]
         .as_object()
@@ -400,7 +406,12 @@ fn status_text(written: &Written, status: &Value) -> String {
             text.push_str(&format!("  {count:>5}  {name}\n"));
         }
     }
-    for note in status["notes"].as_array().into_iter().flatten().chain(status.get("no_machines").filter(|it| it.is_string())) {
+    for note in status["notes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(status.get("no_machines").filter(|it| it.is_string()))
+    {
         text.push_str(&format!("warning: {}\n", word(note)));
     }
     if !status["faults"].is_null() {

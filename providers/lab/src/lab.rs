@@ -380,7 +380,11 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let notes = self
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         self.with(|world| {
             let port = world.cluster.site.ssh_port;
             let machines = world.guests.values().map(|guest| {

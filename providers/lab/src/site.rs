@@ -133,7 +133,9 @@ impl Site {
     /// Whether an address is of a private network.
     pub(crate) fn is_private(&self, address: Ipv4Addr) -> bool {
         self.private.iter().any(|network| {
-            let parts = network.split_once('/').and_then(|(start, bits)| Some((start.parse().ok()?, bits.parse().ok()?)));
+            let parts = network
+                .split_once('/')
+                .and_then(|(start, bits)| Some((start.parse().ok()?, bits.parse().ok()?)));
             parts.is_some_and(|(start, bits)| is_same_network(start, address, bits))
         })
     }

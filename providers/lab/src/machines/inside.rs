@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Gid, Pid, Uid, chdir, sethostname, setgid, setgroups, setsid, setuid};
+use nix::unistd::{Gid, Pid, Uid, chdir, setgid, setgroups, sethostname, setsid, setuid};
 
 use super::root;
 
@@ -66,15 +66,23 @@ fn told(what: &'static str) -> impl FnOnce(std::io::Error) -> String {
 }
 
 fn word(arguments: &[OsString], index: usize) -> Result<&str, String> {
-    arguments.get(index).and_then(|word| word.to_str()).ok_or_else(|| format!("argument {index} is missing"))
+    arguments
+        .get(index)
+        .and_then(|word| word.to_str())
+        .ok_or_else(|| format!("argument {index} is missing"))
 }
 
 /// Waits for the lab to map the user ids of this process's new namespace, and becomes its superuser.
 fn become_mapped(is_range: bool) -> Result<(), String> {
     let mut out = std::io::stdout();
-    out.write_all(b"unshared\n").and_then(|()| out.flush()).map_err(told("can't tell the lab"))?;
+    out.write_all(b"unshared\n")
+        .and_then(|()| out.flush())
+        .map_err(told("can't tell the lab"))?;
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(told("can't hear the lab"))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(told("can't hear the lab"))?;
     if line.trim() != "mapped" {
         return Err("the lab went away".into());
     }
@@ -106,10 +114,15 @@ fn begin(arguments: &[OsString]) -> Done {
         .map_err(told("the first process can't be started"))?;
     let pid = child.id();
     let mut out = std::io::stdout();
-    writeln!(out, "pid {pid}").and_then(|()| out.flush()).map_err(told("can't tell the lab"))?;
+    writeln!(out, "pid {pid}")
+        .and_then(|()| out.flush())
+        .map_err(told("can't tell the lab"))?;
     loop {
         if let Some(status) = child.try_wait().map_err(told("wait"))? {
-            return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(0));
+            return Ok(status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .unwrap_or(0));
         }
         // The lab holds the other end for as long as it lives, and says nothing. There can be no thread beside this one: its
         // children are in another namespace than itself.
@@ -132,10 +145,16 @@ fn init() -> Done {
     sethostname(&spec.hostname).map_err(said("sethostname"))?;
     root::first_boot(&spec)?;
     let mut out = std::io::stdout();
-    out.write_all(b"ready\n").and_then(|()| out.flush()).map_err(told("can't tell the lab"))?;
+    out.write_all(b"ready\n")
+        .and_then(|()| out.flush())
+        .map_err(told("can't tell the lab"))?;
     for command in &spec.commands {
         // What it says goes to the log of the first boot; that it fails is no failure of the boot.
-        let log = File::options().create(true).append(true).open("/var/log/cloud-init-output.log").map_err(told("log"))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open("/var/log/cloud-init-output.log")
+            .map_err(told("log"))?;
         let errors = log.try_clone().map_err(told("log"))?;
         let _ = Command::new("/bin/sh")
             .args(["-c", command])
@@ -154,7 +173,10 @@ fn init() -> Done {
                 break;
             }
         }
-        match std::fs::read_to_string(root::POWER).as_deref().map(str::trim) {
+        match std::fs::read_to_string(root::POWER)
+            .as_deref()
+            .map(str::trim)
+        {
             Ok("reboot") => return Ok(REBOOT),
             Ok("off") => return Ok(OFF),
             _ => std::thread::sleep(Duration::from_millis(50)),
@@ -166,12 +188,19 @@ fn init() -> Done {
 fn enter(arguments: &[OsString]) -> Done {
     let pid = word(arguments, 0)?;
     let is_range = word(arguments, 1)? == "range";
-    let number = |index| word(arguments, index)?.parse::<u32>().map_err(|error| error.to_string());
+    let number = |index| {
+        word(arguments, index)?
+            .parse::<u32>()
+            .map_err(|error| error.to_string())
+    };
     let (uid, gid) = (number(2)?, number(3)?);
     let has_terminal = word(arguments, 4)? == "tty";
     let folder = PathBuf::from(word(arguments, 5)?);
     let rest = arguments.get(6..).unwrap_or_default();
-    let end = rest.iter().position(|word| word == "--").ok_or("no command")?;
+    let end = rest
+        .iter()
+        .position(|word| word == "--")
+        .ok_or("no command")?;
     let (settings, command) = (&rest[..end], &rest[end + 1..]);
     let (program, parameters) = command.split_first().ok_or("no command")?;
     let namespaces = [
@@ -183,7 +212,10 @@ fn enter(arguments: &[OsString]) -> Done {
     ];
     let mut opened = Vec::new();
     for (name, kind) in namespaces {
-        opened.push((File::open(format!("/proc/{pid}/ns/{name}")).map_err(told("the machine is gone"))?, kind));
+        opened.push((
+            File::open(format!("/proc/{pid}/ns/{name}")).map_err(told("the machine is gone"))?,
+            kind,
+        ));
     }
     for (file, kind) in &opened {
         setns(file.as_fd(), *kind).map_err(said("setns"))?;
@@ -200,13 +232,20 @@ fn enter(arguments: &[OsString]) -> Done {
             child.env(name, value);
         }
     }
-    child.current_dir(if folder.is_dir() { folder } else { PathBuf::from("/") });
+    child.current_dir(if folder.is_dir() {
+        folder
+    } else {
+        PathBuf::from("/")
+    });
     if has_terminal {
         setsid().map_err(said("setsid"))?;
-        rustix::process::ioctl_tiocsctty(std::io::stdin()).map_err(|error| format!("no terminal: {error}"))?;
+        rustix::process::ioctl_tiocsctty(std::io::stdin())
+            .map_err(|error| format!("no terminal: {error}"))?;
         child.process_group(0);
     }
-    let mut child = child.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+    let mut child = child
+        .spawn()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
     if has_terminal {
         let group = i32::try_from(child.id()).unwrap_or(i32::MAX);
         if let Some(group) = rustix::process::Pid::from_raw(group) {
@@ -216,7 +255,10 @@ fn enter(arguments: &[OsString]) -> Done {
         let _ = killpg(Pid::from_raw(group), Signal::SIGCONT);
     }
     let status = child.wait().map_err(told("wait"))?;
-    let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(125);
+    let code = status
+        .code()
+        .or(status.signal().map(|signal| 128 + signal))
+        .unwrap_or(125);
     Ok(u8::try_from(code).unwrap_or(125))
 }
 
@@ -224,9 +266,16 @@ fn enter(arguments: &[OsString]) -> Done {
 fn mapped(arguments: &[OsString]) -> Done {
     chdir(word(arguments, 0)?).map_err(said("chdir"))?;
     let is_range = word(arguments, 1)? == "range";
-    let (program, parameters) = arguments.get(2..).and_then(<[OsString]>::split_first).ok_or("no command")?;
+    let (program, parameters) = arguments
+        .get(2..)
+        .and_then(<[OsString]>::split_first)
+        .ok_or("no command")?;
     unshare(CloneFlags::CLONE_NEWUSER).map_err(said("unshare"))?;
     become_mapped(is_range)?;
-    let status = Command::new(program).args(parameters).stdin(Stdio::null()).status().map_err(told("no such command"))?;
+    let status = Command::new(program)
+        .args(parameters)
+        .stdin(Stdio::null())
+        .status()
+        .map_err(told("no such command"))?;
     Ok(u8::from(!status.success()))
 }

@@ -26,7 +26,9 @@ pub(crate) fn read(path: &Path) -> Option<Image> {
     if primary.get(..6)? != b"\x01CD001" {
         return None;
     }
-    let label = String::from_utf8_lossy(primary.get(40..72)?).trim_end().to_owned();
+    let label = String::from_utf8_lossy(primary.get(40..72)?)
+        .trim_end()
+        .to_owned();
     let mut volume = primary;
     let mut is_joliet = false;
     for number in 17..32 {
@@ -79,7 +81,11 @@ fn bytes(file: &mut File, start: u64, length: u64) -> Option<Vec<u8>> {
 
 /// Returns where a record's content begins, in sectors, and how long it is.
 fn extent(record: &[u8]) -> Option<(u64, u64)> {
-    let number = |at: usize| Some(u64::from(u32::from_le_bytes(record.get(at..at + 4)?.try_into().ok()?)));
+    let number = |at: usize| {
+        Some(u64::from(u32::from_le_bytes(
+            record.get(at..at + 4)?.try_into().ok()?,
+        )))
+    };
     Some((number(2)?, number(10)?))
 }
 
@@ -87,14 +93,21 @@ fn name(record: &[u8], is_joliet: bool) -> Option<String> {
     let length = usize::from(*record.get(32)?);
     let raw = record.get(33..33 + length)?;
     if is_joliet {
-        let units: Vec<u16> = raw.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+        let units: Vec<u16> = raw
+            .chunks_exact(2)
+            .map(|pair| u16::from_be_bytes([pair[0], pair[1]]))
+            .collect();
         let name = String::from_utf16_lossy(&units);
         return Some(name.split(';').next()?.to_owned());
     }
     // After the name, padded to an even length, come entries of Rock Ridge.
-    let mut rest = record.get(33 + length + (length + 1) % 2..).unwrap_or_default();
+    let mut rest = record
+        .get(33 + length + (length + 1) % 2..)
+        .unwrap_or_default();
     while let Some((kind, size)) = rest.get(..2).zip(rest.get(2)) {
-        let entry = rest.get(..usize::from(*size)).filter(|entry| entry.len() > 3)?;
+        let entry = rest
+            .get(..usize::from(*size))
+            .filter(|entry| entry.len() > 3)?;
         if kind == b"NM" {
             return Some(String::from_utf8_lossy(entry.get(5..)?).into_owned());
         }
@@ -111,55 +124,34 @@ fn name(record: &[u8], is_joliet: bool) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+#[path = "../../tests/support/iso.rs"]
+mod made;
 
-    /// Makes an image with one file, its name as ISO 9660 and as Rock Ridge has it.
-    fn image(iso: &[u8], rock_ridge: Option<&str>, content: &[u8]) -> Vec<u8> {
-        let mut image = vec![0u8; 22 * 2048];
-        let record = |start: u32, length: usize, flags: u8, name: &[u8], more: &[u8]| {
-            let mut record = vec![0u8; 33];
-            record[2..6].copy_from_slice(&start.to_le_bytes());
-            record[10..14].copy_from_slice(&u32::try_from(length).expect("short").to_le_bytes());
-            record[25] = flags;
-            record[32] = u8::try_from(name.len()).expect("short");
-            record.extend_from_slice(name);
-            if name.len() % 2 == 0 {
-                record.push(0);
-            }
-            record.extend_from_slice(more);
-            record[0] = u8::try_from(record.len()).expect("short");
-            record
-        };
-        let root = record(20, 2048, 2, &[0], &[]);
-        let primary = &mut image[16 * 2048..17 * 2048];
-        primary[..6].copy_from_slice(b"\x01CD001");
-        primary[40..72].copy_from_slice(format!("{:<32}", "cidata").as_bytes());
-        primary[156..156 + root.len()].copy_from_slice(&root);
-        image[17 * 2048] = 255;
-        let more = rock_ridge.map(|name| {
-            let mut more = b"NM\x00\x01\x00".to_vec();
-            more.extend_from_slice(name.as_bytes());
-            more[2] = u8::try_from(more.len()).expect("short");
-            more
-        });
-        let mut folder = root.clone();
-        folder.extend(record(20, 2048, 2, &[1], &[]));
-        folder.extend(record(21, content.len(), 0, iso, &more.unwrap_or_default()));
-        image[20 * 2048..20 * 2048 + folder.len()].copy_from_slice(&folder);
-        image[21 * 2048..21 * 2048 + content.len()].copy_from_slice(content);
-        image
-    }
+#[cfg(test)]
+mod tests {
+    use super::made;
+    use super::*;
 
     #[test]
     fn a_seed_is_read_by_its_long_and_by_its_short_names() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seed.iso");
         for name in [Some("user-data"), None] {
-            std::fs::write(&path, image(b"USER_DAT.;1", name, b"#cloud-config\n")).expect("written");
+            std::fs::write(
+                &path,
+                made::image(
+                    "cidata",
+                    &[
+                        ("USER_DAT.;1", name, "#cloud-config\n"),
+                        ("META_DAT.;1", None, "x: 1\n"),
+                    ],
+                ),
+            )
+            .expect("written");
             let read = read(&path).expect("an image");
             assert_eq!(read.label, "cidata");
             assert_eq!(read.files["user-data"], b"#cloud-config\n");
+            assert_eq!(read.files["meta-data"], b"x: 1\n");
         }
     }
 
@@ -167,7 +159,7 @@ mod tests {
     fn what_is_no_image_or_a_cut_one_is_none() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seed.iso");
-        let whole = image(b"USER_DAT.;1", None, b"x");
+        let whole = made::image("cidata", &[("USER_DAT.;1", None, "x")]);
         for part in [0, 100, 16 * 2048 + 5, 17 * 2048, 20 * 2048 + 10] {
             std::fs::write(&path, &whole[..part]).expect("written");
             assert_eq!(read(&path), None, "{part} bytes");

@@ -27,7 +27,7 @@ use crate::world::guest::Guest;
 use crate::world::{Order, World};
 
 pub(crate) use cloud::addresses_of;
-use namespace::{Ids, Ended, Namespace};
+use namespace::{Ended, Ids, Namespace};
 use root::Spec;
 
 /// The machines that run.
@@ -50,32 +50,49 @@ pub(crate) struct Machine {
 
 impl Machines {
     pub(crate) fn get(&self, vmid: u32) -> Option<Arc<Machine>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).get(&vmid).cloned()
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&vmid)
+            .cloned()
     }
 
     /// Returns the machine at an address.
     pub(crate) fn at(&self, address: Ipv4Addr) -> Option<Arc<Machine>> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.values().find(|machine| machine.addresses.iter().any(|(own, _)| *own == address)).cloned()
+        running
+            .values()
+            .find(|machine| machine.addresses.iter().any(|(own, _)| *own == address))
+            .cloned()
     }
 
     /// Returns the machine of a name.
     pub(crate) fn named(&self, name: &str) -> Option<Arc<Machine>> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.values().find(|machine| machine.name == name).cloned()
+        running
+            .values()
+            .find(|machine| machine.name == name)
+            .cloned()
     }
 
     fn put(&self, machine: Arc<Machine>) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(machine.vmid, machine);
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(machine.vmid, machine);
     }
 
     fn take(&self, vmid: u32) -> Option<Arc<Machine>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&vmid)
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&vmid)
     }
 
     /// Ends all machines.
     pub(crate) fn end_all(&self) {
-        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let running =
+            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
         for machine in running.values() {
             machine.end();
         }
@@ -93,7 +110,9 @@ impl Machine {
 
 /// Whether two addresses are of one network.
 pub(crate) fn is_same_network(one: Ipv4Addr, other: Ipv4Addr, bits: u8) -> bool {
-    let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
+    let mask = u32::MAX
+        .checked_shl(32 - u32::from(bits.min(32)))
+        .unwrap_or(0);
     u32::from(one) & mask == u32::from(other) & mask
 }
 
@@ -106,7 +125,13 @@ pub(crate) fn own_addresses(all: &[(Ipv4Addr, u8)]) -> Vec<(Ipv4Addr, u8)> {
 /// Finds out whether machines can be started here; returns why not.
 pub(crate) async fn probe(folder: &Path) -> Option<String> {
     let try_it = async {
-        let spec = Spec { hostname: "probe".into(), fqdn: "probe".into(), instance: "probe".into(), boot_id: "probe".into(), ..Spec::default() };
+        let spec = Spec {
+            hostname: "probe".into(),
+            fqdn: "probe".into(),
+            instance: "probe".into(),
+            boot_id: "probe".into(),
+            ..Spec::default()
+        };
         let place = folder.join("probe");
         crate::folder::make(&place)?;
         spec.write(&place)?;
@@ -143,16 +168,30 @@ pub(crate) async fn work(shared: Arc<Shared>) {
 async fn begin_again(shared: &Arc<Shared>, folder: &Path) {
     let known = shared.with(|world| {
         let guests = world.guests.iter();
-        guests.map(|(vmid, guest)| (*vmid, guest.is_running())).collect::<BTreeMap<_, _>>()
+        guests
+            .map(|(vmid, guest)| (*vmid, guest.is_running()))
+            .collect::<BTreeMap<_, _>>()
     });
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let vmid = name.split('@').next().and_then(|part| part.parse::<u32>().ok());
-        if vmid.is_none_or(|vmid| !known.contains_key(&vmid)) && namespace::remove(&entry.path(), Ids::here()).await.is_err() {
+        let vmid = name
+            .split('@')
+            .next()
+            .and_then(|part| part.parse::<u32>().ok());
+        if vmid.is_none_or(|vmid| !known.contains_key(&vmid))
+            && namespace::remove(&entry.path(), Ids::here()).await.is_err()
+        {
             shared.note(format!("`{}` can't be removed", entry.path().display()));
         }
     }
-    shared.change(|world| world.orders.extend(known.into_iter().filter(|(_, runs)| *runs).map(|(vmid, _)| Order::Start(vmid))));
+    shared.change(|world| {
+        world.orders.extend(
+            known
+                .into_iter()
+                .filter(|(_, runs)| *runs)
+                .map(|(vmid, _)| Order::Start(vmid)),
+        );
+    });
 }
 
 async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<(), Trouble> {
@@ -173,7 +212,11 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             let mut places = vec![place(vmid)];
             let prefix = format!("{vmid}@");
             let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-            places.extend(entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)).map(|entry| entry.path()));
+            places.extend(
+                entries
+                    .filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))
+                    .map(|entry| entry.path()),
+            );
             for place in places {
                 namespace::remove(&place, Ids::here()).await?;
             }
@@ -208,13 +251,22 @@ async fn end(shared: &Shared, vmid: u32) {
 
 /// Returns what a guest is told, with the seed in one of its drives, if there is one.
 fn told(world: &World, guest: &Guest) -> cloud::Told {
-    let drives = guest.config.values().filter(|drive| drive.contains("media=cdrom"));
+    let drives = guest
+        .config
+        .values()
+        .filter(|drive| drive.contains("media=cdrom"));
     let files = drives.filter_map(|drive| {
         let volid = drive.split(',').next()?;
-        let file = world.volumes.get(&world.key(&guest.node, volid))?.file.clone()?;
+        let file = world
+            .volumes
+            .get(&world.key(&guest.node, volid))?
+            .file
+            .clone()?;
         Some(world.files.join(file))
     });
-    let seed = files.filter_map(|file| iso::read(&file)).find(|image| image.label.eq_ignore_ascii_case("cidata"));
+    let seed = files
+        .filter_map(|file| iso::read(&file))
+        .find(|image| image.label.eq_ignore_ascii_case("cidata"));
     match seed {
         Some(seed) => cloud::of_seed(&seed, &guest.config),
         None => cloud::of_settings(&guest.config),
@@ -237,12 +289,20 @@ fn plan(world: &mut World, vmid: u32) -> Option<Plan> {
     if addresses.is_empty() {
         return None;
     }
-    let others = world.guests.values().filter(|other| other.vmid != vmid).flat_map(|other| {
-        own_addresses(&addresses_of(&other.config)).into_iter().map(|(address, _)| (address.to_string(), other.name()))
-    });
+    let others = world
+        .guests
+        .values()
+        .filter(|other| other.vmid != vmid)
+        .flat_map(|other| {
+            own_addresses(&addresses_of(&other.config))
+                .into_iter()
+                .map(|(address, _)| (address.to_string(), other.name()))
+        });
     let name = told.hostname.unwrap_or_else(|| guest.name());
     let hostname = name.split('.').next().unwrap_or(&name).to_owned();
-    let is_private = addresses.iter().all(|(address, _)| world.cluster.site.is_private(*address));
+    let is_private = addresses
+        .iter()
+        .all(|(address, _)| world.cluster.site.is_private(*address));
     let spec = Spec {
         fqdn: told.fqdn.unwrap_or_else(|| name.clone()),
         hostname,
@@ -256,7 +316,12 @@ fn plan(world: &mut World, vmid: u32) -> Option<Plan> {
         hosts: others.collect(),
         ignored: told.ignored,
     };
-    Some(Plan { spec, addresses, is_private, port: world.cluster.site.ssh_port })
+    Some(Plan {
+        spec,
+        addresses,
+        is_private,
+        port: world.cluster.site.ssh_port,
+    })
 }
 
 async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trouble> {
@@ -267,7 +332,11 @@ async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trou
     if shared.machines.get(vmid).is_some() {
         end(shared, vmid).await;
     }
-    let has_key = plan.spec.host_keys.keys().any(|name| Path::new(name).extension().is_none());
+    let has_key = plan
+        .spec
+        .host_keys
+        .keys()
+        .any(|name| Path::new(name).extension().is_none());
     if !has_key {
         plan.spec.host_keys.extend(ssh::new_host_key()?);
     }
@@ -279,14 +348,21 @@ async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trou
     let mut sockets = Vec::new();
     for (address, _) in &plan.addresses {
         let wanted = SocketAddr::from((*address, plan.port));
-        let socket = tokio::net::TcpListener::bind(wanted).await.map_err(|error| {
-            namespace.end();
-            Trouble::File { path: wanted.to_string(), error }
-        })?;
+        let socket = tokio::net::TcpListener::bind(wanted)
+            .await
+            .map_err(|error| {
+                namespace.end();
+                Trouble::File {
+                    path: wanted.to_string(),
+                    error,
+                }
+            })?;
         sockets.push(socket);
     }
     let ended = namespace.watch();
-    let listeners = sockets.into_iter().map(|socket| tokio::spawn(ssh::serve(shared.clone(), vmid, socket)));
+    let listeners = sockets
+        .into_iter()
+        .map(|socket| tokio::spawn(ssh::serve(shared.clone(), vmid, socket)));
     let machine = Arc::new(Machine {
         vmid,
         name: plan.spec.hostname,

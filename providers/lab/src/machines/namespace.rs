@@ -54,7 +54,11 @@ pub(crate) struct Namespace {
 impl Ids {
     /// Returns what there is for who serves the lab.
     pub(super) fn here() -> Ids {
-        if Uid::effective().is_root() { Ids::Range } else { Ids::One }
+        if Uid::effective().is_root() {
+            Ids::Range
+        } else {
+            Ids::One
+        }
     }
 
     pub(super) fn is_range(self) -> bool {
@@ -84,7 +88,13 @@ impl Ids {
 
 fn program() -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(NAME).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .arg0(NAME)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     command
 }
 
@@ -109,15 +119,26 @@ struct Telling {
 impl Telling {
     /// Starts a process, and maps its user ids when it has made its namespace.
     async fn begin(mut command: Command, ids: Ids) -> Result<Telling, Trouble> {
-        let mut child = command.spawn().map_err(|error| refused(&error.to_string()))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| refused(&error.to_string()))?;
         let (Some(out), Some(hold)) = (child.stdout.take(), child.stdin.take()) else {
             return Err(refused("no pipes"));
         };
-        let mut telling = Telling { child, lines: BufReader::new(out).lines(), hold };
+        let mut telling = Telling {
+            child,
+            lines: BufReader::new(out).lines(),
+            hold,
+        };
         telling.expect("unshared").await?;
         let pid = telling.child.id().ok_or_else(|| refused("it ended"))?;
-        ids.map(pid).map_err(|error| refused(&format!("user ids can't be mapped: {error}")))?;
-        telling.hold.write_all(b"mapped\n").await.map_err(|error| refused(&error.to_string()))?;
+        ids.map(pid)
+            .map_err(|error| refused(&format!("user ids can't be mapped: {error}")))?;
+        telling
+            .hold
+            .write_all(b"mapped\n")
+            .await
+            .map_err(|error| refused(&error.to_string()))?;
         Ok(telling)
     }
 
@@ -125,14 +146,20 @@ impl Telling {
     async fn expect(&mut self, word: &str) -> Result<String, Trouble> {
         let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
         match line {
-            Ok(Ok(Some(line))) if line.starts_with(word) => Ok(line[word.len()..].trim().to_owned()),
+            Ok(Ok(Some(line))) if line.starts_with(word) => {
+                Ok(line[word.len()..].trim().to_owned())
+            }
             Ok(Ok(Some(line))) => Err(refused(&line)),
             Err(_) => Err(refused("it takes too long")),
             _ => {
                 let mut said = String::new();
                 if let Some(errors) = &mut self.child.stderr {
                     // Without its words there is still the fact.
-                    let _ = tokio::time::timeout(Duration::from_secs(1), errors.read_to_string(&mut said)).await;
+                    let _ = tokio::time::timeout(
+                        Duration::from_secs(1),
+                        errors.read_to_string(&mut said),
+                    )
+                    .await;
                 }
                 Err(refused(said.trim()))
             }
@@ -141,7 +168,14 @@ impl Telling {
 }
 
 fn refused(reason: &str) -> Trouble {
-    Trouble::Refused(format!("a machine can't be started: {}", if reason.is_empty() { "it ended" } else { reason }))
+    Trouble::Refused(format!(
+        "a machine can't be started: {}",
+        if reason.is_empty() {
+            "it ended"
+        } else {
+            reason
+        }
+    ))
 }
 
 impl Namespace {
@@ -151,12 +185,23 @@ impl Namespace {
         let mut command = program();
         command.arg("begin").arg(folder).arg(ids.word());
         let mut telling = Telling::begin(command, ids).await?;
-        let pid = telling.expect("pid").await?.parse().map_err(|_| refused("no process"))?;
+        let pid = telling
+            .expect("pid")
+            .await?
+            .parse()
+            .map_err(|_| refused("no process"))?;
         telling.expect("ready").await?;
-        let Telling { mut child, hold, .. } = telling;
+        let Telling {
+            mut child, hold, ..
+        } = telling;
         let (tell, ended) = watch::channel(None);
         tokio::spawn(async move {
-            let code = child.wait().await.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
+            let code = child
+                .wait()
+                .await
+                .ok()
+                .and_then(|status| status.code())
+                .and_then(|code| u8::try_from(code).ok());
             let how = match code {
                 Some(REBOOT) => Ended::Reboot,
                 Some(OFF) => Ended::Off,
@@ -165,12 +210,20 @@ impl Namespace {
             // Nobody may be waiting.
             let _ = tell.send(Some(how));
         });
-        Ok(Namespace { pid, ids, hold: std::sync::Mutex::new(Some(hold)), ended })
+        Ok(Namespace {
+            pid,
+            ids,
+            hold: std::sync::Mutex::new(Some(hold)),
+            ended,
+        })
     }
 
     /// Ends the machine.
     pub(super) fn end(&self) {
-        self.hold.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        self.hold
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
     }
 
     /// Returns how the machine ends, when it does.
@@ -191,13 +244,35 @@ impl Namespace {
     }
 
     /// Returns a command of the machine, not started yet.
-    pub(super) fn command<S: AsRef<OsStr>>(&self, user: &User, has_terminal: bool, settings: &[(String, String)], words: &[S]) -> Command {
+    pub(super) fn command<S: AsRef<OsStr>>(
+        &self,
+        user: &User,
+        has_terminal: bool,
+        settings: &[(String, String)],
+        words: &[S],
+    ) -> Command {
         let mut command = program();
-        command.arg("enter").arg(self.pid.to_string()).arg(self.ids.word());
-        let (uid, gid) = if self.ids.is_range() { (user.uid, user.gid) } else { (0, 0) };
+        command
+            .arg("enter")
+            .arg(self.pid.to_string())
+            .arg(self.ids.word());
+        let (uid, gid) = if self.ids.is_range() {
+            (user.uid, user.gid)
+        } else {
+            (0, 0)
+        };
         command.arg(uid.to_string()).arg(gid.to_string());
-        command.arg(if has_terminal { "tty" } else { "no" }).arg(&user.home);
-        command.args(settings.iter().map(|(name, value)| format!("{name}={value}"))).arg("--").args(words);
+        command
+            .arg(if has_terminal { "tty" } else { "no" })
+            .arg(&user.home);
+        command
+            .args(
+                settings
+                    .iter()
+                    .map(|(name, value)| format!("{name}={value}")),
+            )
+            .arg("--")
+            .args(words);
         command.kill_on_drop(false);
         command
     }
@@ -216,13 +291,24 @@ pub(super) struct User {
 /// Runs a command of the host with a machine's user ids.
 async fn mapped(folder: &Path, ids: Ids, words: &[&OsStr]) -> Result<(), Trouble> {
     let mut command = program();
-    command.arg("mapped").arg(folder).arg(ids.word()).args(words);
+    command
+        .arg("mapped")
+        .arg(folder)
+        .arg(ids.word())
+        .args(words);
     let mut telling = Telling::begin(command, ids).await?;
-    let status = telling.child.wait().await.map_err(|error| refused(&error.to_string()))?;
+    let status = telling
+        .child
+        .wait()
+        .await
+        .map_err(|error| refused(&error.to_string()))?;
     if status.success() {
         Ok(())
     } else {
-        Err(Trouble::Refused(format!("the files of a machine can't be changed in `{}`", folder.display())))
+        Err(Trouble::Refused(format!(
+            "the files of a machine can't be changed in `{}`",
+            folder.display()
+        )))
     }
 }
 
@@ -233,23 +319,41 @@ pub(super) async fn remove(folder: &Path, ids: Ids) -> Result<(), Trouble> {
     }
     if !ids.is_range() {
         // What its owner can't look into, the superuser of its namespace can.
-        mapped(folder, ids, &["rm", "-rf", "--", "root", "local"].map(OsStr::new)).await?;
+        mapped(
+            folder,
+            ids,
+            &["rm", "-rf", "--", "root", "local"].map(OsStr::new),
+        )
+        .await?;
     }
-    tokio::fs::remove_dir_all(folder).await.map_err(Trouble::file(folder))
+    tokio::fs::remove_dir_all(folder)
+        .await
+        .map_err(Trouble::file(folder))
 }
 
 /// Copies a machine's folder, with owners and modes.
 pub(super) async fn copy(from: &Path, to: &Path, ids: Ids) -> Result<(), Trouble> {
     let words = ["cp", "-a", "--reflink=auto", "--"].map(OsStr::new);
-    let words: Vec<&OsStr> = words.into_iter().chain([from.as_os_str(), to.as_os_str()]).collect();
+    let words: Vec<&OsStr> = words
+        .into_iter()
+        .chain([from.as_os_str(), to.as_os_str()])
+        .collect();
     if !ids.is_range() {
         let parent = from.parent().unwrap_or(Path::new("."));
         return mapped(parent, ids, &words).await;
     }
-    let status = Command::new(words[0]).args(&words[1..]).stdin(Stdio::null()).status().await.map_err(Trouble::file(from))?;
+    let status = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .status()
+        .await
+        .map_err(Trouble::file(from))?;
     if status.success() {
         Ok(())
     } else {
-        Err(Trouble::Refused(format!("`{}` can't be copied", from.display())))
+        Err(Trouble::Refused(format!(
+            "`{}` can't be copied",
+            from.display()
+        )))
     }
 }

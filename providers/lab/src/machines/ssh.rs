@@ -15,8 +15,13 @@ use nix::pty::{Winsize, openpty};
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::{Ed25519Keypair, KeypairData};
 use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
-use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey, run_stream};
-use russh::{Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, MethodKind, MethodSet, Pty};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, Session, VerifiedPublicKey, run_stream,
+};
+use russh::{
+    Channel, ChannelId, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf,
+    MethodKind, MethodSet, Pty,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::Child;
@@ -30,18 +35,30 @@ use crate::lab::Shared;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where servers for file transfer are on a host.
-const SFTP: [&str; 2] = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server"];
+const SFTP: [&str; 2] = [
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+];
 
 /// Returns a host key, private and public, by file name.
 pub(super) fn new_host_key() -> Result<[(String, String); 2], Trouble> {
     let mut seed = [0; 32];
     aws_lc_rs::rand::fill(&mut seed).map_err(|_| Trouble::NoRandom)?;
-    let unusable = |error: russh::keys::ssh_key::Error| Trouble::Refused(format!("no host key can be made: {error}"));
-    let key = PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed)), "").map_err(unusable)?;
-    let private = key.to_openssh(LineEnding::LF).map_err(unusable)?.to_string();
+    let unusable = |error: russh::keys::ssh_key::Error| {
+        Trouble::Refused(format!("no host key can be made: {error}"))
+    };
+    let key = PrivateKey::new(KeypairData::Ed25519(Ed25519Keypair::from_seed(&seed)), "")
+        .map_err(unusable)?;
+    let private = key
+        .to_openssh(LineEnding::LF)
+        .map_err(unusable)?
+        .to_string();
     let public = key.public_key().to_openssh().map_err(unusable)?;
     let name = "ssh_host_ed25519_key";
-    Ok([(name.to_owned(), private), (format!("{name}.pub"), format!("{public}\n"))])
+    Ok([
+        (name.to_owned(), private),
+        (format!("{name}.pub"), format!("{public}\n")),
+    ])
 }
 
 /// Lets people in at one address of a machine, until the machine ends.
@@ -51,14 +68,22 @@ pub(super) async fn serve(shared: Arc<Shared>, vmid: u32, socket: TcpListener) {
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let Some(machine) = shared.machines.get(vmid) else { continue };
+        let Some(machine) = shared.machines.get(vmid) else {
+            continue;
+        };
         if !is_let_in(&shared, &machine, &stream, peer) {
             continue;
         }
         let shared = shared.clone();
         tokio::spawn(async move {
             if let Ok(Some(config)) = tokio::time::timeout(PATIENCE, config(&machine)).await {
-                let visitor = Visitor { shared, machine, peer, user: User::default(), channels: HashMap::new() };
+                let visitor = Visitor {
+                    shared,
+                    machine,
+                    peer,
+                    user: User::default(),
+                    channels: HashMap::new(),
+                };
                 if let Ok(session) = run_stream(Arc::new(config), stream, visitor).await {
                     // How a visitor leaves is no trouble of the machine.
                     let _ = session.await;
@@ -73,7 +98,10 @@ fn is_let_in(shared: &Shared, machine: &Machine, stream: &TcpStream, peer: Socke
     let (Ok(SocketAddr::V4(local)), IpAddr::V4(peer)) = (stream.local_addr(), peer.ip()) else {
         return false;
     };
-    let own = machine.addresses.iter().find(|(address, _)| address == local.ip());
+    let own = machine
+        .addresses
+        .iter()
+        .find(|(address, _)| address == local.ip());
     let Some((own, bits)) = own else { return false };
     let is_private = shared.with(|world| world.cluster.site.is_private(*own));
     !is_private || is_same_network(*own, peer, *bits) && shared.machines.at(peer).is_some()
@@ -83,7 +111,9 @@ async fn config(machine: &Machine) -> Option<Config> {
     let script = "for key in /etc/ssh/ssh_host_*_key; do cat \"$key\" && echo; done";
     let text = read(machine, script, "").await?;
     let end = "-----END OPENSSH PRIVATE KEY-----";
-    let keys = text.split_inclusive(end).filter_map(|part| decode_secret_key(part.trim(), None).ok());
+    let keys = text
+        .split_inclusive(end)
+        .filter_map(|part| decode_secret_key(part.trim(), None).ok());
     let keys: Vec<_> = keys.collect();
     let methods = MethodSet::from(&[MethodKind::PublicKey][..]);
     (!keys.is_empty()).then(|| Config {
@@ -100,11 +130,22 @@ async fn config(machine: &Machine) -> Option<Config> {
 
 /// Runs a small script in a machine as its superuser, with one argument, and returns what it says.
 async fn read(machine: &Machine, script: &str, argument: &str) -> Option<String> {
-    let user = User { home: "/".into(), ..User::default() };
+    let user = User {
+        home: "/".into(),
+        ..User::default()
+    };
     let settings = [("PATH".to_owned(), root::PATH.to_owned())];
-    let mut command = machine.namespace.command(&user, false, &settings, &["/bin/sh", "-c", script, "sh", argument]);
+    let mut command = machine.namespace.command(
+        &user,
+        false,
+        &settings,
+        &["/bin/sh", "-c", script, "sh", argument],
+    );
     let output = command.stdin(Stdio::null()).output().await.ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A connection.
@@ -125,22 +166,34 @@ struct Waiting {
 
 fn size(columns: u32, rows: u32) -> Winsize {
     let short = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
-    Winsize { ws_row: short(rows), ws_col: short(columns), ws_xpixel: 0, ws_ypixel: 0 }
+    Winsize {
+        ws_row: short(rows),
+        ws_col: short(columns),
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
 }
 
 impl Visitor {
     /// Returns the user of a name if a key is among those in its file.
     async fn known(&self, name: &str, key: &PublicKey) -> Option<User> {
-        let is_plain = name.chars().all(|it| it.is_ascii_alphanumeric() || "-_.".contains(it));
+        let is_plain = name
+            .chars()
+            .all(|it| it.is_ascii_alphanumeric() || "-_.".contains(it));
         if name.is_empty() || !is_plain {
             return None;
         }
         let script = "line=$(grep \"^$1:\" /etc/passwd) || exit 1; echo \"$line\"; \
                       cat \"$(echo \"$line\" | cut -d : -f 6)/.ssh/authorized_keys\"";
-        let text = tokio::time::timeout(PATIENCE, read(&self.machine, script, name)).await.ok()??;
+        let text = tokio::time::timeout(PATIENCE, read(&self.machine, script, name))
+            .await
+            .ok()??;
         let (line, keys) = text.split_once('\n')?;
         // A line with options before its key is none that this server understands, so it lets nobody in.
-        let is_known = keys.lines().filter_map(|line| PublicKey::from_openssh(line.trim()).ok()).any(|own| own.key_data() == key.key_data());
+        let is_known = keys
+            .lines()
+            .filter_map(|line| PublicKey::from_openssh(line.trim()).ok())
+            .any(|own| own.key_data() == key.key_data());
         let fields: Vec<_> = line.split(':').collect();
         let user = User {
             name: name.to_owned(),
@@ -153,7 +206,12 @@ impl Visitor {
     }
 
     /// Starts a command, or a shell, on a channel.
-    fn start(&mut self, id: ChannelId, words: &[String], session: &mut Session) -> Result<(), russh::Error> {
+    fn start(
+        &mut self,
+        id: ChannelId,
+        words: &[String],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
         let Some(waiting) = self.channels.remove(&id) else {
             return session.channel_failure(id);
         };
@@ -164,13 +222,21 @@ impl Visitor {
             ("LOGNAME".to_owned(), self.user.name.clone()),
             ("SHELL".to_owned(), self.user.shell.clone()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            ("SSH_CONNECTION".to_owned(), format!("{} {} {} 22", self.peer.ip(), self.peer.port(), self.own())),
+            (
+                "SSH_CONNECTION".to_owned(),
+                format!("{} {} {} 22", self.peer.ip(), self.peer.port(), self.own()),
+            ),
         ];
         settings.extend(waiting.settings);
         if let Some((terminal, _)) = &waiting.terminal {
             settings.push(("TERM".to_owned(), terminal.clone()));
         }
-        let mut command = self.machine.namespace.command(&self.user, waiting.terminal.is_some(), &settings, words);
+        let mut command = self.machine.namespace.command(
+            &self.user,
+            waiting.terminal.is_some(),
+            &settings,
+            words,
+        );
         let master = match &waiting.terminal {
             None => None,
             Some((_, size)) => {
@@ -209,7 +275,10 @@ impl Visitor {
     }
 
     fn own(&self) -> Ipv4Addr {
-        self.machine.addresses.first().map_or(Ipv4Addr::LOCALHOST, |(address, _)| *address)
+        self.machine
+            .addresses
+            .first()
+            .map_or(Ipv4Addr::LOCALHOST, |(address, _)| *address)
     }
 
     /// Connects to another machine from this one: one of a private network is reached from that network alone.
@@ -221,7 +290,11 @@ impl Visitor {
             Err(_) => self.shared.machines.named(host)?.addresses.first()?.0,
         };
         let other = self.shared.machines.at(address)?;
-        let near = self.machine.addresses.iter().find(|(own, bits)| is_same_network(*own, address, *bits));
+        let near = self
+            .machine
+            .addresses
+            .iter()
+            .find(|(own, bits)| is_same_network(*own, address, *bits));
         let source = match near {
             Some((own, _)) => *own,
             None if !other.is_private => self.own(),
@@ -229,21 +302,28 @@ impl Visitor {
         };
         let socket = TcpSocket::new_v4().ok()?;
         socket.bind(SocketAddr::from((source, 0))).ok()?;
-        tokio::time::timeout(PATIENCE, socket.connect(SocketAddr::from((address, port)))).await.ok()?.ok()
+        tokio::time::timeout(PATIENCE, socket.connect(SocketAddr::from((address, port))))
+            .await
+            .ok()?
+            .ok()
     }
 }
 
 /// Hands a command what comes on a channel, and the channel what the command says; returns how it ended.
-async fn with_pipes(mut child: Child, mut from: ChannelReadHalf, to: &ChannelWriteHalf<Msg>) -> u32 {
+async fn with_pipes(
+    mut child: Child,
+    mut from: ChannelReadHalf,
+    to: &ChannelWriteHalf<Msg>,
+) -> u32 {
     let (mut input, out, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let feeding = tokio::spawn(async move {
         while let Some(message) = from.wait().await {
             match message {
                 ChannelMsg::Data { data } => {
-                    if let Some(open) = &mut input {
-                        if open.write_all(&data).await.is_err() {
-                            input = None;
-                        }
+                    if let Some(open) = &mut input
+                        && open.write_all(&data).await.is_err()
+                    {
+                        input = None;
                     }
                 }
                 ChannelMsg::Eof | ChannelMsg::Close => input = None,
@@ -265,14 +345,28 @@ async fn with_pipes(mut child: Child, mut from: ChannelReadHalf, to: &ChannelWri
     tokio::join!(said, complained);
     let status = child.wait().await.ok().and_then(|status| status.code());
     feeding.abort();
-    status.and_then(|code| u32::try_from(code).ok()).unwrap_or(255)
+    status
+        .and_then(|code| u32::try_from(code).ok())
+        .unwrap_or(255)
 }
 
 /// The same over a terminal, whose size the visitor may change.
-async fn with_terminal(mut child: Child, master: File, mut from: ChannelReadHalf, to: &ChannelWriteHalf<Msg>) -> u32 {
-    let Ok(reading) = master.try_clone() else { return 255 };
-    let Ok(sizing) = master.try_clone() else { return 255 };
-    let (mut reading, mut writing) = (tokio::fs::File::from_std(reading), tokio::fs::File::from_std(master));
+async fn with_terminal(
+    mut child: Child,
+    master: File,
+    mut from: ChannelReadHalf,
+    to: &ChannelWriteHalf<Msg>,
+) -> u32 {
+    let Ok(reading) = master.try_clone() else {
+        return 255;
+    };
+    let Ok(sizing) = master.try_clone() else {
+        return 255;
+    };
+    let (mut reading, mut writing) = (
+        tokio::fs::File::from_std(reading),
+        tokio::fs::File::from_std(master),
+    );
     let feeding = tokio::spawn(async move {
         while let Some(message) = from.wait().await {
             match message {
@@ -280,9 +374,18 @@ async fn with_terminal(mut child: Child, master: File, mut from: ChannelReadHalf
                     let _ = writing.write_all(&data).await;
                     let _ = writing.flush().await;
                 }
-                ChannelMsg::WindowChange { col_width, row_height, .. } => {
+                ChannelMsg::WindowChange {
+                    col_width,
+                    row_height,
+                    ..
+                } => {
                     let size = size(col_width, row_height);
-                    let size = rustix::termios::Winsize { ws_row: size.ws_row, ws_col: size.ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+                    let size = rustix::termios::Winsize {
+                        ws_row: size.ws_row,
+                        ws_col: size.ws_col,
+                        ws_xpixel: 0,
+                        ws_ypixel: 0,
+                    };
                     // A terminal that is gone needs no size.
                     let _ = rustix::termios::tcsetwinsize(&sizing, size);
                 }
@@ -293,20 +396,28 @@ async fn with_terminal(mut child: Child, master: File, mut from: ChannelReadHalf
     let mut part = vec![0; 8192];
     // The terminal's end reads as an error.
     while let Ok(read) = reading.read(&mut part).await {
-        let sent = to.data_bytes(part.get(..read).unwrap_or_default().to_vec()).await;
+        let sent = to
+            .data_bytes(part.get(..read).unwrap_or_default().to_vec())
+            .await;
         if read == 0 || sent.is_err() {
             break;
         }
     }
     let status = child.wait().await.ok().and_then(|status| status.code());
     feeding.abort();
-    status.and_then(|code| u32::try_from(code).ok()).unwrap_or(255)
+    status
+        .and_then(|code| u32::try_from(code).ok())
+        .unwrap_or(255)
 }
 
 impl Handler for Visitor {
     type Error = russh::Error;
 
-    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
         Ok(match self.known(user, key.public_key).await {
             Some(user) => {
                 self.user = user;
@@ -316,9 +427,21 @@ impl Handler for Visitor {
         })
     }
 
-    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Session) -> Result<(), Self::Error> {
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
         let id = channel.id();
-        self.channels.insert(id, Waiting { channel, settings: Vec::new(), terminal: None });
+        self.channels.insert(
+            id,
+            Waiting {
+                channel,
+                settings: Vec::new(),
+                terminal: None,
+            },
+        );
         reply.accept().await;
         Ok(())
     }
@@ -347,7 +470,11 @@ impl Handler for Visitor {
         Ok(())
     }
 
-    async fn channel_close(&mut self, channel: ChannelId, _: &mut Session) -> Result<(), Self::Error> {
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
         self.channels.remove(&channel);
         Ok(())
     }
@@ -372,7 +499,13 @@ impl Handler for Visitor {
         }
     }
 
-    async fn env_request(&mut self, channel: ChannelId, name: &str, value: &str, session: &mut Session) -> Result<(), Self::Error> {
+    async fn env_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         let is_taken = name == "LANG" || name.starts_with("LC_");
         match self.channels.get_mut(&channel).filter(|_| is_taken) {
             Some(waiting) => {
@@ -383,19 +516,36 @@ impl Handler for Visitor {
         }
     }
 
-    async fn shell_request(&mut self, channel: ChannelId, session: &mut Session) -> Result<(), Self::Error> {
+    async fn shell_request(
+        &mut self,
+        channel: ChannelId,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         let words = [self.user.shell.clone(), "-l".to_owned()];
         self.start(channel, &words, session)
     }
 
-    async fn exec_request(&mut self, channel: ChannelId, data: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        data: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         let line = String::from_utf8_lossy(data).into_owned();
         let words = [self.user.shell.clone(), "-c".to_owned(), line];
         self.start(channel, &words, session)
     }
 
-    async fn subsystem_request(&mut self, channel: ChannelId, name: &str, session: &mut Session) -> Result<(), Self::Error> {
-        let server = SFTP.into_iter().find(|path| std::path::Path::new(path).exists()).filter(|_| name == "sftp");
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        let server = SFTP
+            .into_iter()
+            .find(|path| std::path::Path::new(path).exists())
+            .filter(|_| name == "sftp");
         match server {
             Some(server) => self.start(channel, &[server.to_owned()], session),
             None => session.channel_failure(channel),
