@@ -228,6 +228,121 @@ fn a_machine_reboots_switches_itself_off_and_is_killed() {
 }
 
 #[test]
+fn a_machine_is_cut_off_loses_its_disk_and_shows_another_host_key() {
+    let Some(lab) = Served::with_machines() else {
+        return;
+    };
+    let machine = lab.machine(101, "web", at(11));
+    let fault = |verb: &str| {
+        lab.sandbox
+            .run(&["lab", "fault", verb, "web"])
+            .expect_success()
+    };
+    machine.run("echo here | sudo tee /srv/note", "").success();
+    let key = machine
+        .run("cat /etc/ssh/ssh_host_ed25519_key.pub", "")
+        .success()
+        .out;
+    let pinned = lab.pinned(at(11), key.trim());
+    pinned.run("true", "").success();
+
+    fault("cut");
+    assert_eq!(machine.run("true", "").code, Some(255));
+    fault("join");
+    machine.settled("true");
+
+    fault("host-key");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while pinned.run("true", "").code == Some(0) {
+        assert!(Instant::now() < deadline, "it still has its key");
+    }
+    machine.settled("cat /srv/note");
+
+    fault("wipe");
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while machine.run("cat /srv/note", "").code != Some(1) {
+        assert!(Instant::now() < deadline, "it still holds what it held");
+    }
+}
+
+#[test]
+fn a_run_with_a_lab_leaves_it_to_the_stack() {
+    let sandbox = support::Sandbox::stack(
+        "variable \"proxmox_endpoints\" {\n  type = list(string)\n}\n\
+         variable \"proxmox_api_token\" {\n  type      = string\n  sensitive = true\n}\n\
+         variable \"proxmox_ca\" {\n  type = string\n}\n\
+         output \"nodes\" {\n  value = length(var.proxmox_endpoints)\n}\n\
+         output \"authority\" {\n  value = startswith(var.proxmox_ca, \"-----BEGIN\")\n}\n",
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("missing input variable");
+
+    let ran = sandbox.run(&["--lab", "apply", "--yes"]).expect_success();
+
+    ran.says("a lab is served for this stack");
+    assert_eq!(
+        sandbox.run(&["output", "nodes"]).expect_success().out,
+        "3\n"
+    );
+    assert_eq!(
+        sandbox.run(&["output", "authority"]).expect_success().out,
+        "true\n"
+    );
+    sandbox.run(&["plan"]).expect_success();
+    sandbox.run(&["--lab", "plan"]).expect_success();
+    sandbox
+        .run(&["lab", "status"])
+        .expect_success()
+        .shows("debian-13");
+    sandbox.run(&["lab", "stop"]).expect_success();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while sandbox.stack_folder().join(".dmp/lab/lab.json").exists() {
+        assert!(Instant::now() < deadline, "it does not stop");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("missing input variable");
+}
+
+#[test]
+fn the_lab_s_commands_show_what_goes_on() {
+    let lab = Served::begin();
+    let run = |words: &[&str]| lab.sandbox.run(words).expect_success();
+    lab.client().get("/nodes/pve1/lxc");
+    run(&["lab", "fault", "node-down", "pve3"]);
+    run(&["lab", "status"])
+        .shows("asked for and not served")
+        .shows("GET /nodes/pve1/lxc")
+        .shows("DOWN")
+        .shows("something goes wrong on demand");
+    run(&["lab", "fault", "list"]).shows("pve3");
+    lab.sandbox
+        .run(&["lab", "fault", "full", "no-such"])
+        .expect_code(1)
+        .says("there is no storage `no-such`");
+    run(&["lab", "fault", "clear"]);
+    lab.clone_of_template(101, "web");
+    run(&["lab", "reset"]);
+    let out = run(&["lab", "status"]).out;
+    assert!(
+        !out.contains("web") && !out.contains("DOWN") && out.contains("debian-13"),
+        "{out}"
+    );
+    assert!(
+        !out.contains(&lab.written.password),
+        "secrets are in the file alone"
+    );
+    lab.sandbox
+        .run(&["lab", "serve"])
+        .expect_code(1)
+        .says("this lab is served already, by process");
+}
+
+#[test]
 fn stand_ins_keep_what_they_are_told_and_say_what_they_are() {
     let Some(lab) = Served::with_machines() else {
         return;
