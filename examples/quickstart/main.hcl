@@ -100,7 +100,7 @@ module "hardening" {
 resource "host_package" "nginx" {
   for_each   = module.web.connections
   host       = each.value
-  names      = ["nginx-light"]
+  names      = ["nginx"]
   depends_on = [module.base]
 }
 
@@ -115,7 +115,7 @@ resource "host_file" "page" {
 resource "host_file" "site" {
   for_each   = module.web.connections
   host       = each.value
-  path       = "/etc/nginx/sites-enabled/default"
+  path       = "/etc/nginx/conf.d/page.conf"
   content    = <<-EOS
     server {
         listen ${module.web.addresses[each.key]}:${local.port};

@@ -29,6 +29,7 @@ mod validate;
 mod version;
 mod what_if;
 
+pub(crate) use lab::folder_of as lab_folder_of;
 pub use state_import::import_blocks;
 
 use std::io::Write;
@@ -50,6 +51,11 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         let missing = Diagnostic::error("no-stack", "no such folder")
             .detail(format!("`{}`", directory.display()));
         return fail(context, &Sources::new(), &[missing]);
+    }
+    if arguments.lab
+        && let Err(trouble) = lab::serve_in_background(&directory).await
+    {
+        return lab::fail_by(context, &trouble);
     }
     match arguments.command {
         Command::Init(arguments) => init::run(context, &directory, &arguments).await,

@@ -124,56 +124,34 @@ fn name(record: &[u8], is_joliet: bool) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+#[path = "../../tests/support/iso.rs"]
+mod made;
 
-    /// Makes an image with one file, its name as ISO 9660 and as Rock Ridge has it.
-    fn image(iso: &[u8], rock_ridge: Option<&str>, content: &[u8]) -> Vec<u8> {
-        let mut image = vec![0u8; 22 * 2048];
-        let record = |start: u32, length: usize, flags: u8, name: &[u8], more: &[u8]| {
-            let mut record = vec![0u8; 33];
-            record[2..6].copy_from_slice(&start.to_le_bytes());
-            record[10..14].copy_from_slice(&u32::try_from(length).expect("short").to_le_bytes());
-            record[25] = flags;
-            record[32] = u8::try_from(name.len()).expect("short");
-            record.extend_from_slice(name);
-            if name.len() % 2 == 0 {
-                record.push(0);
-            }
-            record.extend_from_slice(more);
-            record[0] = u8::try_from(record.len()).expect("short");
-            record
-        };
-        let root = record(20, 2048, 2, &[0], &[]);
-        let primary = &mut image[16 * 2048..17 * 2048];
-        primary[..6].copy_from_slice(b"\x01CD001");
-        primary[40..72].copy_from_slice(format!("{:<32}", "cidata").as_bytes());
-        primary[156..156 + root.len()].copy_from_slice(&root);
-        image[17 * 2048] = 255;
-        let more = rock_ridge.map(|name| {
-            let mut more = b"NM\x00\x01\x00".to_vec();
-            more.extend_from_slice(name.as_bytes());
-            more[2] = u8::try_from(more.len()).expect("short");
-            more
-        });
-        let mut folder = root.clone();
-        folder.extend(record(20, 2048, 2, &[1], &[]));
-        folder.extend(record(21, content.len(), 0, iso, &more.unwrap_or_default()));
-        image[20 * 2048..20 * 2048 + folder.len()].copy_from_slice(&folder);
-        image[21 * 2048..21 * 2048 + content.len()].copy_from_slice(content);
-        image
-    }
+#[cfg(test)]
+mod tests {
+    use super::made;
+    use super::*;
 
     #[test]
     fn a_seed_is_read_by_its_long_and_by_its_short_names() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seed.iso");
         for name in [Some("user-data"), None] {
-            std::fs::write(&path, image(b"USER_DAT.;1", name, b"#cloud-config\n"))
-                .expect("written");
+            std::fs::write(
+                &path,
+                made::image(
+                    "cidata",
+                    &[
+                        ("USER_DAT.;1", name, "#cloud-config\n"),
+                        ("META_DAT.;1", None, "x: 1\n"),
+                    ],
+                ),
+            )
+            .expect("written");
             let read = read(&path).expect("an image");
             assert_eq!(read.label, "cidata");
             assert_eq!(read.files["user-data"], b"#cloud-config\n");
+            assert_eq!(read.files["meta-data"], b"x: 1\n");
         }
     }
 
@@ -181,7 +159,7 @@ mod tests {
     fn what_is_no_image_or_a_cut_one_is_none() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("seed.iso");
-        let whole = image(b"USER_DAT.;1", None, b"x");
+        let whole = made::image("cidata", &[("USER_DAT.;1", None, "x")]);
         for part in [0, 100, 16 * 2048 + 5, 17 * 2048, 20 * 2048 + 10] {
             std::fs::write(&path, &whole[..part]).expect("written");
             assert_eq!(read(&path), None, "{part} bytes");

@@ -190,7 +190,7 @@ async fn begin_again(shared: &Arc<Shared>, folder: &Path) {
                 .into_iter()
                 .filter(|(_, runs)| *runs)
                 .map(|(vmid, _)| Order::Start(vmid)),
-        )
+        );
     });
 }
 
@@ -229,6 +229,15 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             namespace::remove(&place(vmid), Ids::here()).await?;
             copy(&kept(vmid, &name), &place(vmid)).await
         }
+        Order::Wipe(vmid) => {
+            end(shared, vmid).await;
+            namespace::remove(&place(vmid), Ids::here()).await?;
+            start(shared, &place(vmid), vmid).await
+        }
+        Order::NewHostKey(vmid) => match shared.machines.get(vmid) {
+            Some(machine) => ssh::change_host_key(&machine).await,
+            None => Ok(()),
+        },
         Order::Drop(vmid, name) => namespace::remove(&kept(vmid, &name), Ids::here()).await,
     }
 }

@@ -100,12 +100,14 @@ const COPIED: [&str; 6] = [
 const SHOWN: [&str; 2] = ["etc/alternatives", "etc/ssl/certs"];
 
 /// Folders that are there in every machine, with their modes.
-const FOLDERS: [(&str, u32); 26] = [
+const FOLDERS: [(&str, u32); 28] = [
     ("etc", 0o755),
     ("etc/ssh", 0o755),
     ("etc/sudoers.d", 0o750),
     ("etc/sysctl.d", 0o755),
     ("etc/apt", 0o755),
+    ("etc/systemd", 0o755),
+    ("etc/systemd/system", 0o755),
     ("root", 0o700),
     ("home", 0o755),
     ("var", 0o755),
@@ -245,7 +247,9 @@ pub(super) fn make(spec: &Spec) -> Result<(), String> {
         if !Path::new(own).exists() {
             file(own, "", 0o755)?;
         }
-        bound("/proc/self/exe", own, MsFlags::empty())?;
+        // By its path: what `/proc/self/exe` leads to belongs to the mounts of the host.
+        let program = std::env::current_exe().map_err(|error| format!("own program: {error}"))?;
+        bound(&program.display().to_string(), own, MsFlags::empty())?;
         let flags =
             MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID;
         mount(NONE, own, NONE, flags, NONE)
@@ -255,7 +259,7 @@ pub(super) fn make(spec: &Spec) -> Result<(), String> {
         let (host, own) = (format!("/{name}"), format!("root/{name}"));
         match fs::read_link(&host) {
             Ok(target) if !Path::new(&own).is_symlink() => {
-                symlink(target, &own).map_err(|error| format!("{own}: {error}"))?
+                symlink(target, &own).map_err(|error| format!("{own}: {error}"))?;
             }
             Ok(_) => {}
             Err(_) if Path::new(&host).is_dir() => {

@@ -61,6 +61,18 @@ pub(super) fn new_host_key() -> Result<[(String, String); 2], Trouble> {
     ])
 }
 
+/// Gives a machine other host keys than it has.
+pub(super) async fn change_host_key(machine: &Machine) -> Result<(), Trouble> {
+    let script = "rm -f /etc/ssh/ssh_host_*; exec ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key";
+    match read(machine, script, "").await {
+        Some(_) => Ok(()),
+        None => Err(Trouble::Refused(format!(
+            "`{}` keeps its host key",
+            machine.name
+        ))),
+    }
+}
+
 /// Lets people in at one address of a machine, until the machine ends.
 pub(super) async fn serve(shared: Arc<Shared>, vmid: u32, socket: TcpListener) {
     loop {
@@ -103,8 +115,14 @@ fn is_let_in(shared: &Shared, machine: &Machine, stream: &TcpStream, peer: Socke
         .iter()
         .find(|(address, _)| address == local.ip());
     let Some((own, bits)) = own else { return false };
-    let is_private = shared.with(|world| world.cluster.site.is_private(*own));
-    !is_private || is_same_network(*own, peer, *bits) && shared.machines.at(peer).is_some()
+    let (is_private, is_cut) = shared.with(|world| {
+        (
+            world.cluster.site.is_private(*own),
+            world.cluster.faults.cut.contains(&machine.vmid),
+        )
+    });
+    !is_cut
+        && (!is_private || is_same_network(*own, peer, *bits) && shared.machines.at(peer).is_some())
 }
 
 async fn config(machine: &Machine) -> Option<Config> {
@@ -290,6 +308,13 @@ impl Visitor {
             Err(_) => self.shared.machines.named(host)?.addresses.first()?.0,
         };
         let other = self.shared.machines.at(address)?;
+        let is_cut = self.shared.with(|world| {
+            world.cluster.faults.cut.contains(&self.machine.vmid)
+                || world.cluster.faults.cut.contains(&other.vmid)
+        });
+        if is_cut {
+            return None;
+        }
         let near = self
             .machine
             .addresses
@@ -320,10 +345,10 @@ async fn with_pipes(
         while let Some(message) = from.wait().await {
             match message {
                 ChannelMsg::Data { data } => {
-                    if let Some(open) = &mut input {
-                        if open.write_all(&data).await.is_err() {
-                            input = None;
-                        }
+                    if let Some(open) = &mut input
+                        && open.write_all(&data).await.is_err()
+                    {
+                        input = None;
                     }
                 }
                 ChannelMsg::Eof | ChannelMsg::Close => input = None,

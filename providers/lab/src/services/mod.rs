@@ -79,7 +79,9 @@ pub(crate) fn run(called: &OsStr, arguments: impl Iterator<Item = OsString>) -> 
         Some("haproxy") => runtime.block_on(haproxy(&arguments)),
         Some("nginx") => runtime.block_on(nginx(&arguments)),
         _ => {
-            say(format_args!("a machine of the lab has dmp for its stand-ins alone"));
+            say(format_args!(
+                "a machine of the lab has dmp for its stand-ins alone"
+            ));
             return ExitCode::FAILURE;
         }
     };
@@ -202,7 +204,7 @@ async fn run_until_told<Config>(
                     config = Arc::new(new);
                     break;
                 }
-                Err(error) => eprintln!("the old configuration stays: {error}"),
+                Err(error) => say(format_args!("the old configuration stays: {error}")),
             }
         }
         tasks.shutdown().await;

@@ -64,6 +64,10 @@ pub(crate) enum Order {
     Keep(u32, String),
     Restore(u32, String),
     Drop(u32, String),
+    /// Throws away what a machine holds, and starts it empty if it runs.
+    Wipe(u32),
+    /// Gives a machine another host key, as if somebody else answered at its address.
+    NewHostKey(u32),
 }
 
 /// Everything but guests, volumes and tasks.
