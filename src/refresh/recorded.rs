@@ -9,7 +9,7 @@ use dmp_lang::config::Timed;
 use dmp_plan::planner::Configure;
 use dmp_plan::world::ProviderAt;
 use dmp_plan::{Finding, Findings, Planner, PlannerInput, ReadKind, ReadRequest, World};
-use dmp_sdk::{Address, Configured, Diagnostic, Mark, Object, Purpose};
+use dmp_sdk::{Address, Configured, Diagnostic, Mark, Object, Purpose, Resource};
 use dmp_state::{Instance, Snapshot, Status};
 
 use crate::reader::{Reader, asks_a_machine};
@@ -19,6 +19,8 @@ pub struct Refresh {
     /// What can't be read, and why.
     findings: Findings,
     requests: Vec<ReadRequest>,
+    /// What each recorded instance lives on.
+    hosts: foldhash::HashMap<Address, Vec<Address>>,
 }
 
 impl Refresh {
@@ -35,6 +37,7 @@ impl Refresh {
         let mut refresh = Self {
             findings: Findings::default(),
             requests: Vec::new(),
+            hosts: foldhash::HashMap::default(),
         };
         for (address, instance) in &snapshot.instances {
             if passed_over.contains(address) {
@@ -45,6 +48,11 @@ impl Refresh {
                 .or_insert_with(|| {
                     provider_of_record(world, snapshot, &instance.provider, configure)
                 });
+            let hosts = instance.hosted_on.iter();
+            let hosts: Vec<_> = hosts.flat_map(|hosting| &hosting.hosts).cloned().collect();
+            if !hosts.is_empty() {
+                refresh.hosts.insert(address.clone(), hosts);
+            }
             let finding = match provider {
                 Ok(provider) => match request(world, snapshot, address, instance, provider) {
                     Ok(request) => {
@@ -79,12 +87,67 @@ impl Refresh {
         wanted
     }
 
-    /// Reads.
+    /// Reads. What is on a machine that an API tells of waits for what that tells: on one that is switched off nothing is
+    /// asked.
     pub async fn read(self, reader: &Reader) -> Findings {
-        let mut findings = self.findings;
-        findings.extend(reader.read(self.requests).await);
+        let Self {
+            mut findings,
+            requests,
+            hosts,
+        } = self;
+        let told: foldhash::HashMap<Address, Arc<dyn Resource>> = requests
+            .iter()
+            .filter(|request| !asks_a_machine(request))
+            .filter_map(|request| match &request.kind {
+                ReadKind::Object { resource, .. } => {
+                    Some((request.address.clone(), Arc::clone(resource)))
+                }
+                ReadKind::Data { .. } => None,
+            })
+            .collect();
+        let (later, first): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| {
+            !told.contains_key(&request.address)
+                && lives_on(&hosts, &request.address, |host| told.contains_key(host)).is_some()
+        });
+        findings.extend(reader.read(first).await);
+        let is_off = |host: &Address| match (findings.get(host), told.get(host)) {
+            (Some(Finding::Found(object)), Some(resource)) => resource.is_off(&object.attributes),
+            _ => false,
+        };
+        let mut off = Findings::default();
+        let mut on = Vec::new();
+        for request in later {
+            match lives_on(&hosts, &request.address, is_off) {
+                Some(host) => {
+                    let finding = Finding::Unreachable(format!("`{host}` is switched off"));
+                    off.insert(request.address, finding);
+                }
+                None => on.push(request),
+            }
+        }
+        findings.extend(off);
+        findings.extend(reader.read(on).await);
         findings
     }
+}
+
+/// What an instance lives on, directly or not, that is such a one.
+fn lives_on(
+    hosts: &foldhash::HashMap<Address, Vec<Address>>,
+    address: &Address,
+    is_such: impl Fn(&Address) -> bool,
+) -> Option<Address> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&Address> = hosts.get(address).into_iter().flatten().collect();
+    while let Some(host) = open.pop() {
+        if is_such(host) {
+            return Some(host.clone());
+        }
+        if seen.insert(host) {
+            open.extend(hosts.get(host).into_iter().flatten());
+        }
+    }
+    None
 }
 
 /// What would be found if nothing had changed.

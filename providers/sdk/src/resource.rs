@@ -371,6 +371,13 @@ pub trait Resource: Send + Sync {
         (Vec::new(), Vec::new())
     }
 
+    /// Whether the object is there but switched off: what lives on it can't be asked, and is as it was. Must be pure; may
+    /// see unknown values. Never by default.
+    fn is_off(&self, value: &Value) -> bool {
+        let _ = value;
+        false
+    }
+
     /// The parts of the ground that the object is lost with although no resource describes them: the hypervisor that it
     /// runs on, the storage that holds its disks. Must be pure; may see unknown values, which name nothing. Nothing by
     /// default.

@@ -335,6 +335,21 @@ impl Value {
                     marks: self.marks.clone(),
                 }
             }
+            // Nothing has moved: each element is where it was.
+            (Kind::List(_) | Kind::Tuple(_), None) if self == other => {
+                let others = other.as_items().unwrap_or_default().iter();
+                let items = self.as_items().unwrap_or_default().iter().zip(others);
+                let items = items.map(|(item, other)| item.with_secrecy_of(other));
+                let items = Arc::new(items.collect());
+                let kind = match self.kind {
+                    Kind::List(_) => Kind::List(items),
+                    _ => Kind::Tuple(items),
+                };
+                Self {
+                    kind,
+                    marks: self.marks.clone(),
+                }
+            }
             (Kind::List(_) | Kind::Set(_) | Kind::Tuple(_), None) => {
                 // Elements may have moved: one secret among them makes all of them secret.
                 let marks = other.deep_marks().without_origins();
@@ -762,6 +777,23 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 mod tests {
     use super::*;
     use crate::address::Address;
+
+    #[test]
+    fn of_a_list_that_is_as_it_was_only_what_was_secret_is() {
+        let hop = |key: &str| Value::object_of([("user", "debian".into()), ("key", key.into())]);
+        let secret = |key: &str| hop(key).with("key", Value::from(key).marked(&Marks::sensitive()));
+        let recorded = Value::list(vec![secret("a"), secret("b")]);
+        let read = Value::list(vec![hop("a"), hop("b")]).with_secrecy_of(&recorded);
+        let items = read.as_items().expect("a list");
+        assert!(
+            items
+                .iter()
+                .all(|hop| hop.get("key").marks().is_sensitive())
+        );
+        assert!(!read.marks().is_sensitive() && !items[0].get("user").marks().is_sensitive());
+        let moved = Value::list(vec![hop("b"), hop("a")]).with_secrecy_of(&recorded);
+        assert!(moved.marks().is_sensitive(), "they may have moved");
+    }
 
     #[test]
     fn what_is_taken_out_of_a_marked_object_is_marked() {

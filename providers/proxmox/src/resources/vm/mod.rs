@@ -263,6 +263,10 @@ impl Resource for Vm {
         }
     }
 
+    fn is_off(&self, value: &Value) -> bool {
+        value.get("started").as_bool() == Some(false)
+    }
+
     fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
         let named = |text: String| {
             let (kind, name) = text.split_once(':')?;
