@@ -50,25 +50,25 @@ fn two_thousand_machines_are_listed_at_once() {
     let made = begun.elapsed();
     std::thread::sleep(Duration::from_millis(100));
 
-    let times: Vec<_> = (0..10)
-        .map(|_| {
+    let best_of_ten = |path: &str, members: Option<usize>| {
+        let one = || {
             let start = Instant::now();
-            let answer = client.get("/cluster/resources?type=vm");
+            let answer = client.get(path);
             let took = start.elapsed();
-            assert_eq!(
-                answer.data().as_array().map(Vec::len),
-                Some(MACHINES as usize + 1)
-            );
+            assert_eq!(answer.data().as_array().map(Vec::len), members);
             took
-        })
-        .collect();
-    let best = times.iter().min().expect("times");
+        };
+        (0..10).map(|_| one()).min().expect("times")
+    };
+    let all = MACHINES as usize + 1;
+    let best = best_of_ten("/cluster/resources?type=vm", Some(all));
+    let connection = best_of_ten("/version", None);
     let start = Instant::now();
     lab.end();
     let lab = Running::begin(&place, site);
     let again = start.elapsed();
     eprintln!(
-        "{MACHINES} clones in {made:?}, listed in {best:?} at best of {times:?}, taken up again in {again:?}, {} MiB",
+        "{MACHINES} clones in {made:?}, listed in {best:?} ({connection:?} of it for the connection), taken up again in {again:?}, {} MiB",
         resident()
     );
     assert_eq!(
@@ -79,6 +79,6 @@ fn two_thousand_machines_are_listed_at_once() {
             .map(Vec::len),
         Some(MACHINES as usize + 1)
     );
-    // Ten times what it takes without optimisation on a busy machine would be too slow for anybody.
-    assert!(*best < Duration::from_millis(500), "{best:?}");
+    // Without optimisation, on a busy host.
+    assert!(best < Duration::from_millis(500), "{best:?}");
 }
