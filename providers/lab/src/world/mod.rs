@@ -112,6 +112,9 @@ pub(crate) struct Pool {
     pub storages: BTreeSet<String>,
 }
 
+/// The shortest time between two rounds of news, in milliseconds, however fast tasks run: a round looks at every guest.
+const SHORTEST: u64 = 50;
+
 /// Milliseconds since 1970.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now()
@@ -174,7 +177,7 @@ impl World {
     /// Lets the nodes tell one another of their guests, as they do every ten seconds.
     pub(crate) fn tell(&mut self, now: u64, at_once: bool) {
         let is_frozen = self.cluster.faults.is_stale(now);
-        if !at_once && (is_frozen || now < self.seen_at + self.scaled(10.0)) {
+        if !at_once && (is_frozen || now < self.seen_at + self.scaled(10.0).max(SHORTEST)) {
             return;
         }
         self.seen_at = now;
