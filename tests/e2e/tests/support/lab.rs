@@ -118,19 +118,24 @@ impl Lab {
         json
     }
 
-    /// A call of the API, as another client makes it.
+    /// A call of the API, as another client makes it. What fails in passing is asked again.
     pub fn api(&self, method: &str, path: &str, form: &str) -> Json {
-        let url = format!("{}/api2/json{path}", self.endpoints[0]);
-        let body = matches!(method, "POST" | "PUT")
-            .then(|| ("application/x-www-form-urlencoded", form.to_owned()));
-        let (status, mut json) = self.ask(
-            &[("Authorization", format!("PVEAPIToken={}", self.token))],
-            method,
-            url,
-            body,
-        );
-        assert_eq!(status, 200, "{method} {path}: {json}");
-        json["data"].take()
+        for _ in 0..50 {
+            let url = format!("{}/api2/json{path}", self.endpoints[0]);
+            let body = matches!(method, "POST" | "PUT")
+                .then(|| ("application/x-www-form-urlencoded", form.to_owned()));
+            let token = ("Authorization", format!("PVEAPIToken={}", self.token));
+            let (status, mut json) = self.ask(&[token], method, url, body);
+            let is_passing = matches!(status, 429 | 503)
+                || ["got timeout", "got lock request timeout"]
+                    .iter()
+                    .any(|text| json.to_string().contains(text));
+            if !is_passing {
+                assert_eq!(status, 200, "{method} {path}: {json}");
+                return json["data"].take();
+            }
+        }
+        panic!("{method} {path} fails again and again");
     }
 
     /// A call of the API as its superuser.
