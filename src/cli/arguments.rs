@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// The stack's folder, instead of the current one.
     #[arg(short = 'C', long, global = true, value_name = "FOLDER")]
     pub chdir: Option<PathBuf>,
+    /// Serve a lab for the stack in the background, if none is: it goes on when the command has ended, until `dmp lab stop`.
+    #[arg(long, global = true)]
+    pub lab: bool,
     #[command(subcommand)]
     pub command: Command,
 }

@@ -56,6 +56,10 @@ fn no_core_dumps() {
 /// Runs dmp with the arguments of the process.
 #[must_use]
 pub fn run(registry: Registry) -> ExitCode {
+    // A machine of the lab is this program under another name; it comes before there is any thread.
+    if let Some(code) = dmp_lab::machines::inside::run_if_asked() {
+        return code;
+    }
     let given = with_long_flags(std::env::args_os());
     let matches = examples::command().get_matches_from(given);
     let arguments =

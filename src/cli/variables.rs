@@ -1,4 +1,4 @@
-//! The stack's input variables: from the environment, `*.auto.hcl`, `--var-file` and `--var`, later ones winning.
+//! The stack's input variables: from the lab of the stack, the environment, `*.auto.hcl`, `--var-file` and `--var`, later ones winning.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,6 +9,7 @@ use dmp_lang::{Bindings, Sources, evaluate, parse_value, parse_values_file};
 use dmp_sdk::{Diagnostic, Strictness, Value, convert};
 
 use crate::arguments::Variables;
+use crate::commands::lab_folder_of;
 
 /// Collects the values of all input variables.
 pub(crate) fn collect(
@@ -22,6 +23,7 @@ pub(crate) fn collect(
         values: BTreeMap::new(),
         diagnostics: Vec::new(),
     };
+    collected.lab(directory);
     for name in module.variables.keys() {
         if let Ok(text) = std::env::var(format!("DMP_VAR_{name}")) {
             collected.text(name, &text, &format!("DMP_VAR_{name}"));
@@ -60,6 +62,28 @@ struct Collected<'a> {
 }
 
 impl Collected<'_> {
+    /// Where a lab is served for the stack, it gives the values that say where a cluster is; any other place wins.
+    fn lab(&mut self, directory: &Path) {
+        let Ok(lab) = dmp_lab::Written::read(&lab_folder_of(directory)) else {
+            return;
+        };
+        let endpoints = lab
+            .endpoints
+            .iter()
+            .map(|endpoint| Value::from(endpoint.as_str()));
+        let values = [
+            ("proxmox_endpoints", Value::list(endpoints.collect())),
+            ("proxmox_api_token", Value::from(lab.token.as_str())),
+            (
+                "proxmox_ca",
+                Value::from(std::fs::read_to_string(&lab.ca_file).unwrap_or_default()),
+            ),
+        ];
+        for (name, value) in values {
+            self.set(name, &value, None);
+        }
+    }
+
     fn text(&mut self, name: &str, text: &str, origin: &str) {
         let Some(declared) = self.module.variables.get(name) else {
             self.unknown(name, origin, None);

@@ -1,7 +1,9 @@
 //! `dmp lab`: serving a lab, and asking one that runs. It prints nothing itself.
 
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -148,6 +150,26 @@ pub enum FaultVerb {
         /// The machine, by its name or number.
         machine: String,
     },
+    /// No connection reaches a machine, and none leaves it by way of its SSH server.
+    Cut {
+        /// The machine, by its name or number.
+        machine: String,
+    },
+    /// Connections reach a machine again.
+    Join {
+        /// The machine, by its name or number.
+        machine: String,
+    },
+    /// A machine loses what it holds, and starts as if for the first time.
+    Wipe {
+        /// The machine, by its name or number.
+        machine: String,
+    },
+    /// A running machine has another host key, as if somebody else answered at its address.
+    HostKey {
+        /// The machine, by its name or number.
+        machine: String,
+    },
     /// `/cluster/resources` stays as it is for so many seconds.
     Stale {
         /// Seconds.
@@ -178,19 +200,66 @@ pub enum CallKind {
     Unauthorized,
 }
 
-/// Does what was asked, and returns what is to be printed.
+/// Whether somebody serves the lab in a folder.
+pub async fn is_served(lab: &Path) -> bool {
+    match Written::read(lab) {
+        Ok(written) => ask(&written, "GET", "/lab/status", None).await.is_ok(),
+        Err(_) => false,
+    }
+}
+
+/// Serves the lab in a folder by a process of its own, which outlives this one, and waits until it can be asked.
+///
+/// # Errors
+/// What that process says before it ends.
+pub async fn begin_in_background(lab: &Path) -> Result<Written, Trouble> {
+    folder::make(lab)?;
+    let log = lab.join("serve.log");
+    let file = std::fs::File::create(&log).map_err(Trouble::file(&log))?;
+    let errors = file.try_clone().map_err(Trouble::file(&log))?;
+    let program = std::env::current_exe().map_err(Trouble::file(lab))?;
+    let mut process = std::process::Command::new(program)
+        .args(["lab", "serve", "--dir"])
+        .arg(lab)
+        .stdin(std::process::Stdio::null())
+        .stdout(file)
+        .stderr(errors)
+        // What ends this run by the terminal does not end the lab.
+        .process_group(0)
+        .spawn()
+        .map_err(Trouble::file(lab))?;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Ok(written) = Written::read(lab)
+            && written.pid == process.id()
+        {
+            return Ok(written);
+        }
+        let has_ended = process.try_wait().map_err(Trouble::file(lab))?.is_some();
+        if has_ended || std::time::Instant::now() > deadline {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(Trouble::Refused(format!(
+                "it can't be served: {}",
+                said.trim()
+            )));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// How long a lab may take to be served.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Does what was asked of the lab in its folder, or in the usual one, and returns what is to be printed.
 ///
 /// # Errors
 /// Why it can't be done.
 pub async fn run(
     arguments: &LabArguments,
-    stack: &Path,
+    usual: &Path,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<String, Trouble> {
-    let lab = arguments
-        .dir
-        .clone()
-        .unwrap_or_else(|| stack.join(".dmp").join("lab"));
+    let lab = arguments.dir.clone().unwrap_or_else(|| usual.to_owned());
     if let LabVerb::Serve(serve) = &arguments.verb {
         return serve_until_stopped(lab, serve, say).await;
     }
@@ -273,6 +342,10 @@ fn fault(verb: &FaultVerb) -> Value {
         FaultVerb::Room { storage } => json!({ "room": storage }),
         FaultVerb::Hang { machine } => json!({ "hang": machine }),
         FaultVerb::Answer { machine } => json!({ "answer": machine }),
+        FaultVerb::Cut { machine } => json!({ "cut": machine }),
+        FaultVerb::Join { machine } => json!({ "join": machine }),
+        FaultVerb::Wipe { machine } => json!({ "wipe": machine }),
+        FaultVerb::HostKey { machine } => json!({ "host-key": machine }),
         FaultVerb::Stale { seconds } => json!({ "stale": seconds }),
     }
 }
@@ -286,9 +359,13 @@ async fn serve_until_stopped(
         folder: lab,
         listen: serve.listen,
         site: Some(site(serve)?),
+        has_machines: true,
     })
     .await?;
     say(&serving(lab.written()));
+    if let Some(reason) = lab.no_machines() {
+        say(&format!("warning: {reason}\n"));
+    }
     tokio::select! {
         () = lab.stopped() => {}
         _ = tokio::signal::ctrl_c() => {}
@@ -383,8 +460,14 @@ fn status_text(written: &Written, status: &Value) -> String {
             word(&machine["name"]),
             word(&machine["node"]),
         );
+        let addresses = machine["addresses"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
+        let reached: String = addresses.map(|address| format!("  {address}")).collect();
         text.push_str(&format!(
-            "  {vmid:<7} {name:<24} {node:<12} {state}{lock}\n"
+            "  {vmid:<7} {name:<24} {node:<12} {state}{reached}{lock}\n"
         ));
     }
     if let Some(missing) = status["not_served"]
@@ -395,6 +478,14 @@ fn status_text(written: &Written, status: &Value) -> String {
         for (name, count) in missing {
             text.push_str(&format!("  {count:>5}  {name}\n"));
         }
+    }
+    for note in status["notes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .chain(status.get("no_machines").filter(|it| it.is_string()))
+    {
+        text.push_str(&format!("warning: {}\n", word(note)));
     }
     if !status["faults"].is_null() {
         text.push_str("something goes wrong on demand: dmp lab fault list\n");

@@ -22,6 +22,9 @@ pub(crate) struct Faults {
     pub full: BTreeSet<String>,
     /// Machines whose system does not answer: no agent, no clean end.
     pub hanging: BTreeSet<u32>,
+    /// Machines that no connection reaches.
+    #[serde(default)]
+    pub cut: BTreeSet<u32>,
     /// Until when the nodes tell one another nothing, in milliseconds.
     pub stale_until: u64,
     draw: Draw,
@@ -114,6 +117,7 @@ impl Faults {
             no_quorum: false,
             full: BTreeSet::new(),
             hanging: BTreeSet::new(),
+            cut: BTreeSet::new(),
             stale_until: 0,
             draw: Draw::new(seed ^ 0xFA17),
         }
@@ -126,6 +130,7 @@ impl Faults {
             && self.down.is_empty()
             && self.full.is_empty()
             && self.hanging.is_empty()
+            && self.cut.is_empty()
             && !self.no_quorum
             && self.stale_until == 0
     }

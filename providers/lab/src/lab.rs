@@ -15,10 +15,11 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
 use crate::calls::{self, Failure, Served};
+use crate::machines::{self, Machines};
 use crate::site::Site;
 use crate::wire::{control, server, tls};
 use crate::world::store::Store;
-use crate::world::{World, now};
+use crate::world::{Order, World, now};
 use crate::{Trouble, folder};
 
 /// How a lab is to be served.
@@ -30,6 +31,8 @@ pub struct LabOptions {
     pub listen: SocketAddr,
     /// What a new lab begins as.
     pub site: Option<Site>,
+    /// Whether there are to be machines behind the API; they are processes of this program under another name.
+    pub has_machines: bool,
 }
 
 /// What others need to find a lab: the file `lab.json` in its folder, which its owner alone can read.
@@ -74,6 +77,9 @@ pub(crate) struct Shared {
     calls: AtomicU64,
     files: AtomicU64,
     folder: PathBuf,
+    pub machines: Machines,
+    /// What went wrong beside the calls.
+    notes: Mutex<Vec<String>>,
     pub stop: Notify,
 }
 
@@ -121,6 +127,9 @@ impl Lab {
         let store = Store::open(&lab.join("lab.sqlite"))?;
         let site = options.site.unwrap_or_default();
         let mut world = World::open(&store, || Ok(site), files)?;
+        if options.has_machines {
+            world.no_machines = machines::probe(&lab).await;
+        }
         let mut listeners = Vec::new();
         let (mut endpoints, mut fingerprints, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
         let names: Vec<String> = world
@@ -168,12 +177,17 @@ impl Lab {
             calls: AtomicU64::new(0),
             files: AtomicU64::new(0),
             folder: lab.clone(),
+            machines: Machines::default(),
+            notes: Mutex::default(),
             stop: Notify::new(),
         });
         shared.change(|_| ());
         let text = serde_json::to_string_pretty(&written).unwrap_or_default();
         folder::write_private(&lab.join("lab.json"), text.as_bytes())?;
         let mut workers = vec![tokio::spawn(tick(shared.clone()))];
+        if options.has_machines {
+            workers.push(tokio::spawn(machines::work(shared.clone())));
+        }
         for (name, listener, acceptor) in listeners {
             workers.push(tokio::spawn(server::serve(
                 shared.clone(),
@@ -196,6 +210,12 @@ impl Lab {
         &self.written
     }
 
+    /// Returns why machines can't be started here, where that is so.
+    #[must_use]
+    pub fn no_machines(&self) -> Option<String> {
+        self.shared.no_machines()
+    }
+
     /// Waits until somebody asks the lab to stop.
     pub async fn stopped(&self) {
         self.shared.stop.notified().await;
@@ -206,6 +226,7 @@ impl Lab {
         for worker in &self.workers {
             worker.abort();
         }
+        self.shared.machines.end_all();
         // A lab that does not run is not to be found.
         let _ = std::fs::remove_file(self.shared.folder.join("lab.json"));
     }
@@ -270,6 +291,29 @@ async fn tick(shared: Arc<Shared>) {
 }
 
 impl Shared {
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns what is to be done with machines.
+    pub(crate) fn take_orders(&self) -> Vec<Order> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.world.orders)
+    }
+
+    /// Keeps what went wrong beside the calls, to be told in the status.
+    pub(crate) fn note(&self, text: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.push(text);
+        let surplus = notes.len().saturating_sub(100);
+        notes.drain(..surplus);
+    }
+
+    /// Returns why machines can't be started, where that is so.
+    pub(crate) fn no_machines(&self) -> Option<String> {
+        self.with(|world| world.no_machines.clone())
+    }
+
     /// Looks at the world.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -336,9 +380,17 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
+        let notes = self
+            .notes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         self.with(|world| {
+            let port = world.cluster.site.ssh_port;
             let machines = world.guests.values().map(|guest| {
+                let machine = self.machines.get(guest.vmid);
                 json!({
+                    "addresses": machine.map(|machine| machine.addresses.iter().map(|(address, _)| format!("{address}:{port}")).collect::<Vec<_>>()),
                     "vmid": guest.vmid, "name": guest.name(), "node": guest.node, "template": guest.is_template(),
                     "running": guest.is_running(), "lock": guest.lock(),
                 })
@@ -347,7 +399,7 @@ impl Shared {
             json!({
                 "cluster": world.cluster.site.cluster, "speed": world.cluster.site.speed, "seed": world.cluster.site.seed,
                 "quorate": world.is_quorate(), "nodes": nodes, "machines": machines.collect::<Vec<_>>(),
-                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing,
+                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "notes": notes,
                 "faults": if world.cluster.faults.is_none() { Value::Null } else { json!(world.cluster.faults) },
             })
         })

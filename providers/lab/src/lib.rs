@@ -10,6 +10,7 @@
 //! | `calls` | the methods, and what tasks do |
 //! | `faults` | what goes wrong on demand |
 //! | `wire` | TLS, who calls, what is sent and answered, the lab's own calls |
+//! | `machines` | machines with a shell in them, reached by SSH |
 //! | `lab` | a lab that runs |
 //! | `command` | `dmp lab` |
 
@@ -20,6 +21,7 @@ mod folder;
 mod hash;
 mod image;
 mod lab;
+pub mod machines;
 mod schema;
 mod site;
 mod wire;

@@ -1,6 +1,10 @@
 //! What a lab begins as: nodes, storages, bridges, templates. Read from a JSON file, or the small site that is built in.
 
+use std::net::Ipv4Addr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::machines::is_same_network;
 
 /// A cluster before anything is done with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,7 +22,9 @@ pub struct Site {
     pub storages: Vec<StorageSite>,
     /// Machines to clone from.
     pub templates: Vec<TemplateSite>,
-    /// Loopback networks whose machines are reached from the host only through another machine of that network.
+    /// The port at which machines let people in; below 1024 it takes the superuser.
+    pub ssh_port: u16,
+    /// Loopback networks, as `127.20.0.0/24`, whose machines are reached from the host only through another machine of that network.
     pub private: Vec<String>,
 }
 
@@ -117,7 +123,20 @@ impl Default for Site {
                 storage: "shared".into(),
                 disk_gib: 4,
             }],
-            private: Vec::new(),
+            ssh_port: 2222,
+            private: vec!["127.20.0.0/16".into()],
         }
+    }
+}
+
+impl Site {
+    /// Whether an address is of a private network.
+    pub(crate) fn is_private(&self, address: Ipv4Addr) -> bool {
+        self.private.iter().any(|network| {
+            let parts = network
+                .split_once('/')
+                .and_then(|(start, bits)| Some((start.parse().ok()?, bits.parse().ok()?)));
+            parts.is_some_and(|(start, bits)| is_same_network(start, address, bits))
+        })
     }
 }

@@ -77,7 +77,7 @@ fn site() -> Site {
             ),
         ],
         templates: Vec::new(),
-        private: Vec::new(),
+        ..Site::default()
     }
 }
 
@@ -171,9 +171,9 @@ impl Replay {
     fn events(&self, line: usize) {
         match line {
             // The machine's disk holds no system.
-            77 => self.lab.fault(json!({ "hang": 700 })),
-            216 => self.lab.fault(json!({ "node-down": "pvec2" })),
-            221 => self.lab.fault(json!({ "no-quorum": true })),
+            77 => self.lab.fault(&json!({ "hang": 700 })),
+            216 => self.lab.fault(&json!({ "node-down": "pvec2" })),
+            221 => self.lab.fault(&json!({ "no-quorum": true })),
             _ => {}
         }
     }

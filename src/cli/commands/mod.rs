@@ -28,6 +28,7 @@ mod state_reconcile;
 mod validate;
 mod version;
 
+pub(crate) use lab::folder_of as lab_folder_of;
 pub use state_import::import_blocks;
 
 use std::io::Write;
@@ -49,6 +50,11 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         let missing = Diagnostic::error("no-stack", "no such folder")
             .detail(format!("`{}`", directory.display()));
         return fail(context, &Sources::new(), &[missing]);
+    }
+    if arguments.lab
+        && let Err(trouble) = lab::serve_in_background(&directory).await
+    {
+        return lab::fail_by(context, &trouble);
     }
     match arguments.command {
         Command::Init(arguments) => init::run(context, &directory, &arguments).await,

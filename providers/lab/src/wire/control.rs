@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{gate, respond};
 use crate::faults::{CallFault, TaskFault};
 use crate::lab::Shared;
-use crate::world::now;
+use crate::world::{Order, World, now};
 
 type Told = Result<Value, String>;
 
@@ -90,7 +90,7 @@ fn add(shared: &Shared, value: &Value) -> Told {
 }
 
 /// Applies one fault: `{"call": …}`, `{"task": …}`, or a lasting one with its name.
-pub(crate) fn apply(world: &mut crate::world::World, fault: &Value) -> Result<(), String> {
+pub(crate) fn apply(world: &mut World, fault: &Value) -> Result<(), String> {
     let Some((name, value)) = fault
         .as_object()
         .filter(|all| all.len() == 1)
@@ -104,7 +104,6 @@ pub(crate) fn apply(world: &mut crate::world::World, fault: &Value) -> Result<()
             .map(str::to_owned)
             .ok_or(format!("`{name}` is a name"))
     };
-    let (speed_now, guests) = (now(), world.guests.len());
     match name.as_str() {
         "call" => {
             let fault: CallFault =
@@ -139,25 +138,40 @@ pub(crate) fn apply(world: &mut crate::world::World, fault: &Value) -> Result<()
                 world.cluster.faults.full.remove(&storage);
             }
         }
-        "hang" | "answer" => {
-            let named = match value {
-                Value::Number(number) => number.to_string(),
-                other => other.as_str().unwrap_or_default().to_owned(),
+        "hang" | "answer" | "cut" | "join" => {
+            let vmid = named(world, value)?;
+            let faults = &mut world.cluster.faults;
+            match name.as_str() {
+                "hang" => faults.hanging.insert(vmid),
+                "answer" => faults.hanging.remove(&vmid),
+                "cut" => faults.cut.insert(vmid),
+                _ => faults.cut.remove(&vmid),
             };
-            let vmid = world
-                .vmid_of(&named)
-                .ok_or(format!("there is no machine `{named}` among {guests}"))?;
-            if name == "hang" {
-                world.cluster.faults.hanging.insert(vmid);
-            } else {
-                world.cluster.faults.hanging.remove(&vmid);
-            }
+        }
+        "wipe" => {
+            let vmid = named(world, value)?;
+            world.orders.push(Order::Wipe(vmid));
+        }
+        "host-key" => {
+            let vmid = named(world, value)?;
+            world.orders.push(Order::NewHostKey(vmid));
         }
         "stale" => {
             let seconds = value.as_u64().ok_or("`stale` is a number of seconds")?;
-            world.cluster.faults.stale_until = speed_now + seconds * 1000;
+            world.cluster.faults.stale_until = now() + seconds * 1000;
         }
         other => return Err(format!("there is no fault `{other}`")),
     }
     Ok(())
+}
+
+/// Returns the machine that a fault names, by its name or number.
+fn named(world: &World, value: &Value) -> Result<u32, String> {
+    let name = match value {
+        Value::Number(number) => number.to_string(),
+        other => other.as_str().unwrap_or_default().to_owned(),
+    };
+    world
+        .vmid_of(&name)
+        .ok_or(format!("there is no machine `{name}`"))
 }

@@ -42,6 +42,8 @@ pub(crate) struct World {
     seen_at: u64,
     /// What is to be done with machines.
     pub orders: Vec<Order>,
+    /// Why machines can't be started, where that is so.
+    pub no_machines: Option<String>,
     /// Where uploaded files are.
     pub files: std::path::PathBuf,
 }
@@ -62,6 +64,10 @@ pub(crate) enum Order {
     Keep(u32, String),
     Restore(u32, String),
     Drop(u32, String),
+    /// Throws away what a machine holds, and starts it empty if it runs.
+    Wipe(u32),
+    /// Gives a machine another host key, as if somebody else answered at its address.
+    NewHostKey(u32),
 }
 
 /// Everything but guests, volumes and tasks.
@@ -144,6 +150,7 @@ impl World {
             seen: BTreeMap::new(),
             seen_at: 0,
             orders: Vec::new(),
+            no_machines: None,
             files,
         };
         if is_new && world.guests.len() == 0 {

@@ -154,7 +154,10 @@ impl World {
         let on = self.volumes.values().filter(|volume| {
             volume.volid.starts_with(&prefix) && (is_shared || volume.node.as_deref() == Some(node))
         });
-        on.map(|volume| volume.size).sum()
+        // A linked clone takes room for what differs from its base, which is nothing at first.
+        on.filter(|volume| volume.parent.is_none())
+            .map(|volume| volume.size)
+            .sum()
     }
 
     /// Whether there is room for more bytes.

@@ -1,0 +1,125 @@
+#!/bin/sh
+# Stand-in of the dmp lab for systemctl: keeps whether units are active and enabled, and starts nothing.
+state=/var/lib/lab/units
+verb=
+now=
+quiet=
+units=
+say() { [ -n "$quiet" ] || echo "$@"; }
+while [ $# -gt 0 ]; do
+    case $1 in
+        --version) echo "systemctl (stand-in of the dmp lab)"; exit 0 ;;
+        --now) now=1 ;;
+        -q | --quiet) quiet=1 ;;
+        --property=* | -p?*) properties="$properties ${1#*=}" ;;
+        -p | --property) shift; properties="$properties $1" ;;
+        --value) value=1 ;;
+        -t | --type | -n | --lines) shift ;;
+        -*) ;;
+        *) if [ -z "$verb" ]; then verb=$1; else units="$units $1"; fi ;;
+    esac
+    shift
+done
+properties=$(echo "$properties" | sed 's/-p//g; s/,/ /g')
+mkdir -p "$state"
+
+full() { case $1 in *.*) echo "$1" ;; *) echo "$1.service" ;; esac; }
+
+# A unit is known by a file of its own, or of a system program.
+file_of() {
+    for folder in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+        if [ -e "$folder/$1" ] || [ -L "$folder/$1" ]; then echo "$folder/$1"; return 0; fi
+    done
+    case $1 in ssh.service | sshd.service) echo /usr/lib/systemd/system/ssh.service; return 0 ;; esac
+    return 1
+}
+is_active() { [ "$(cat "$state/$1.active" 2>/dev/null)" = active ] || { [ ! -e "$state/$1.active" ] && [ "$1" = ssh.service ]; }; }
+is_masked() { [ "$(readlink "/etc/systemd/system/$1")" = /dev/null ]; }
+enablement() {
+    if is_masked "$1"; then echo masked
+    elif [ -e "$state/$1.enabled" ]; then echo enabled
+    elif [ "$1" = ssh.service ] && [ ! -e "$state/$1.disabled" ]; then echo enabled
+    elif grep -q '^\[Install\]' "$(file_of "$1")" 2>/dev/null; then echo disabled
+    else echo static; fi
+}
+known() {
+    file_of "$1" >/dev/null || { echo "Unit $1 could not be found." >&2; return 1; }
+}
+
+code=0
+case $verb in
+    daemon-reload | daemon-reexec | reset-failed | preset) ;;
+    is-system-running) say running ;;
+    reboot) exec /usr/local/sbin/reboot ;;
+    poweroff | halt) exec /usr/local/sbin/reboot --poweroff ;;
+    list-units | list-unit-files) ls "$state" | sed -n 's/\.active$//p' ;;
+    start | stop | restart | try-restart | reload | reload-or-restart | try-reload-or-restart | enable | disable | mask | unmask)
+        for unit in $units; do
+            unit=$(full "$unit")
+            if [ "$verb" != mask ] && [ "$verb" != unmask ] && ! file_of "$unit" >/dev/null; then
+                case $verb in
+                    enable | disable) echo "Failed to $verb unit: Unit file $unit does not exist." >&2; code=1 ;;
+                    *) echo "Failed to $verb $unit: Unit $unit not found." >&2; code=5 ;;
+                esac
+                continue
+            fi
+            case $verb in
+                start | restart | reload-or-restart)
+                    if is_masked "$unit"; then echo "Failed to $verb $unit: Unit $unit is masked." >&2; code=1; continue; fi
+                    echo active >"$state/$unit.active" ;;
+                try-restart | try-reload-or-restart) ;;
+                reload) is_active "$unit" || { echo "$unit is not active, cannot reload." >&2; code=1; } ;;
+                stop) echo inactive >"$state/$unit.active" ;;
+                enable) rm -f "$state/$unit.disabled"; : >"$state/$unit.enabled"; [ -z "$now" ] || echo active >"$state/$unit.active" ;;
+                disable) rm -f "$state/$unit.enabled"; : >"$state/$unit.disabled"; [ -z "$now" ] || echo inactive >"$state/$unit.active" ;;
+                mask) mkdir -p /etc/systemd/system; ln -sfn /dev/null "/etc/systemd/system/$unit"; [ -z "$now" ] || echo inactive >"$state/$unit.active" ;;
+                unmask) ! is_masked "$unit" || rm -f "/etc/systemd/system/$unit" ;;
+            esac
+        done ;;
+    is-active)
+        code=3
+        for unit in $units; do
+            if is_active "$(full "$unit")"; then say active; code=0; else say inactive; fi
+        done ;;
+    is-enabled)
+        code=1
+        for unit in $units; do
+            unit=$(full "$unit")
+            if ! is_masked "$unit" && ! file_of "$unit" >/dev/null; then echo "Failed to get unit file state for $unit: No such file or directory" >&2; code=1; continue; fi
+            found=$(enablement "$unit")
+            say "$found"
+            case $found in enabled | static) code=0 ;; esac
+        done ;;
+    is-failed) say inactive; code=1 ;;
+    cat) for unit in $units; do unit=$(full "$unit"); known "$unit" || exit 1; cat "$(file_of "$unit")"; done ;;
+    status)
+        for unit in $units; do
+            unit=$(full "$unit")
+            known "$unit" || exit 4
+            if is_active "$unit"; then echo "$unit: active (stand-in of the dmp lab)"; else echo "$unit: inactive (stand-in of the dmp lab)"; code=3; fi
+        done ;;
+    show)
+        for unit in $units; do
+            unit=$(full "$unit")
+            load=loaded; active=inactive; sub=dead
+            file_of "$unit" >/dev/null || load=not-found
+            if is_masked "$unit"; then load=masked; fi
+            if is_active "$unit"; then active=active; sub=running; fi
+            for property in ${properties:-Id LoadState ActiveState SubState UnitFileState}; do
+                case $property in
+                    Id) text=$unit ;;
+                    LoadState) text=$load ;;
+                    ActiveState) text=$active ;;
+                    SubState) text=$sub ;;
+                    UnitFileState) if [ "$load" = not-found ]; then text=; else text=$(enablement "$unit"); fi ;;
+                    FragmentPath) text=$(file_of "$unit") ;;
+                    NeedDaemonReload) text=no ;;
+                    Result) text=success ;;
+                    *) text= ;;
+                esac
+                if [ -n "$value" ]; then echo "$text"; else echo "$property=$text"; fi
+            done
+        done ;;
+    *) echo "systemctl (stand-in of the dmp lab): \`$verb\` is not carried out" >&2; code=1 ;;
+esac
+exit $code
