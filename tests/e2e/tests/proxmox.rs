@@ -456,3 +456,84 @@ fn a_plan_without_changes_asks_once_for_all_and_once_for_each() {
         .expect_success();
     assert!(asked() - before <= 9, "{} requests", asked() - before);
 }
+
+const TOLD: &str = r#"
+resource "proxmox_vm" "web" {
+  name     = "web"
+  ssh_port = 2222
+  clone {
+    template = "debian-13"
+  }
+  network {
+    bridge = "vmbr0"
+  }
+  cloud_init {
+    ssh_keys = [file("id.pub")]
+    address {
+      ipv4 = "ADDRESS/24"
+    }
+  }
+}
+resource "host" "web" {
+  address  = proxmox_vm.web.address
+  port     = proxmox_vm.web.connection.port
+  user     = proxmox_vm.web.connection.user
+  host_key = proxmox_vm.web.host_key
+  key_file = "${path.root}/id"
+}
+resource "host_file" "hello" {
+  host    = host.web.connection
+  path    = "/etc/hello"
+  content = "made by dmp\n"
+}
+"#;
+
+/// From nothing to a file in a machine, whose first connection is checked by the key that it was given.
+#[test]
+fn a_machine_is_told_its_host_key_and_reached_by_it() {
+    let lab = Lab::start();
+    if !lab.has_machines() {
+        return;
+    }
+    let address = format!(
+        "127.{}.{}.10",
+        100 + std::process::id() % 100,
+        std::process::id() / 100 % 250
+    );
+    let told = TOLD.replace("ADDRESS", &address);
+    let sandbox = stack(&lab, &told);
+    let made = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(sandbox.stack_folder().join("id"))
+        .status();
+    assert!(made.is_ok_and(|status| status.success()), "a key");
+    let apply = sandbox.run(&["apply", "--yes"]).expect_success();
+    assert!(
+        !apply.out.contains("BEGIN OPENSSH"),
+        "the private key is nobody's to see"
+    );
+    assert_eq!(
+        seeds(&lab),
+        0,
+        "the seed image is removed after the first boot"
+    );
+    let (node, id) = only(&lab);
+    let config = lab.api("GET", &format!("/nodes/{node}/qemu/{id}/config"), "");
+    assert!(
+        config["scsi30"].is_null() && !config.to_string().contains("being made"),
+        "{config}"
+    );
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+    // Destroyed behind dmp's back it is made again, with what was in it.
+    lab.task("POST", &format!("/nodes/{node}/qemu/{id}/status/stop"), "");
+    lab.task("DELETE", &format!("/nodes/{node}/qemu/{id}"), "");
+    sandbox.run(&["plan"]).expect_success().shows("3 to create");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    assert_eq!((lab.guests().len(), seeds(&lab)), (0, 0));
+}

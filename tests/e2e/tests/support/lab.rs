@@ -233,6 +233,21 @@ impl Lab {
         )
     }
 
+    /// Whether its machines can be reached by SSH here; if not, that is said.
+    #[expect(clippy::print_stderr, reason = "a test that was passed over says so")]
+    pub fn has_machines(&self) -> bool {
+        let status = self.own("GET", "/lab/status", &Json::Null);
+        let Some(reason) = status["no_machines"].as_str() else {
+            return true;
+        };
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI needs user namespaces: {reason}"
+        );
+        eprintln!("SKIPPED: {reason}");
+        false
+    }
+
     /// Its folder.
     pub fn path(&self) -> &Path {
         self.folder.path()

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dmp_sdk::{Diagnostic, Value};
+use dmp_sdk::{Diagnostic, Machine, Value};
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -229,30 +229,25 @@ impl Task<'_> {
     /// Whether an SSH server answers, here or behind the machines that lead there. By then cloud-init has written keys and user.
     async fn answers(&self, address: &str, wanted: &Value) -> Result<(), String> {
         let machine = read::connection(wanted, address);
+        let port = machine.as_ref().map_or(22, |machine| machine.port);
+        let bastion = wanted.get("bastion");
+        let via = match bastion.is_null() {
+            true => None,
+            false => Some(Machine::from_value(&bastion).map_err(|error| error.to_string())?),
+        };
+        let words = |error: std::io::Error| error.to_string();
         let mut greeting = [0; 4];
         let heard = async {
-            match machine.and_then(|machine| {
-                machine
-                    .bastions
-                    .into_iter()
-                    .next_back()
-                    .map(|hop| (hop, ()))
-            }) {
-                Some((via, ())) => {
-                    let stream = self.cluster.machines.open_stream(&via, address, SSH).await;
-                    let mut stream = stream.map_err(|error| error.to_string())?;
-                    stream
-                        .read_exact(&mut greeting)
-                        .await
-                        .map_err(|error| error.to_string())
+            match via {
+                Some(via) => {
+                    let stream = self.cluster.machines.open_stream(&via, address, port);
+                    let mut stream = stream.await.map_err(|error| error.to_string())?;
+                    stream.read_exact(&mut greeting).await.map_err(words)
                 }
                 None => {
-                    let stream = TcpStream::connect((address, SSH)).await;
-                    let mut stream = stream.map_err(|error| error.to_string())?;
-                    stream
-                        .read_exact(&mut greeting)
-                        .await
-                        .map_err(|error| error.to_string())
+                    let stream = TcpStream::connect((address, port));
+                    let mut stream = stream.await.map_err(words)?;
+                    stream.read_exact(&mut greeting).await.map_err(words)
                 }
             }
         };
@@ -367,7 +362,6 @@ impl Task<'_> {
     }
 }
 
-const SSH: u16 = 22;
 const UPLOAD: Duration = Duration::from_secs(300);
 const GREETING: Duration = Duration::from_secs(5);
 const LOOK_AFTER: Duration = Duration::from_secs(10);

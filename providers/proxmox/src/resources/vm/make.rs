@@ -413,7 +413,7 @@ impl Task<'_> {
 
 /// A new disk as the API takes it.
 pub(super) fn new_disk(disk: &Disk) -> String {
-    let storage = disk.storage.as_deref().unwrap_or("local-lvm");
+    let storage = disk.storage.as_deref().unwrap_or_default();
     let size = disk.size_gib.unwrap_or(DEFAULT_DISK);
     let mut text = match &disk.import_from {
         // The size is the image's; it grows afterwards.

@@ -175,7 +175,7 @@ fn plan_first_boot(change: &mut Change<'_>) {
 
 /// What follows from arguments is known before.
 fn plan_computed(change: &mut Change<'_>) {
-    let told_is_known = ["cloud_init", "user_data", "bastion"]
+    let told_is_known = ["cloud_init", "user_data", "bastion", "ssh_port"]
         .iter()
         .all(|name| change.planned.get(name).is_wholly_known());
     let told = wanted::cloud_init(&change.planned);
@@ -201,7 +201,7 @@ fn plan_computed(change: &mut Change<'_>) {
             }
         }
         Some(prior) => {
-            let changes_way = ["cloud_init", "bastion", "user_data"]
+            let changes_way = ["cloud_init", "bastion", "user_data", "ssh_port"]
                 .iter()
                 .any(|name| change.changes(name));
             if changes_way && !told_is_known {
