@@ -152,6 +152,12 @@ impl Walker<'_, '_> {
             if task.verb == Verb::Create && ended.problem.is_none() {
                 instance.create_milliseconds = Some(self.operation_milliseconds(op));
             }
+            if instance.object_id.is_none() {
+                // What could not be read back has the id that its call has told.
+                let intents = &self.run.store.snapshot().intents;
+                let told = intents.get(&task.intent);
+                instance.object_id = told.and_then(|intent| intent.object_id.clone());
+            }
             instance.holds_data = task.resource.holds_data(&instance.attributes);
             self.world.set_instance(&task.address, &instance.attributes);
             records.extend(self.run.deposed_by(&task.instance, task.deposes));

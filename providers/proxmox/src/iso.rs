@@ -23,7 +23,7 @@ pub(crate) fn image(label: &str, files: &[File]) -> Vec<u8> {
     sorted.sort_by_key(|file| file.name);
     let mut records = vec![
         record(directory, SECTOR, b"\0", true, &first_entry(continuation)),
-        record(directory, SECTOR, b"\x01", true, &[]),
+        record(directory, SECTOR, b"\x01", true, &mode(true)),
     ];
     let mut contents = Vec::new();
     for (index, file) in sorted.iter().enumerate() {

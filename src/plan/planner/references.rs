@@ -138,14 +138,15 @@ impl Planner {
     }
 }
 
-/// What an object lives on, by the hosting arguments of its schema.
+/// What an object lives on, by the hosting arguments of its schema: by where their values come from, not by what decided that
+/// the object is there.
 pub(super) fn hosting_by_schema(schema: &Schema, config: &Value) -> Vec<Hosting> {
     let attributes = schema
         .attributes
         .iter()
         .filter_map(|(name, attribute)| Some((name, attribute.hosting?)));
     attributes
-        .filter_map(|(name, quantifier)| hosting(quantifier, &config.get(name)))
+        .filter_map(|(name, quantifier)| hosting(quantifier, config.as_members()?.get(name)?))
         .collect()
 }
 

@@ -9,6 +9,7 @@ use dmp_provider_proxmox::ProxmoxProvider;
 use dmp_sdk::testing::conformance::{Case, Stranger, check};
 use dmp_sdk::{Configured, Machines, Provider, Resource, Value};
 use lab::Lab;
+use serde_json::json;
 
 fn resource(name: &str) -> Arc<dyn Resource> {
     let resources = ProxmoxProvider::new().resources();
@@ -47,7 +48,7 @@ struct Tried {
 
 async fn keeps_the_contract(tried: Tried) {
     let lab = Arc::new(Lab::start());
-    let make = || {
+    let make_with = |faults: bool| {
         lab.reset();
         (tried.prepare)(&lab);
         let outside = tried.outside;
@@ -65,12 +66,27 @@ async fn keeps_the_contract(tried: Tried) {
             let there = Arc::clone(&lab);
             case = case.counted(move || census(&there));
         }
+        if faults {
+            fail_in_passing(&lab);
+        }
         case
     };
-    let report = check(make).await;
+    let report = check(|| make_with(false)).await;
     report
         .judge(tried.test)
         .unwrap_or_else(|why| panic!("{why}\n{report}"));
+    let report = check(|| make_with(true)).await;
+    assert!(report.broken().is_empty(), "with faults\n{report}");
+}
+
+/// Lets calls fail in ways that a client bears: too busy, a lock that is not to be had, and what takes its time.
+fn fail_in_passing(lab: &Lab) {
+    lab.fault(&json!({ "kind": "unavailable", "percent": 1 }));
+    lab.fault(&json!({ "kind": "too-many", "percent": 1, "times": 3 }));
+    for method in ["POST", "PUT", "DELETE"] {
+        lab.fault(&json!({ "kind": "lost-lock", "method": method, "percent": 1 }));
+    }
+    lab.fault(&json!({ "kind": "latency", "percent": 3, "milliseconds": 20 }));
 }
 
 fn only(lab: &Lab) -> (String, String) {

@@ -86,7 +86,7 @@ impl Client {
         let begun = Instant::now();
         let until = begun + watch.within;
         let mut pause = Duration::from_millis(100);
-        let mut unknown = 0;
+        let (mut unknown, mut failed) = (0, 0);
         let mut shown = 0;
         loop {
             if watch.cx.is_cancelled() {
@@ -109,6 +109,12 @@ impl Client {
                 }
                 // The node may be away for a moment; the work goes on there or has ended.
                 Err(ApiError::NodeDown { .. } | ApiError::Unreachable(_)) => {}
+                // It says nothing of the task that it could not be asked for once.
+                Err(ApiError::Refused(refusal))
+                    if refusal.status >= 500 && failed < MOST_FAILED =>
+                {
+                    failed += 1;
+                }
                 Err(error) => return Err(error),
             }
             if Instant::now() >= until {
@@ -181,6 +187,7 @@ fn lines(log: &Json) -> Vec<String> {
 
 const TAIL: usize = 10;
 const MOST_UNKNOWN: u32 = 5;
+const MOST_FAILED: u32 = 5;
 const SLOW: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 

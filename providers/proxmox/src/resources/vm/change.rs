@@ -99,10 +99,8 @@ impl Task<'_> {
         };
         let described = guest.described();
         let told = wanted::cloud_init(wanted);
-        // A machine whose first boot is to come is finished after that.
-        let boots = flag(wanted, "started") != Some(false);
-        let awaits_boot =
-            described.is_making && boots && told.as_ref().is_some_and(|told| told.by_seed);
+        // A machine that is to be told something is finished when it has been, or when that lies in its drive.
+        let awaits_boot = described.is_making && told.as_ref().is_some_and(|told| told.by_seed);
         let description = self.description(wanted, !awaits_boot);
         if guest.get("description").map(str::trim_end) != Some(description.trim_end()) {
             changes.set.insert("description".into(), description);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dmp_sdk::{Diagnostic, Value};
+use dmp_sdk::{Diagnostic, Machine, Value};
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -34,7 +34,7 @@ impl Task<'_> {
             Some(storage) => storage.clone(),
             None => self.disc_storage(&guest.node).await?,
         };
-        let name = format!("dmp-seed-{}.iso", self.identity.uuid);
+        let name = self.seed_name();
         let seed = self.seed(&guest, wanted, told);
         let upload = Upload {
             content: "iso",
@@ -229,31 +229,25 @@ impl Task<'_> {
     /// Whether an SSH server answers, here or behind the machines that lead there. By then cloud-init has written keys and user.
     async fn answers(&self, address: &str, wanted: &Value) -> Result<(), String> {
         let machine = read::connection(wanted, address);
-        let port = wanted::ssh_port(wanted);
+        let port = machine.as_ref().map_or(22, |machine| machine.port);
+        let bastion = wanted.get("bastion");
+        let via = match bastion.is_null() {
+            true => None,
+            false => Some(Machine::from_value(&bastion).map_err(|error| error.to_string())?),
+        };
+        let words = |error: std::io::Error| error.to_string();
         let mut greeting = [0; 4];
         let heard = async {
-            match machine.and_then(|machine| {
-                machine
-                    .bastions
-                    .into_iter()
-                    .next_back()
-                    .map(|hop| (hop, ()))
-            }) {
-                Some((via, ())) => {
-                    let stream = self.cluster.machines.open_stream(&via, address, port).await;
-                    let mut stream = stream.map_err(|error| error.to_string())?;
-                    stream
-                        .read_exact(&mut greeting)
-                        .await
-                        .map_err(|error| error.to_string())
+            match via {
+                Some(via) => {
+                    let stream = self.cluster.machines.open_stream(&via, address, port);
+                    let mut stream = stream.await.map_err(|error| error.to_string())?;
+                    stream.read_exact(&mut greeting).await.map_err(words)
                 }
                 None => {
-                    let stream = TcpStream::connect((address, port)).await;
-                    let mut stream = stream.map_err(|error| error.to_string())?;
-                    stream
-                        .read_exact(&mut greeting)
-                        .await
-                        .map_err(|error| error.to_string())
+                    let stream = TcpStream::connect((address, port));
+                    let mut stream = stream.await.map_err(words)?;
+                    stream.read_exact(&mut greeting).await.map_err(words)
                 }
             }
         };
@@ -284,42 +278,91 @@ impl Task<'_> {
             }
             self.remove_seed(&guest, &volume).await?;
         }
-        if guest.described().is_making {
-            self.cx
-                .begin(&format!("say that {} is finished", guest.vmid))
-                .await?;
-            let form = parameters([("description", &self.description(wanted, true))]);
-            self.put_seen(&guest, &path, &form, |guest| !guest.described().is_making)
-                .await?;
-        }
-        Ok(())
+        self.finish(&guest, wanted).await
     }
 
-    /// Removes a seed image, if it is there.
-    pub(super) async fn remove_seed(&self, guest: &Guest, volume: &str) -> Result<(), Diagnostic> {
-        let Some(storage) = storage_of(volume) else {
+    /// Says in the description that the machine is whole.
+    pub(super) async fn finish(&self, guest: &Guest, wanted: &Value) -> Result<(), Diagnostic> {
+        if !guest.described().is_making {
             return Ok(());
+        }
+        self.cx
+            .begin(&format!("say that {} is finished", guest.vmid))
+            .await?;
+        let path = format!("{}/config", guest_path(&guest.node, guest.vmid));
+        let form = parameters([("description", &self.description(wanted, true))]);
+        let whole = |guest: &Guest| !guest.described().is_making;
+        self.put_seen(guest, &path, &form, whole).await.map(drop)
+    }
+
+    /// The seed image of a machine that is about to go: the one in its drive, or one that was uploaded and is in none yet.
+    pub(super) async fn seed_left(&self, guest: &Guest) -> Result<Option<String>, Diagnostic> {
+        if let Some(volume) = has_seed(guest) {
+            return Ok(Some(volume));
+        }
+        let prior = self.job.prior.filter(|_| guest.described().is_making);
+        let told = prior.and_then(wanted::cloud_init);
+        let Some(told) = told.filter(|told| told.by_seed) else {
+            return Ok(None);
         };
+        let storage = match told.seed_storage {
+            Some(storage) => storage,
+            None => self.disc_storage(&guest.node).await?,
+        };
+        let volume = format!("{storage}:iso/{}", self.seed_name());
+        let is_there = self.has_file(&guest.node, &volume).await?;
+        Ok(is_there.then_some(volume))
+    }
+
+    fn seed_name(&self) -> String {
+        format!("dmp-seed-{}.iso", self.identity.uuid)
+    }
+
+    async fn has_file(&self, node: &str, volume: &str) -> Result<bool, Diagnostic> {
+        let storage = storage_of(volume).unwrap_or_default();
+        let path = format!(
+            "/nodes/{}/storage/{}/content?content=iso",
+            values::segment(node),
+            values::segment(storage)
+        );
+        let files = self.cluster.client.get(&path).await;
+        let files = files.map_err(|error| error.diagnostic("cannot list a storage"))?;
+        Ok(items(&files).iter().any(|file| file["volid"] == volume))
+    }
+
+    /// Removes a seed image; already gone is success.
+    pub(super) async fn remove_seed(&self, guest: &Guest, volume: &str) -> Result<(), Diagnostic> {
         self.cx
             .begin(&format!("remove the seed image of {}", guest.vmid))
             .await?;
         let path = format!(
             "/nodes/{}/storage/{}/content/{}",
             values::segment(&guest.node),
-            values::segment(storage),
+            values::segment(storage_of(volume).unwrap_or_default()),
             values::segment(volume)
         );
         let removed = self
             .write_and_follow(Method::Delete, &path, &Vec::new(), "the removal", UPLOAD)
             .await;
-        match removed {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_missing() || error.is_unknown() => Ok(()),
-            Err(error) => Err(error.diagnostic("cannot remove a seed image")),
+        let Err(error) = removed else {
+            return Ok(());
+        };
+        if let ApiError::Ended(diagnostic) = error {
+            return Err(*diagnostic);
         }
+        // Whatever became of the task, the file is gone or not.
+        let until = Instant::now() + LOOK_AFTER;
+        while self.has_file(&guest.node, volume).await? {
+            if Instant::now() >= until {
+                return Err(error.diagnostic("cannot remove a seed image"));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        Ok(())
     }
 }
 
 const UPLOAD: Duration = Duration::from_secs(300);
 const GREETING: Duration = Duration::from_secs(5);
+const LOOK_AFTER: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);

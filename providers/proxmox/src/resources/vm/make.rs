@@ -55,7 +55,15 @@ impl Task<'_> {
             };
             match made {
                 Ok(()) => return self.made(id, node).await,
-                Err(error) if error.is_taken() && wanted.get("vmid").is_null() => {}
+                Err(error) if error.is_taken() => {
+                    // It may be this very machine, by a call that seemed to come to nothing.
+                    if let Some(guest) = self.own_guest_at(id, node.clone()).await? {
+                        return Ok(guest);
+                    }
+                    if !wanted.get("vmid").is_null() {
+                        return Err(error.diagnostic("cannot create a machine"));
+                    }
+                }
                 Err(error) if error.is_unknown() => {
                     self.cx.waiting("whether the machine came about", UNKNOWN);
                     return self.appears(id, node, &error).await;
@@ -257,7 +265,7 @@ impl Task<'_> {
                     }
                     return Ok(());
                 }
-                Err(error) if error.is_lock_timeout() || error.is_locked() => {
+                Err(error @ ApiError::Task(_)) if error.is_lock_timeout() || error.is_locked() => {
                     self.cx
                         .waiting(&format!("{what}: {}", lock_words(&error)), LOCKS);
                     if !pauses.wait(until, None).await {
@@ -405,7 +413,7 @@ impl Task<'_> {
 
 /// A new disk as the API takes it.
 pub(super) fn new_disk(disk: &Disk) -> String {
-    let storage = disk.storage.as_deref().unwrap_or("local-lvm");
+    let storage = disk.storage.as_deref().unwrap_or_default();
     let size = disk.size_gib.unwrap_or(DEFAULT_DISK);
     let mut text = match &disk.import_from {
         // The size is the image's; it grows afterwards.

@@ -39,7 +39,8 @@ impl Task<'_> {
                 let parameters = [("timeout", "60"), ("forceStop", "1")];
                 let stopped = self.power(&guest, "shutdown", &parameters, STOP).await;
                 self.settle(&guest, stopped, false, "cannot shut a machine down")
-                    .await
+                    .await?;
+                self.finish(&guest, wanted).await
             }
             (true, true) => {
                 let may_reboot = flag(wanted, "reboot") != Some(false);
@@ -56,7 +57,7 @@ impl Task<'_> {
                 }
                 self.see_first_boot(guest, wanted).await
             }
-            (false, false) => Ok(()),
+            (false, false) => self.finish(&guest, wanted).await,
         }
     }
 

@@ -384,6 +384,7 @@ fn is_reachable(address: &std::net::IpAddr) -> bool {
 /// How it is reached over SSH.
 pub(super) fn connection(value: &Value, address: &str) -> Option<Machine> {
     let told = wanted::cloud_init(value)?;
+    let port = value.get("ssh_port").as_i64();
     let bastion = value.get("bastion");
     let mut bastions = Vec::new();
     if !bastion.is_null() {
@@ -393,7 +394,7 @@ pub(super) fn connection(value: &Value, address: &str) -> Option<Machine> {
     }
     Some(Machine {
         address: address.to_owned(),
-        port: wanted::ssh_port(value),
+        port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(22),
         sudo: told.user != "root",
         user: told.user,
         host_keys: text(value, "host_key").into_iter().collect(),

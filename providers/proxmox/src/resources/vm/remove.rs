@@ -5,7 +5,6 @@ use std::time::Duration;
 use dmp_sdk::Diagnostic;
 
 use super::Task;
-use super::change::has_seed;
 use super::power::STOP;
 use crate::client::{Method, parameters};
 use crate::cluster::guest_path;
@@ -42,6 +41,10 @@ impl Task<'_> {
                 return Err(error.diagnostic("cannot stop a machine"));
             }
         }
+        // While the machine is there, it says where its seed image is.
+        if let Some(volume) = self.seed_left(&guest).await? {
+            self.remove_seed(&guest, &volume).await?;
+        }
         self.cx
             .begin(&format!("destroy {} on {}", guest.vmid, guest.node))
             .await?;
@@ -52,17 +55,12 @@ impl Task<'_> {
             .write_and_follow(Method::Delete, &path, &form, &what, DESTROY)
             .await;
         match destroyed {
-            Ok(()) => {}
-            Err(error) if error.is_missing() => {}
-            Err(error) => {
-                if self.own_guest().await?.is_some() {
-                    return Err(error.diagnostic("cannot destroy a machine"));
-                }
-            }
-        }
-        match has_seed(&guest) {
-            Some(volume) => self.remove_seed(&guest, &volume).await,
-            None => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => match self.own_guest().await? {
+                Some(_) => Err(error.diagnostic("cannot destroy a machine")),
+                None => Ok(()),
+            },
         }
     }
 

@@ -71,6 +71,15 @@ pub(crate) const DISK_SWITCHES: &[(&str, &str, &str, &str)] = &[
 pub(crate) const DISK_WORDS: &[(&str, &str)] =
     &[("cache", "cache"), ("aio", "aio"), ("serial", "serial")];
 
+/// Members of blocks that become a part of a property string, which has no escaping.
+const TEXTS: &[(&str, &[&str])] = &[
+    (
+        "disk",
+        &["storage", "import_from", "format", "cache", "aio", "serial"],
+    ),
+    ("network", &["bridge", "model", "mac"]),
+];
+
 /// The members of a network device that are numbers.
 pub(crate) const DEVICE_NUMBERS: &[(&str, &str)] = &[
     ("vlan", "tag"),
@@ -214,12 +223,6 @@ pub(crate) fn cloud_init(wanted: &Value) -> Option<CloudInit> {
     })
 }
 
-/// The port of its SSH server.
-pub(crate) fn ssh_port(wanted: &Value) -> u16 {
-    let port = wanted.get("ssh_port").as_i64();
-    port.and_then(|port| u16::try_from(port).ok()).unwrap_or(22)
-}
-
 impl CloudInit {
     /// The first fixed address, without its prefix.
     pub(crate) fn fixed_address(&self) -> Option<String> {
@@ -247,13 +250,6 @@ pub(crate) fn check(planned: &Value) -> Result<(), Diagnostic> {
             format!("`{name}` is no DNS name: letters, digits and hyphens, and dots between"),
         ));
     }
-    let port = planned.get("ssh_port").as_i64();
-    if port.is_some_and(|port| !(1..=65535).contains(&port)) {
-        return Err(wrong(
-            AttributePath::of("ssh_port"),
-            "a TCP port is a whole number from 1 to 65535",
-        ));
-    }
     if let Some(removed) = text(planned, "removed_disks")
         && !matches!(removed.as_str(), "detach" | "delete")
     {
@@ -270,9 +266,61 @@ pub(crate) fn check(planned: &Value) -> Result<(), Diagnostic> {
             ));
         }
     }
+    let port = planned.get("ssh_port");
+    if port.as_number().is_some()
+        && port
+            .as_i64()
+            .is_none_or(|port| !(1..=65535).contains(&port))
+    {
+        return Err(wrong(
+            AttributePath::of("ssh_port"),
+            "a TCP port is a whole number from 1 to 65535",
+        ));
+    }
+    check_texts(planned)?;
     check_disks(planned)?;
     check_devices(planned)?;
     check_addresses(planned)
+}
+
+/// A comma would begin another option.
+fn check_texts(planned: &Value) -> Result<(), Diagnostic> {
+    for (block, names) in TEXTS {
+        let blocks = planned.get(block);
+        for (index, item) in blocks.as_items().unwrap_or_default().iter().enumerate() {
+            for name in *names {
+                let is_bad = |text: &String| {
+                    text.trim().is_empty() || text.contains([',', ' ', '\n', '\r', '\0'])
+                };
+                if text(item, name).as_ref().is_some_and(is_bad) {
+                    return Err(wrong(
+                        AttributePath::of(block).index(index).member(name),
+                        "it may be neither empty nor hold a comma or a blank",
+                    ));
+                }
+            }
+        }
+    }
+    let plain = |name: &str, value: &Value| {
+        let is_bad = value
+            .as_str()
+            .is_some_and(|text| text.contains([',', ';', '\n', '\0']));
+        match is_bad {
+            true => Err(wrong(
+                AttributePath::of(name),
+                "it may hold neither a comma nor a semicolon",
+            )),
+            false => Ok(()),
+        }
+    };
+    for name in ["cpu_type", "vga", "machine", "iso"] {
+        plain(name, &planned.get(name))?;
+    }
+    let order = planned.get("boot_order");
+    for slot in order.as_items().unwrap_or_default() {
+        plain("boot_order", slot)?;
+    }
+    Ok(())
 }
 
 fn check_disks(planned: &Value) -> Result<(), Diagnostic> {
@@ -310,6 +358,13 @@ fn check_disks(planned: &Value) -> Result<(), Diagnostic> {
             return Err(wrong(
                 path.member("size_gib"),
                 "a size is a whole number of GiB, at least 1",
+            ));
+        }
+        let is_brought = !planned.get("clone").is_null() || !planned.get("uuid").is_null();
+        if disk.get("storage").is_null() && !is_brought {
+            return Err(wrong(
+                path.member("storage"),
+                "`storage` is missing: where the disk's volume goes",
             ));
         }
         let bus: String = slot.chars().take_while(char::is_ascii_alphabetic).collect();
@@ -462,6 +517,12 @@ mod tests {
         let net = Value::object_of([("bridge", "vmbr0".into()), ("mac", "x".into())]);
         let net = named("a").with("network", Value::list(vec![net]));
         assert_eq!(refused(net), "network[0].mac");
+        let without = vec![disk([("slot", "scsi0".into())])];
+        let without = named("a").with("disk", Value::list(without));
+        assert_eq!(refused(without), "disk[0].storage");
+        let comma = vec![disk([("storage", "a,ssd=1".into())])];
+        let comma = named("a").with("disk", Value::list(comma));
+        assert_eq!(refused(comma), "disk[0].storage");
         let address = Value::object_of([("ipv4", "192.0.2.7".into())]);
         let given = Value::object_of([("address", Value::list(vec![address]))]);
         assert_eq!(
