@@ -88,6 +88,35 @@ fn file(attributes: &Value) -> String {
     text
 }
 
+/// What a file of settings says: whether updates are unattended, when the machine reboots for them, what is left out.
+fn settings_of(text: &str) -> (bool, Option<String>, Vec<String>) {
+    let value_of = |name: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name));
+        let value = |rest: &str| {
+            Some(
+                rest.trim()
+                    .strip_prefix('"')?
+                    .strip_suffix("\";")?
+                    .to_owned(),
+            )
+        };
+        lines.filter_map(value).next_back()
+    };
+    let is_on = |name: &str, on: &str| value_of(name).as_deref() == Some(on);
+    let reboots = is_on("Unattended-Upgrade::Automatic-Reboot ", "true");
+    let pattern = |line: &str| {
+        let pattern = line.strip_prefix("\t\"^")?.strip_suffix("$\";")?;
+        // Plain dots are written with backslashes, and dots without are those of `.*`.
+        let plain = pattern.replace(".*", "*");
+        Some(plain.replace("\\\\*", ".*").replace("\\\\", ""))
+    };
+    (
+        is_on("APT::Periodic::Unattended-Upgrade ", "1"),
+        value_of("Unattended-Upgrade::Automatic-Reboot-Time ").filter(|_| reboots),
+        text.lines().filter_map(pattern).collect(),
+    )
+}
+
 fn check(attributes: &Value) -> Result<(), Diagnostic> {
     let is_letter =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.*".contains(&byte);
@@ -144,10 +173,17 @@ impl Resource for HostUpdates {
         let pending = found.security.iter().filter(is_wanted).map(words).collect();
         let is_configured = found
             .file
-            .is_some_and(|text| text == file(known.attributes));
+            .as_ref()
+            .is_some_and(|text| *text == file(known.attributes));
+        let settings = found.file.as_deref().map(settings_of);
+        let (unattended, reboot_time, excluded) = settings.unwrap_or_default();
+        let excluded = excluded.into_iter().map(Value::from).collect();
         Ok(Reading::Found(Object {
             attributes: known
                 .attributes
+                .with("unattended", unattended.into())
+                .with("reboot_time", reboot_time.into())
+                .with("exclude", Value::set(excluded))
                 .with("pending", list_value(pending))
                 .with("configured", is_configured.into()),
             id: None,
@@ -304,6 +340,22 @@ mod tests {
         Value::set(texts.iter().map(|text| (*text).into()).collect())
     }
 
+    #[test]
+    fn what_a_file_says_is_what_it_was_made_of() {
+        let given = [
+            ("unattended", true.into()),
+            ("reboot_time", "03:30".into()),
+            ("exclude", set(&["linux-image*", "lib+x.y", "a.*"])),
+        ];
+        let config = config(&given);
+        let (unattended, time, mut excluded) = settings_of(&file(&config));
+        excluded.sort();
+        let wanted = ["a.*", "lib+x.y", "linux-image*"].map(str::to_owned);
+        assert_eq!((unattended, time.as_deref()), (true, Some("03:30")));
+        assert_eq!(excluded, wanted);
+        assert_eq!(settings_of("// x\n"), (false, None, Vec::new()));
+    }
+
     const WAITS: &str = "== upgrade\nInst openssl [1] (2 Debian-Security:12/stable-security [amd64])\n\
         Inst linux-image-amd64 [6.1] (6.2 Debian-Security:12/stable-security [amd64])\n";
 
@@ -350,7 +402,9 @@ mod tests {
         let planned = plan(&updates, &now, Some(&read(&now)), None).expect("plans");
         assert!(planned.notes[0].contains("next reboot"));
         let later = config(&[("now", false.into())]);
-        let prior = read(&later).with("configured", true.into());
+        let whole = format!("configured\n{}{WAITS}", file(&later));
+        let whole = parse(&updates, &later, Purpose::Refresh, whole.as_bytes());
+        let prior = found(whole.expect("parses"));
         let planned = plan(&updates, &later, Some(&prior), None).expect("plans");
         assert_eq!(planned.value, prior);
     }
