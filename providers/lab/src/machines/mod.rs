@@ -155,11 +155,23 @@ pub(crate) async fn work(shared: Arc<Shared>) {
     let folder = shared.folder().join("machines");
     begin_again(&shared, &folder).await;
     loop {
+        // What is ordered for one machine is done in its order, machines beside one another.
+        let mut by_machine: BTreeMap<u32, Vec<Order>> = BTreeMap::new();
         for order in shared.take_orders() {
-            if let Err(trouble) = carry_out(&shared, &folder, order.clone()).await {
-                shared.note(format!("{order:?}: {trouble}"));
-            }
+            by_machine.entry(order.machine()).or_default().push(order);
         }
+        let mut chains = tokio::task::JoinSet::new();
+        for orders in by_machine.into_values() {
+            let (shared, folder) = (shared.clone(), folder.clone());
+            chains.spawn(async move {
+                for order in orders {
+                    if let Err(trouble) = carry_out(&shared, &folder, order.clone()).await {
+                        shared.note(format!("{order:?}: {trouble}"));
+                    }
+                }
+            });
+        }
+        chains.join_all().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -276,9 +288,18 @@ fn told(world: &World, guest: &Guest) -> cloud::Told {
     let seed = files
         .filter_map(|file| iso::read(&file))
         .find(|image| image.label.eq_ignore_ascii_case("cidata"));
+    let has_drive = guest
+        .config
+        .values()
+        .any(|drive| drive.contains("-cloudinit"));
     match seed {
         Some(seed) => cloud::of_seed(&seed, &guest.config),
-        None => cloud::of_settings(&guest.config),
+        None if has_drive => cloud::of_settings(&guest.config),
+        // Nobody tells it anything; it is at the addresses that it was given.
+        None => cloud::Told {
+            addresses: addresses_of(&guest.config),
+            ..cloud::Told::default()
+        },
     }
 }
 
@@ -290,11 +311,14 @@ struct Plan {
     port: u16,
 }
 
-fn plan(world: &mut World, vmid: u32) -> Option<Plan> {
+fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
     let boot_id = world.cluster.draw.uuid();
     let guest = world.guests.get(&vmid).filter(|guest| guest.is_running())?;
     let told = told(world, guest);
-    let addresses = own_addresses(&told.addresses);
+    let mut addresses = own_addresses(&told.addresses);
+    if let (true, Some(before)) = (addresses.is_empty(), before) {
+        addresses.clone_from(&before.addresses);
+    }
     if addresses.is_empty() {
         return None;
     }
@@ -317,6 +341,7 @@ fn plan(world: &mut World, vmid: u32) -> Option<Plan> {
         hostname,
         instance: told.instance,
         boot_id,
+        addresses: addresses.clone(),
         has_users: Ids::here().is_range(),
         people: told.people,
         host_keys: told.host_keys,
@@ -335,7 +360,8 @@ fn plan(world: &mut World, vmid: u32) -> Option<Plan> {
 
 async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trouble> {
     // One that is gone already, or that has no address here, has no machine.
-    let Some(mut plan) = shared.change(|world| plan(world, vmid)) else {
+    let before = Spec::of_before(place);
+    let Some(mut plan) = shared.change(|world| plan(world, vmid, before.as_ref())) else {
         return Ok(());
     };
     if shared.machines.get(vmid).is_some() {

@@ -30,6 +30,9 @@ pub(super) struct Spec {
     pub fqdn: String,
     pub instance: String,
     pub boot_id: String,
+    /// Where it is reached: what it was told stays in it, whoever told it.
+    #[serde(default)]
+    pub addresses: Vec<(std::net::Ipv4Addr, u8)>,
     /// Whether there are user ids beside the superuser's.
     pub has_users: bool,
     pub people: Vec<Person>,
@@ -133,11 +136,28 @@ const FOLDERS: [(&str, u32); 28] = [
 
 const NONE: Option<&str> = None;
 
+/// Returns the machine's name, which it may have been given since its first boot.
+pub(super) fn hostname(spec: &Spec) -> String {
+    let own = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let own = own.trim();
+    if own.is_empty() {
+        spec.hostname.clone()
+    } else {
+        own.to_owned()
+    }
+}
+
 impl Spec {
     /// Reads what the machine in the current folder is to be.
     pub(super) fn read() -> Result<Spec, String> {
         let text = fs::read_to_string(SPEC).map_err(|error| format!("{SPEC}: {error}"))?;
         serde_json::from_str(&text).map_err(|error| format!("{SPEC}: {error}"))
+    }
+
+    /// Reads what the machine in a folder was to be the last time, if there was one.
+    pub(super) fn of_before(folder: &Path) -> Option<Spec> {
+        let text = fs::read_to_string(folder.join(SPEC)).ok()?;
+        serde_json::from_str(&text).ok()
     }
 
     /// Writes what a machine is to be into its folder.
@@ -340,8 +360,8 @@ fn devices() -> Result<(), String> {
     Ok(())
 }
 
-/// Does what a first boot does, from within; at a later one only what may have changed.
-pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
+/// Does what a first boot does, from within; at a later one only what may have changed. Returns whether it was the first.
+pub(super) fn first_boot(spec: &Spec) -> Result<bool, String> {
     for (name, script) in STAND_INS {
         let folder = if matches!(name, "useradd" | "reboot" | "sysctl") {
             "sbin"
@@ -374,6 +394,12 @@ pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
         )
         .map_err(|error| format!("setpriv: {error}"))?;
     }
+    let mark = "/var/lib/cloud/instance/id";
+    // Where nothing tells of an instance it is the one that it was.
+    let before = fs::read_to_string(mark);
+    if before.is_ok_and(|id| id == spec.instance || spec.instance.is_empty()) {
+        return Ok(false);
+    }
     let mut hosts = format!(
         "127.0.0.1 localhost\n127.0.1.1 {} {}\n",
         spec.fqdn, spec.hostname
@@ -382,10 +408,6 @@ pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
         hosts.push_str(&format!("{address} {name}\n"));
     }
     file("/etc/hosts", hosts, 0o644)?;
-    let mark = "/var/lib/cloud/instance/id";
-    if fs::read_to_string(mark).is_ok_and(|id| id == spec.instance) {
-        return Ok(());
-    }
     file("/etc/hostname", format!("{}\n", spec.hostname), 0o644)?;
     file(
         "/etc/resolv.conf",
@@ -450,7 +472,8 @@ pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
         .map(|name| format!("not carried out by this machine of the lab: {name}\n"))
         .collect();
     file("/var/log/cloud-init.log", ignored, 0o644)?;
-    file(mark, &spec.instance, 0o644)
+    file(mark, &spec.instance, 0o644)?;
+    Ok(true)
 }
 
 fn folder_of_stand_in(name: &str) -> Result<(), String> {

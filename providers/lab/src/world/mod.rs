@@ -70,6 +70,24 @@ pub(crate) enum Order {
     NewHostKey(u32),
 }
 
+impl Order {
+    /// Returns the machine that something is done with.
+    pub(crate) fn machine(&self) -> u32 {
+        match self {
+            Order::Start(vmid)
+            | Order::Stop(vmid)
+            | Order::Forget(vmid)
+            | Order::Reboot(vmid)
+            | Order::Copy(_, vmid)
+            | Order::Keep(vmid, _)
+            | Order::Restore(vmid, _)
+            | Order::Drop(vmid, _)
+            | Order::Wipe(vmid)
+            | Order::NewHostKey(vmid) => *vmid,
+        }
+    }
+}
+
 /// Everything but guests, volumes and tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cluster {
@@ -130,15 +148,12 @@ impl World {
         site: impl FnOnce() -> Result<Site, Trouble>,
         files: std::path::PathBuf,
     ) -> Result<World, Trouble> {
-        let cluster = match store.one("cluster")? {
+        let known = store.one("cluster")?;
+        let is_new = known.is_none();
+        let cluster = match known {
             Some(cluster) => cluster,
-            None => {
-                let mut cluster = Cell::new(Cluster::begin(site()?)?);
-                cluster.next_pid += 1;
-                cluster
-            }
+            None => Cell::new(Cluster::begin(site()?)?),
         };
-        let is_new = cluster.next_pid == Cluster::FIRST_PID + 1;
         let tasks: Table<Upid, Task> = store.table("task")?;
         let running = tasks
             .iter()
@@ -156,7 +171,7 @@ impl World {
             no_machines: None,
             files,
         };
-        if is_new && world.guests.len() == 0 {
+        if is_new {
             world.make_templates();
         }
         world.tell(now(), true);
@@ -272,8 +287,6 @@ impl World {
 }
 
 impl Cluster {
-    const FIRST_PID: u32 = 1000;
-
     fn begin(site: Site) -> Result<Cluster, Trouble> {
         let nodes = (1..).zip(&site.nodes).map(|(id, node)| {
             let made = Node {
@@ -306,7 +319,7 @@ impl Cluster {
             sdn: Sdn::default(),
             faults: crate::faults::Faults::new(site.seed),
             listen: BTreeMap::new(),
-            next_pid: Cluster::FIRST_PID,
+            next_pid: 1000,
             site,
         })
     }
