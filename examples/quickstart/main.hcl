@@ -6,7 +6,7 @@ stack {
 
 provider "proxmox" {
   endpoints = var.proxmox_endpoints
-  api_token = var.proxmox_token
+  api_token = var.proxmox_api_token
   ca        = var.proxmox_ca
   vm_ids    = { from = 5000, to = 5999 }
 }

@@ -5,7 +5,7 @@ variable "proxmox_endpoints" {
   type        = list(string)
 }
 
-variable "proxmox_token" {
+variable "proxmox_api_token" {
   description = "An API token, `user@realm!name=secret`."
   type        = string
   sensitive   = true

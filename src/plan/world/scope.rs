@@ -1,6 +1,6 @@
 //! How references are answered at one place of the configuration.
 
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use dmp_lang::reference::{PathKind, Reference, ResourceKey, Target};
@@ -131,12 +131,43 @@ impl Scope for At<'_> {
     }
 }
 
-/// A module's folder, counted from the stack's.
+/// A module's folder, counted from the stack's. Both are written from where dmp was called.
 fn from_stack(directory: &str, stack: &Path) -> String {
+    let parts = |path: &Path| -> Vec<PathBuf> {
+        let parts = path
+            .components()
+            .filter(|part| !matches!(part, Component::CurDir));
+        parts.map(|part| PathBuf::from(part.as_os_str())).collect()
+    };
     let folder = Path::new(directory);
-    let inside = folder.strip_prefix(stack).unwrap_or(folder);
-    match inside.as_os_str().is_empty() {
+    let (to, from) = (parts(folder), parts(stack));
+    let shared = to.iter().zip(&from).take_while(|(a, b)| a == b).count();
+    let back = &from[shared..];
+    if folder.is_absolute() != stack.is_absolute() || back.contains(&PathBuf::from("..")) {
+        return directory.to_owned();
+    }
+    let way = back.iter().map(|_| PathBuf::from(".."));
+    let way: PathBuf = way.chain(to[shared..].iter().cloned()).collect();
+    match way.as_os_str().is_empty() {
         true => ".".into(),
-        false => inside.display().to_string(),
+        false => way.display().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_counted_from_the_stack_wherever_dmp_was_called() {
+        let of = |directory: &str, stack: &str| from_stack(directory, Path::new(stack));
+        assert_eq!(of("modules/a", "."), "modules/a");
+        assert_eq!(of("../../modules/a", "."), "../../modules/a");
+        assert_eq!(of("modules/a", "examples/x"), "../../modules/a");
+        assert_eq!(of("examples/x/inner", "./examples/x/"), "inner");
+        assert_eq!(of("examples/x", "examples/x"), ".");
+        assert_eq!(of("../modules/a", "../x"), "../modules/a");
+        assert_eq!(of("/srv/modules/a", "/srv/x"), "../modules/a");
+        assert_eq!(of("/srv/modules/a", "x"), "/srv/modules/a");
     }
 }
