@@ -81,7 +81,6 @@ module "base" {
   source   = "../../modules/base-host"
   for_each = local.connections
   host     = each.value
-  hostname = each.key
   hosts    = { for key, address in module.web.addresses : address => ["web-${key}"] if "web-${key}" != each.key }
 }
 
