@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::lab::{Lab, LabOptions, Written};
 use crate::site::Site;
@@ -355,6 +356,7 @@ async fn serve_until_stopped(
     serve: &Serve,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<String, Trouble> {
+    let folder = lab.clone();
     let lab = Lab::serve(LabOptions {
         folder: lab,
         listen: serve.listen,
@@ -366,9 +368,11 @@ async fn serve_until_stopped(
     if let Some(reason) = lab.no_machines() {
         say(&format!("warning: {reason}\n"));
     }
+    let mut terminated = signal(SignalKind::terminate()).map_err(Trouble::file(&folder))?;
     tokio::select! {
         () = lab.stopped() => {}
         _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
     }
     lab.end();
     Ok(String::new())

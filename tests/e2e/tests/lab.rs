@@ -154,6 +154,27 @@ fn a_seed_image_gives_the_host_key_that_is_pinned_before_the_first_connection() 
     };
 
     assert_eq!(ran.out, "seeded\nhelloran\n0\n", "{ran:?}");
+
+    // Without any image it is told nothing more, and stays what it is.
+    machine
+        .run_as(
+            "ops",
+            &person,
+            "sudo rm /srv/ran; sudo hostnamectl set-hostname renamed",
+            "",
+        )
+        .success();
+    lab.put("/nodes/pve1/qemu/101/config", "delete=ide2%2Cide3");
+    lab.task("POST", "/nodes/pve1/qemu/101/status/reboot");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let ran = loop {
+        let ran = machine.run_as("ops", &person, "hostname; ls /srv", "");
+        if ran.code == Some(0) && ran.out.starts_with("renamed") || Instant::now() > deadline {
+            break ran;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(ran.out, "renamed\n", "{ran:?}");
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn clone(call: &mut Call<'_>) -> Outcome {
         return Err(format!("unable to create VM {newid}: config file already exists").into());
     }
     let mut gib = 0.0;
-    for (key, drive) in config.iter().filter(|(key, _)| guest::is_drive(key)) {
+    for (_, drive) in config.iter().filter(|(key, _)| guest::is_drive(key)) {
         let volid = drive.split(',').next().unwrap_or_default();
         let Some((on, _)) = volid.split_once(':') else {
             continue;
@@ -208,7 +208,6 @@ fn clone(call: &mut Call<'_>) -> Outcome {
             let copied = size.unwrap_or(0) as f64 / f64::from(1 << 30);
             gib += copied;
         }
-        let _ = key;
     }
     if let Some(pool) = call.parameters.text("pool")
         && !call.world.cluster.pools.contains_key(pool)

@@ -102,7 +102,7 @@ fn change(call: &mut Call<'_>) -> Outcome {
     call.needs_quorum(|| {
         "update storage failed: cfs-lock 'file-storage_cfg' error: no quorum!".into()
     })?;
-    call.same_digest(&digest(call), CHANGED)?;
+    call.same_digest(&digest(call), super::CHANGED)?;
     let content = call.parameters.text("content").map(schema::split);
     let nodes = call.parameters.text("nodes").map(schema::split);
     let disabled = call.parameters.flag("disable");
@@ -124,8 +124,6 @@ fn change(call: &mut Call<'_>) -> Outcome {
     }
     Answer::data(json!({ "storage": name, "type": storage.kind }))
 }
-
-const CHANGED: &str = super::CHANGED;
 
 fn usage(call: &Call<'_>, node: &str, name: &str, storage: &Storage) -> Value {
     let used = call.world.used(node, name);

@@ -142,13 +142,13 @@ fn init() -> Done {
         .map_err(|error| format!("prctl: {error}"))?;
     let spec = root::Spec::read()?;
     root::make(&spec)?;
-    sethostname(&spec.hostname).map_err(said("sethostname"))?;
-    root::first_boot(&spec)?;
+    let is_first = root::first_boot(&spec)?;
+    sethostname(root::hostname(&spec)).map_err(said("sethostname"))?;
     let mut out = std::io::stdout();
     out.write_all(b"ready\n")
         .and_then(|()| out.flush())
         .map_err(told("can't tell the lab"))?;
-    for command in &spec.commands {
+    for command in spec.commands.iter().filter(|_| is_first) {
         // What it says goes to the log of the first boot; that it fails is no failure of the boot.
         let log = File::options()
             .create(true)

@@ -155,11 +155,23 @@ pub(crate) async fn work(shared: Arc<Shared>) {
     let folder = shared.folder().join("machines");
     begin_again(&shared, &folder).await;
     loop {
+        // What is ordered for one machine is done in its order, machines beside one another.
+        let mut by_machine: BTreeMap<u32, Vec<Order>> = BTreeMap::new();
         for order in shared.take_orders() {
-            if let Err(trouble) = carry_out(&shared, &folder, order.clone()).await {
-                shared.note(format!("{order:?}: {trouble}"));
-            }
+            by_machine.entry(order.machine()).or_default().push(order);
         }
+        let mut chains = tokio::task::JoinSet::new();
+        for orders in by_machine.into_values() {
+            let (shared, folder) = (shared.clone(), folder.clone());
+            chains.spawn(async move {
+                for order in orders {
+                    if let Err(trouble) = carry_out(&shared, &folder, order.clone()).await {
+                        shared.note(format!("{order:?}: {trouble}"));
+                    }
+                }
+            });
+        }
+        chains.join_all().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -276,9 +288,18 @@ fn told(world: &World, guest: &Guest) -> cloud::Told {
     let seed = files
         .filter_map(|file| iso::read(&file))
         .find(|image| image.label.eq_ignore_ascii_case("cidata"));
+    let has_drive = guest
+        .config
+        .values()
+        .any(|drive| drive.contains("-cloudinit"));
     match seed {
         Some(seed) => cloud::of_seed(&seed, &guest.config),
-        None => cloud::of_settings(&guest.config),
+        None if has_drive => cloud::of_settings(&guest.config),
+        // Nobody tells it anything; it is at the addresses that it was given.
+        None => cloud::Told {
+            addresses: addresses_of(&guest.config),
+            ..cloud::Told::default()
+        },
     }
 }
 

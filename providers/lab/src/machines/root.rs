@@ -130,6 +130,17 @@ const FOLDERS: [(&str, u32); 28] = [
 
 const NONE: Option<&str> = None;
 
+/// Returns the machine's name, which it may have been given since its first boot.
+pub(super) fn hostname(spec: &Spec) -> String {
+    let own = fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let own = own.trim();
+    if own.is_empty() {
+        spec.hostname.clone()
+    } else {
+        own.to_owned()
+    }
+}
+
 impl Spec {
     /// Reads what the machine in the current folder is to be.
     pub(super) fn read() -> Result<Spec, String> {
@@ -320,8 +331,8 @@ fn devices() -> Result<(), String> {
     Ok(())
 }
 
-/// Does what a first boot does, from within; at a later one only what may have changed.
-pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
+/// Does what a first boot does, from within; at a later one only what may have changed. Returns whether it was the first.
+pub(super) fn first_boot(spec: &Spec) -> Result<bool, String> {
     for (name, script) in STAND_INS {
         let folder = if matches!(name, "useradd" | "reboot" | "sysctl") {
             "sbin"
@@ -363,8 +374,10 @@ pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
     }
     file("/etc/hosts", hosts, 0o644)?;
     let mark = "/var/lib/cloud/instance/id";
-    if fs::read_to_string(mark).is_ok_and(|id| id == spec.instance) {
-        return Ok(());
+    // Where nothing tells of an instance it is the one that it was.
+    let before = fs::read_to_string(mark);
+    if before.is_ok_and(|id| id == spec.instance || spec.instance.is_empty()) {
+        return Ok(false);
     }
     file("/etc/hostname", format!("{}\n", spec.hostname), 0o644)?;
     file(
@@ -430,7 +443,8 @@ pub(super) fn first_boot(spec: &Spec) -> Result<(), String> {
         .map(|name| format!("not carried out by this machine of the lab: {name}\n"))
         .collect();
     file("/var/log/cloud-init.log", ignored, 0o644)?;
-    file(mark, &spec.instance, 0o644)
+    file(mark, &spec.instance, 0o644)?;
+    Ok(true)
 }
 
 fn folder_of_stand_in(name: &str) -> Result<(), String> {

@@ -398,7 +398,12 @@ async fn carry_out(
             Err(Failure::Busy(_)) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            Err(failure) => return respond::failure(&failure),
+            Err(failure) => {
+                if matches!(failure, Failure::Login(_)) {
+                    tokio::time::sleep(shared.scaled(3.0)).await;
+                }
+                return respond::failure(&failure);
+            }
         }
     }
 }

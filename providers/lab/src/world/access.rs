@@ -66,7 +66,7 @@ impl Caller {
     }
 }
 
-/// Privileges, by what they are for; a role takes whole words of this list.
+/// Privileges that there are, but for those of [`MORE`].
 const PRIVILEGES: [&str; 41] = [
     "VM.Allocate",
     "VM.Audit",
@@ -111,7 +111,7 @@ const PRIVILEGES: [&str; 41] = [
     "User.Modify",
 ];
 
-/// Privileges that the administrator's role for the lab's users has no need of, and others of the last kind.
+/// Privileges of realms, mappings and replication.
 const MORE: [&str; 7] = [
     "Realm.Allocate",
     "Realm.AllocateUser",

@@ -25,7 +25,7 @@ pub(crate) struct Guest {
     pub started: u64,
     /// What the cloud-init image was made from.
     pub image: Option<Settings>,
-    /// The guest's firewall file goes with it.
+    /// Whether it was started with a channel for an agent.
     pub agent_channel: bool,
     pub pid: u32,
 }

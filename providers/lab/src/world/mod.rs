@@ -70,6 +70,24 @@ pub(crate) enum Order {
     NewHostKey(u32),
 }
 
+impl Order {
+    /// Returns the machine that something is done with.
+    pub(crate) fn machine(&self) -> u32 {
+        match self {
+            Order::Start(vmid)
+            | Order::Stop(vmid)
+            | Order::Forget(vmid)
+            | Order::Reboot(vmid)
+            | Order::Copy(_, vmid)
+            | Order::Keep(vmid, _)
+            | Order::Restore(vmid, _)
+            | Order::Drop(vmid, _)
+            | Order::Wipe(vmid)
+            | Order::NewHostKey(vmid) => *vmid,
+        }
+    }
+}
+
 /// Everything but guests, volumes and tasks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Cluster {
@@ -112,6 +130,9 @@ pub(crate) struct Pool {
     pub storages: BTreeSet<String>,
 }
 
+/// The shortest time between two rounds of news, in milliseconds, however fast tasks run: a round looks at every guest.
+const SHORTEST: u64 = 50;
+
 /// Milliseconds since 1970.
 pub(crate) fn now() -> u64 {
     let since = SystemTime::now()
@@ -127,15 +148,12 @@ impl World {
         site: impl FnOnce() -> Result<Site, Trouble>,
         files: std::path::PathBuf,
     ) -> Result<World, Trouble> {
-        let cluster = match store.one("cluster")? {
+        let known = store.one("cluster")?;
+        let is_new = known.is_none();
+        let cluster = match known {
             Some(cluster) => cluster,
-            None => {
-                let mut cluster = Cell::new(Cluster::begin(site()?)?);
-                cluster.next_pid += 1;
-                cluster
-            }
+            None => Cell::new(Cluster::begin(site()?)?),
         };
-        let is_new = cluster.next_pid == Cluster::FIRST_PID + 1;
         let tasks: Table<Upid, Task> = store.table("task")?;
         let running = tasks
             .iter()
@@ -153,7 +171,7 @@ impl World {
             no_machines: None,
             files,
         };
-        if is_new && world.guests.len() == 0 {
+        if is_new {
             world.make_templates();
         }
         world.tell(now(), true);
@@ -174,7 +192,7 @@ impl World {
     /// Lets the nodes tell one another of their guests, as they do every ten seconds.
     pub(crate) fn tell(&mut self, now: u64, at_once: bool) {
         let is_frozen = self.cluster.faults.is_stale(now);
-        if !at_once && (is_frozen || now < self.seen_at + self.scaled(10.0)) {
+        if !at_once && (is_frozen || now < self.seen_at + self.scaled(10.0).max(SHORTEST)) {
             return;
         }
         self.seen_at = now;
@@ -269,8 +287,6 @@ impl World {
 }
 
 impl Cluster {
-    const FIRST_PID: u32 = 1000;
-
     fn begin(site: Site) -> Result<Cluster, Trouble> {
         let nodes = (1..).zip(&site.nodes).map(|(id, node)| {
             let made = Node {
@@ -303,7 +319,7 @@ impl Cluster {
             sdn: Sdn::default(),
             faults: crate::faults::Faults::new(site.seed),
             listen: BTreeMap::new(),
-            next_pid: Cluster::FIRST_PID,
+            next_pid: 1000,
             site,
         })
     }

@@ -70,7 +70,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Writes what has changed, all or nothing. What could not be written is written the next time.
+    /// Writes what has changed, all or nothing.
     pub(crate) fn save(&mut self, world: &mut World) -> Result<(), Trouble> {
         let mut writes = Writes::default();
         writes.cell("cluster", &mut world.cluster);

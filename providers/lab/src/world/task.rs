@@ -90,7 +90,7 @@ impl World {
                 reason: failure,
                 instead_of: Some(Box::new(work)),
             };
-        } else if let Some(reason) = self.starved(&work, new.node, ready, now) {
+        } else if let Some(reason) = self.starved(&work, ready, now) {
             due = now + self.scaled(60.0);
             work = Work::Fail {
                 reason,
@@ -154,7 +154,7 @@ impl World {
     }
 
     /// Why a task that would have to wait for a storage for too long fails.
-    fn starved(&self, work: &Work, node: &str, ready: u64, now: u64) -> Option<String> {
+    fn starved(&self, work: &Work, ready: u64, now: u64) -> Option<String> {
         let storage = work::allocates_on(self, work)?;
         if ready <= now + self.scaled(60.0) {
             return None;
@@ -167,7 +167,6 @@ impl World {
         Some(if is_shared {
             format!("cfs-lock 'storage-{storage}' error: got lock request timeout")
         } else {
-            let _ = node;
             format!("can't lock file '/var/lock/pve-manager/pve-storage-{storage}' - got timeout")
         })
     }

@@ -40,7 +40,7 @@ fn record(start: usize, length: usize, flags: u8, name: &[u8], more: &[u8]) -> V
     record[25] = flags;
     record[32] = u8::try_from(name.len()).expect("short");
     record.extend_from_slice(name);
-    if name.len() % 2 == 0 {
+    if name.len().is_multiple_of(2) {
         record.push(0);
     }
     record.extend_from_slice(more);

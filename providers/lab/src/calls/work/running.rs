@@ -15,12 +15,11 @@ pub(super) fn start(world: &mut World, vmid: u32) -> Done {
     if guest.is_running() {
         return Err(format!("VM {vmid} already running"));
     }
-    for (key, device) in guest.config.iter().filter(|(key, _)| guest::is_net(key)) {
+    for (_, device) in guest.config.iter().filter(|(key, _)| guest::is_net(key)) {
         let bridge = device
             .split(',')
             .find_map(|part| part.strip_prefix("bridge="));
         if let Some(bridge) = bridge.filter(|bridge| !world.has_bridge(&guest.node, bridge)) {
-            let _ = key;
             return Err(format!("bridge '{bridge}' does not exist"));
         }
     }
