@@ -529,10 +529,7 @@ fn a_machine_is_told_its_host_key_and_reached_by_it() {
     // Destroyed behind dmp's back it is made again, with what was in it.
     lab.task("POST", &format!("/nodes/{node}/qemu/{id}/status/stop"), "");
     lab.task("DELETE", &format!("/nodes/{node}/qemu/{id}"), "");
-    sandbox
-        .run(&["plan"])
-        .expect_success()
-        .shows("3 to create");
+    sandbox.run(&["plan"]).expect_success().shows("3 to create");
     sandbox.run(&["rebuild", "--yes"]).expect_success();
     sandbox
         .run(&["plan", "--detailed-exitcode"])
