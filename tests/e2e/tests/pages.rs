@@ -315,6 +315,12 @@ fn who_comes_from_ansible_finds_it_as_the_page_says() {
 }
 
 #[test]
+fn who_goes_from_the_lab_to_a_cluster_has_valid_stacks() {
+    let [stacks, _, _] = follow(&page("guide/proxmox.md"));
+    assert_eq!(stacks, 2);
+}
+
+#[test]
 fn the_example_for_machines_and_its_modules_are_valid_and_in_the_canonical_layout() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sandbox = Sandbox::stack("");

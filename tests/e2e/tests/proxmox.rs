@@ -530,7 +530,7 @@ fn a_machine_is_told_its_host_key_and_reached_by_it() {
     lab.task("POST", &format!("/nodes/{node}/qemu/{id}/status/stop"), "");
     lab.task("DELETE", &format!("/nodes/{node}/qemu/{id}"), "");
     sandbox.run(&["plan"]).expect_success().shows("3 to create");
-    sandbox.run(&["apply", "--yes"]).expect_success();
+    sandbox.run(&["rebuild", "--yes"]).expect_success();
     sandbox
         .run(&["plan", "--detailed-exitcode"])
         .expect_success();

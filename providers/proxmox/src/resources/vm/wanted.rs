@@ -508,10 +508,8 @@ mod tests {
         let named = |name: &str| Value::object_of([("name", name.into())]);
         assert_eq!(refused(named("a b")), "name");
         assert_eq!(refused(named("-a")), "name");
-        let twice = vec![
-            disk([("slot", "scsi0".into())]),
-            disk([("slot", "scsi0".into())]),
-        ];
+        let at = || disk([("slot", "scsi0".into()), ("storage", "shr".into())]);
+        let twice = vec![at(), at()];
         let twice = named("a").with("disk", Value::list(twice));
         assert_eq!(refused(twice), "disk[1].slot");
         let net = Value::object_of([("bridge", "vmbr0".into()), ("mac", "x".into())]);
