@@ -460,6 +460,7 @@ impl Task<'_> {
             return Ok(guest);
         };
         let guest = self.unlocked(guest).await?;
+        let guest = self.open_drive(guest, wanted).await?;
         self.cx
             .begin(&format!(
                 "move {} from {} to {node}",
@@ -495,6 +496,27 @@ impl Task<'_> {
                 )),
             ),
         }
+    }
+
+    /// A disc that lies on one node alone keeps its machine there: one that is to go anyway goes before.
+    async fn open_drive(&self, guest: Guest, wanted: &Value) -> Result<Guest, Diagnostic> {
+        let disc = guest.properties(DISC_SLOT);
+        let disc = disc.filter(|disc| disc.get("media") == Some("cdrom") && !is_cloud_init(disc));
+        let volume = disc.as_ref().and_then(Properties::bare);
+        let volume = volume.filter(|volume| *volume != "none");
+        if volume.is_none() || volume == text(wanted, "iso").as_deref() {
+            return Ok(guest);
+        }
+        self.cx
+            .begin(&format!("take the disc out of {}", guest.vmid))
+            .await?;
+        let path = format!("{}/config", guest_path(&guest.node, guest.vmid));
+        let form = parameters([(DISC_SLOT, "none,media=cdrom")]);
+        let is_out = |guest: &Guest| {
+            let disc = guest.properties(DISC_SLOT);
+            disc.is_none_or(|disc| disc.bare() == Some("none"))
+        };
+        self.put_seen(&guest, &path, &form, is_out).await
     }
 
     async fn put_in_pool(&self, guest: &Guest, wanted: &Value) -> Result<(), Diagnostic> {

@@ -81,7 +81,7 @@ impl Task<'_> {
     }
 
     /// A change that is looked at where its answer was lost.
-    async fn put_seen(
+    pub(super) async fn put_seen(
         &self,
         guest: &Guest,
         path: &str,

@@ -73,13 +73,18 @@ fn look(listed: &Json, purpose: Purpose, known: &Known<'_>) -> Result<Fetch, Dia
     let is_as_recorded = recorded == Some(status == "running") && status != "unknown";
     let is_whole_look = purpose != Purpose::Refresh;
     let told = wanted::cloud_init(known.attributes);
-    let by_agent = told.is_none_or(|told| told.is_dynamic());
+    // What was to get an address by DHCP and has none yet is asked for it in each plan, once and without waiting.
+    let by_agent = match &told {
+        Some(told) => told.is_dynamic(),
+        None => is_whole_look,
+    };
+    let has_no_address = known.attributes.get("address").is_null();
     let look = Look {
         vmid: vmid.unwrap_or_default(),
         node: values::text(listed, "node").unwrap_or_default(),
-        status: is_whole_look || !is_as_recorded,
+        status: is_whole_look || !is_as_recorded || by_agent && has_no_address,
         settled: matches!(purpose, Purpose::Settle | Purpose::Suspect),
-        agent: is_whole_look && by_agent && known.attributes.get("address").is_null(),
+        agent: by_agent && has_no_address,
     };
     Question::Guest(look).fetch()
 }
@@ -220,7 +225,8 @@ impl Resource for Vm {
         let recorded = known.attributes.get("uuid");
         let id = vmid(known);
         let mut candidates = Vec::new();
-        for index in 1..answers.len() {
+        let storages = answers.0.get(1).and_then(|answer| answer.json());
+        for index in 2..answers.len() {
             let Some(guest) = guest_of(answers.json(index)?)? else {
                 continue;
             };
@@ -240,7 +246,7 @@ impl Resource for Vm {
             }
             let listed = listed.unwrap_or(&Json::Null);
             candidates.push(Candidate {
-                object: Self::object(known, &guest, listed, None),
+                object: Self::object(known, &guest, listed, storages),
                 half_made: read::unfinished(&guest, &described),
             });
         }
@@ -332,9 +338,11 @@ impl Vm {
         if suspects.is_empty() {
             return Ok(Reading::Absent);
         }
-        let looks = suspects.into_iter();
-        let looks = looks.map(|listed| look(listed, Purpose::Settle, known));
-        Ok(Reading::More(looks.collect::<Result<_, _>>()?))
+        let mut more = vec![Question::Path("/storage".into()).fetch()?];
+        for listed in suspects {
+            more.push(look(listed, Purpose::Settle, known)?);
+        }
+        Ok(Reading::More(more))
     }
 }
 

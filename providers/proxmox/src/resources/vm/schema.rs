@@ -151,7 +151,7 @@ fn first_boot(schema: Schema) -> Schema {
         .attribute("user_data", Attribute::optional(Type::String, "More cloud-config (`#cloud-config …`) for the first boot, beside what `cloud_init` makes.").sensitive())
         .attribute("bastion", Attribute::optional(Machine::value_type(), "The machine to go through to look whether it has come up, where its address can't be reached from here: the `connection` of another machine. It becomes a part of `connection`."))
         .attribute("ssh_port", Attribute::default(Type::Number, "The TCP port of its SSH server, where it is looked whether it has come up; a part of `connection`.", 22))
-        .attribute("boot_seconds", Attribute::default(Type::Number, "How long a machine with `cloud_init` may take until its SSH server answers, or its agent tells an address.", 300))
+        .attribute("boot_seconds", Attribute::default(Type::Number, "How long a new machine may take until its SSH server answers, where it was told something by a seed image, or until its agent tells an address that comes by DHCP.", 300))
 }
 
 fn life(schema: Schema) -> Schema {
