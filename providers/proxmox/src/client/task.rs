@@ -85,7 +85,6 @@ impl Client {
         watch.cx.waiting(watch.what, watch.within);
         let begun = Instant::now();
         let until = begun + watch.within;
-        let mut pause = Duration::from_millis(100);
         let (mut unknown, mut failed) = (0, 0);
         let mut shown = 0;
         loop {
@@ -132,8 +131,9 @@ impl Client {
             if begun.elapsed() > SLOW {
                 shown = self.show_progress(upid, watch, shown).await;
             }
+            // Whoever waits for its turn behind this one loses a tenth of the time at most.
+            let pause = (begun.elapsed() / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             tokio::time::sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
-            pause = (pause * 3 / 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -189,6 +189,7 @@ const TAIL: usize = 10;
 const MOST_UNKNOWN: u32 = 5;
 const MOST_FAILED: u32 = 5;
 const SLOW: Duration = Duration::from_secs(2);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

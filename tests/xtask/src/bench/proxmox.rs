@@ -19,7 +19,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 1000)]
     machines: usize,
     /// How many whole copies, onto one storage.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 30)]
     copies: usize,
     /// Plans of which the median counts.
     #[arg(long, default_value_t = 3)]
@@ -32,9 +32,9 @@ pub(crate) struct Arguments {
 /// How many are copied to one storage at once, where nothing else is said.
 const TURNS: usize = 3;
 
-/// In the lab a whole copy takes two seconds and one more for each of its 4 GiB, so many times as fast.
+/// In the lab a whole copy takes two seconds and one more for each of its 4 GiB, at this speed.
 const COPY_SECONDS: f64 = 6.0;
-const COPY_SPEED: u32 = 4;
+const COPY_SPEED: u32 = 1;
 
 /// Measures.
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
@@ -80,6 +80,7 @@ impl Lab {
             .arg("--dir")
             .arg(folder.path().join("lab"))
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .kill_on_drop(true);
         let serving = command.spawn().map_err(Failure::io("the lab"))?;
         let lab = Self {
