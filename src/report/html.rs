@@ -289,7 +289,7 @@ impl Page {
             OperationEnd::Done => ("done", String::new()),
             OperationEnd::Unchanged => ("unchanged", String::new()),
             OperationEnd::Failed => ("failed", String::new()),
-            OperationEnd::Skipped => ("skipped", "something it needs failed".into()),
+            OperationEnd::Skipped => ("skipped", "something it needs is not done".into()),
             OperationEnd::Stage { why } => ("asked for on its own", why.clone()),
         };
         let position = self.open.remove(address).unwrap_or_else(|| {

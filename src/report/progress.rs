@@ -85,7 +85,7 @@ impl Terminal {
             }
             OperationEnd::Failed => format!("{} {address}   failed after {took}", style.bad("  ✗")),
             OperationEnd::Skipped => format!(
-                "{} {address}   skipped: something it needs failed",
+                "{} {address}   skipped: something it needs is not done",
                 style.dim("  -")
             ),
             OperationEnd::Stage { why } => {
