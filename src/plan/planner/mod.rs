@@ -8,6 +8,7 @@
 //! | `providers` | provider configurations |
 //! | `resources` | managed instances: expanded, asked for, decided |
 //! | `dry_run` | what an instance that was decided would come to |
+//! | `off` | what lives on something that is switched off |
 //! | `data` | data sources |
 //! | `outputs` | who waits by the `depends_on` of an output |
 //! | `references` | hosts, `depends_on`, `replace_triggered_by` |
@@ -32,6 +33,7 @@ use crate::world::{Expansion, Place, World};
 
 mod data;
 mod dry_run;
+mod off;
 mod outputs;
 mod providers;
 mod references;

@@ -8,8 +8,8 @@ use dmp_lang::config::Lifecycle;
 use dmp_lang::reference::ResourceKey;
 use dmp_lang::{Decoded, Expr};
 use dmp_sdk::{
-    Action, Address, Configured, Diagnostic, Layer, Mark, Mode, ModulePath, Object, Purpose,
-    Reason, Resource, Value,
+    Action, Address, Configured, Diagnostic, Mark, Mode, ModulePath, Purpose, Reason, Resource,
+    Value,
 };
 
 use dmp_state::Group;
@@ -408,64 +408,6 @@ impl Planner {
             return Some(request);
         }
         self.take_decision(address, decoded, earlier, decision, None);
-        None
-    }
-
-    /// What lives on something that is switched off is taken to be as it is recorded. Where that is switched on, it is looked
-    /// at afterwards, in the same apply.
-    fn assume_what_is_off(&mut self, address: &Address, layer: Layer) {
-        let Some(Finding::Unreachable(_)) = self.findings.get(address) else {
-            return;
-        };
-        let (Some(record), Some(host)) = (self.recorded(address).cloned(), self.off_host(address))
-        else {
-            return;
-        };
-        let Some(schema) = self.world.schema_of(address) else {
-            return;
-        };
-        let object = Object {
-            attributes: crate::instance::conform(schema, &record.attributes),
-            id: record.object_id.clone(),
-        };
-        self.findings
-            .insert(address.clone(), Finding::Found(object));
-        let planned = self.plan.instances.get(&host);
-        let planned = planned.and_then(|planned| planned.planned.as_ref());
-        let resource = self.resource_of(&host);
-        let comes_up = planned
-            .zip(resource)
-            .is_some_and(|(planned, resource)| !resource.is_off(planned));
-        if comes_up {
-            self.plan.deferred.push(Deferred {
-                block: address.to_string(),
-                waits_for: host.to_string(),
-                layer: Some(layer),
-            });
-        }
-    }
-
-    /// What an instance lives on, directly or not, that is switched off.
-    fn off_host(&self, address: &Address) -> Option<Address> {
-        let hosts = |address: &Address| -> Vec<Address> {
-            let record = self.recorded(address);
-            let hosts = record.into_iter().flat_map(|record| &record.hosted_on);
-            hosts.flat_map(|hosting| hosting.hosts.clone()).collect()
-        };
-        let mut seen = BTreeSet::new();
-        let mut open = hosts(address);
-        while let Some(host) = open.pop() {
-            if let Some(Finding::Found(object)) = self.findings.get(&host)
-                && self
-                    .resource_of(&host)
-                    .is_some_and(|resource| resource.is_off(&object.attributes))
-            {
-                return Some(host);
-            }
-            if seen.insert(host.clone()) {
-                open.extend(hosts(&host));
-            }
-        }
         None
     }
 
