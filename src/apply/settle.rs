@@ -252,7 +252,8 @@ fn settle_one(
         }
         Verb::Create | Verb::Update => {
             let resource = world.registry.resource(&address.resource_type);
-            let resource = resource.ok_or_else(|| Diagnostic::bug(format!("no type of `{address}`")))?;
+            let resource =
+                resource.ok_or_else(|| Diagnostic::bug(format!("no type of `{address}`")))?;
             after_write(run, intent, resource.as_ref(), left, candidate)
         }
     };
