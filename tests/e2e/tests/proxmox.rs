@@ -537,3 +537,98 @@ fn a_machine_is_told_its_host_key_and_reached_by_it() {
     sandbox.run(&["destroy", "--yes"]).expect_success();
     assert_eq!((lab.guests().len(), seeds(&lab)), (0, 0));
 }
+
+/// Told, booted, and its seed image removed: killed in between, it comes to the same.
+#[test]
+#[expect(clippy::print_stdout, reason = "how many places there are")]
+fn a_first_boot_that_is_killed_at_every_place_is_finished() {
+    let lab = Lab::start();
+    if !lab.has_machines() {
+        return;
+    }
+    let address = format!(
+        "127.{}.{}.20",
+        100 + std::process::id() % 100,
+        std::process::id() / 100 % 250
+    );
+    let told = TOLD.replace("ADDRESS", &address);
+    let end = told.find("resource \"host\"").expect("a host");
+    let told = told[..end].replace("file(\"id.pub\")", "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0S8mJ5y6n2m2Cq0b4nL0m1C1QF4n7l0pW9v8X5x3aA me@example\"");
+    for number in 1..200 {
+        lab.reset();
+        let sandbox = stack(&lab, &told);
+        let at = format!("*:{number}");
+        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
+        if ran.code == Some(0) {
+            assert!(number > 10, "only {number} places");
+            println!("killed at {} places", number - 1);
+            return;
+        }
+        assert_eq!(ran.code, None, "it was killed at {at}: {}", ran.err);
+        sandbox.run(&["apply", "--yes"]).expect_success();
+        let (node, id) = only(&lab);
+        let config = lab.api("GET", &format!("/nodes/{node}/qemu/{id}/config"), "");
+        assert!(
+            config["scsi30"].is_null() && !config.to_string().contains("being made"),
+            "killed at {at}: {config}"
+        );
+        assert_eq!(seeds(&lab), 0, "killed at {at}");
+        sandbox
+            .run(&["plan", "--detailed-exitcode"])
+            .expect_success();
+        sandbox.run(&["destroy", "--yes"]).expect_success();
+        assert_eq!(
+            (lab.guests().len(), seeds(&lab)),
+            (0, 0),
+            "destroyed after {at}"
+        );
+    }
+    panic!("it never came to its end");
+}
+
+const NETWORKS: &str = r#"
+resource "proxmox_sdn_zone" "lab" {
+  name   = "lab"
+  type   = "vlan"
+  bridge = "vmbr0"
+}
+resource "proxmox_sdn_vnet" "net" {
+  count = 4
+  name  = "lab${count.index}"
+  zone  = proxmox_sdn_zone.lab.name
+  tag   = 20 + count.index
+}
+"#;
+
+fn rounds(lab: &Lab) -> usize {
+    let tasks = lab.api("GET", "/cluster/tasks", "");
+    let tasks = tasks.as_array().expect("a list").iter();
+    tasks
+        .filter(|task| task["type"] == "reloadnetworkall")
+        .count()
+}
+
+#[test]
+fn networks_are_applied_together_and_never_with_the_drafts_of_others() {
+    let lab = Lab::start();
+    lab.api("POST", "/cluster/sdn/zones", "zone=others&type=simple");
+    let sandbox = stack(&lab, NETWORKS);
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_code(3)
+        .says("`/cluster/sdn/zones/others`");
+    assert_eq!(rounds(&lab), 0, "nothing was applied");
+    lab.task("PUT", "/cluster/sdn", "");
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    assert_eq!(
+        rounds(&lab),
+        3,
+        "one by the other, the zone, its networks together"
+    );
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+    sandbox.run(&["destroy", "--yes"]).expect_success();
+    let left = lab.api("GET", "/cluster/sdn/zones", "");
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
+}
