@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use dmp_sdk::{AttributePath, Diagnostic, Value};
 
+use super::edit::{edit_device, edit_disk, is_cloud_init};
 use super::settings::SETTINGS;
-use super::wanted::{self, CloudInit, Device, Disk, flag, text};
+use super::wanted::{self, CloudInit, flag, text};
 use super::{DISC_SLOT, DRIVE_SLOT, SEED_SLOT, Task, make};
 use crate::client::{ApiError, Method, Parameters, Pauses, parameters};
 use crate::cluster::guest_path;
@@ -390,167 +391,6 @@ impl Task<'_> {
         }
         Ok(guest)
     }
-
-    /// Moves disks to other storages, and grows them.
-    async fn shape_disks(&self, guest: Guest, wanted: &Value) -> Result<Guest, Diagnostic> {
-        let mut guest = guest;
-        let at = guest_path(&guest.node, guest.vmid);
-        let mut is_changed = false;
-        for (index, disk) in wanted::disks(wanted).iter().enumerate() {
-            let Some(found) = guest.properties(&disk.slot) else {
-                continue;
-            };
-            let storage = found.bare().and_then(storage_of);
-            if let (Some(to), Some(from)) = (&disk.storage, storage)
-                && to != from
-            {
-                self.cx
-                    .begin(&format!("move `{}` to `{to}`", disk.slot))
-                    .await?;
-                let form = parameters([("disk", &disk.slot), ("storage", to), ("delete", "1")]);
-                let path = format!("{at}/move_disk");
-                let moved =
-                    self.write_and_follow(Method::Post, &path, &form, "the move", make::COPIES);
-                moved
-                    .await
-                    .map_err(|error| error.diagnostic("cannot move a disk"))?;
-                is_changed = true;
-            }
-            let (Some(size), Some(has)) =
-                (disk.size_gib, found.get("size").and_then(values::bytes))
-            else {
-                continue;
-            };
-            let wants = u64::try_from(size).unwrap_or_default() << 30;
-            if values::gib(has) > size {
-                return Err(Diagnostic::error("shrinks", "a disk can't shrink")
-                    .detail(format!(
-                        "`{}` has {} GiB already: so large is its image or its template's disk",
-                        disk.slot,
-                        values::gib(has)
-                    ))
-                    .path(AttributePath::of("disk").index(index).member("size_gib"))
-                    .help(format!("write at least {}", values::gib(has))));
-            }
-            if has < wants {
-                self.cx
-                    .begin(&format!("grow `{}` to {size} GiB", disk.slot))
-                    .await?;
-                let form = parameters([("disk", &disk.slot), ("size", &format!("{size}G"))]);
-                let path = format!("{at}/resize");
-                let grown = self.write_and_follow(Method::Put, &path, &form, "the growth", GROWTH);
-                match grown.await {
-                    Ok(()) => {}
-                    // An absolute size: where nobody knows it is looked at, and said again.
-                    Err(error) if error.is_unknown() => {}
-                    Err(error) => return Err(error.diagnostic("cannot grow a disk")),
-                }
-                is_changed = true;
-            }
-        }
-        if is_changed {
-            guest = self.again(&guest).await?;
-        }
-        Ok(guest)
-    }
-
-    /// Moves the machine to the node where it is wanted.
-    async fn migrate(&self, guest: Guest, wanted: &Value) -> Result<Guest, Diagnostic> {
-        let Some(node) = text(wanted, "node").filter(|node| *node != guest.node) else {
-            return Ok(guest);
-        };
-        let guest = self.unlocked(guest).await?;
-        let guest = self.open_drive(guest, wanted).await?;
-        self.cx
-            .begin(&format!(
-                "move {} from {} to {node}",
-                guest.vmid, guest.node
-            ))
-            .await?;
-        let mut form = parameters([("target", &node)]);
-        if guest.is_running() {
-            form.extend(parameters([("online", "1"), ("with-local-disks", "1")]));
-        }
-        let path = format!("{}/migrate", guest_path(&guest.node, guest.vmid));
-        let moved = self
-            .write_and_follow(Method::Post, &path, &form, "the migration", make::COPIES)
-            .await;
-        match moved {
-            Ok(()) => {}
-            Err(error) if error.is_unknown() => {}
-            Err(error) => return Err(error.diagnostic("cannot move a machine")),
-        }
-        let moved = self
-            .again(&Guest {
-                node: node.clone(),
-                ..guest
-            })
-            .await?;
-        let moved = self.unlocked(moved).await?;
-        match moved.node == node {
-            true => Ok(moved),
-            false => Err(
-                Diagnostic::remote("proxmox", "cannot move a machine").cause(format!(
-                    "its task has ended and it is on `{}` still",
-                    moved.node
-                )),
-            ),
-        }
-    }
-
-    /// A disc that lies on one node alone keeps its machine there: one that is to go anyway goes before.
-    async fn open_drive(&self, guest: Guest, wanted: &Value) -> Result<Guest, Diagnostic> {
-        let disc = guest.properties(DISC_SLOT);
-        let disc = disc.filter(|disc| disc.get("media") == Some("cdrom") && !is_cloud_init(disc));
-        let volume = disc.as_ref().and_then(Properties::bare);
-        let volume = volume.filter(|volume| *volume != "none");
-        if volume.is_none() || volume == text(wanted, "iso").as_deref() {
-            return Ok(guest);
-        }
-        self.cx
-            .begin(&format!("take the disc out of {}", guest.vmid))
-            .await?;
-        let path = format!("{}/config", guest_path(&guest.node, guest.vmid));
-        let form = parameters([(DISC_SLOT, "none,media=cdrom")]);
-        let is_out = |guest: &Guest| {
-            let disc = guest.properties(DISC_SLOT);
-            disc.is_none_or(|disc| disc.bare() == Some("none"))
-        };
-        self.put_seen(&guest, &path, &form, is_out).await
-    }
-
-    async fn put_in_pool(&self, guest: &Guest, wanted: &Value) -> Result<(), Diagnostic> {
-        let Some(prior) = self.job.prior else {
-            return Ok(());
-        };
-        let (before, after) = (text(prior, "pool"), text(wanted, "pool"));
-        if before == after {
-            return Ok(());
-        }
-        let id = guest.vmid.to_string();
-        let form = match (before, &after) {
-            (_, Some(pool)) => {
-                self.cx
-                    .begin(&format!("put {id} into the pool `{pool}`"))
-                    .await?;
-                parameters([("poolid", pool), ("vms", &id), ("allow-move", "1")])
-            }
-            (Some(pool), None) => {
-                self.cx
-                    .begin(&format!("take {id} out of the pool `{pool}`"))
-                    .await?;
-                parameters([("poolid", &pool), ("vms", &id), ("delete", "1")])
-            }
-            (None, None) => return Ok(()),
-        };
-        let put = self
-            .cluster
-            .client
-            .write(Method::Put, "/pools", &form)
-            .await;
-        put.map(drop)
-            .map_err(|error| error.diagnostic("cannot change a pool"))
-    }
 }
 
 fn title(guest: &Guest, changes: &Changes) -> String {
@@ -567,11 +407,6 @@ fn not_a_property(error: &NotAProperty, attribute: &str, index: usize) -> Diagno
     Diagnostic::error("wrong-argument", "unusable argument")
         .detail(error.to_string())
         .path(AttributePath::of(attribute).index(index))
-}
-
-fn is_cloud_init(drive: &Properties) -> bool {
-    let volume = drive.bare().unwrap_or_default();
-    volume.ends_with(":cloudinit") || volume.contains("-cloudinit")
 }
 
 fn is_drive_key(key: &str) -> bool {
@@ -642,81 +477,6 @@ fn same_properties(found: Option<&str>, text: &str) -> bool {
     found.is_some_and(|found| sorted(found) == sorted(text))
 }
 
-fn edit_disk(
-    found: Properties,
-    disk: &Disk,
-    before: Option<&Disk>,
-) -> Result<Properties, NotAProperty> {
-    let mut edited = found;
-    for (key, value) in &disk.options {
-        let is_so = match edited.get(key) {
-            Some(has) => has == value || (values::is_true(has) && values::is_true(value)),
-            // Backup and replication are on where nothing is said, all else is off.
-            None => match *key {
-                "backup" | "replicate" => value == "1",
-                _ => value == "0" || value == "ignore",
-            },
-        };
-        if !is_so {
-            edited.set(key, value)?;
-        }
-    }
-    for (key, _) in before.into_iter().flat_map(|before| &before.options) {
-        if !disk.options.iter().any(|(name, _)| name == key) {
-            edited.remove(key);
-        }
-    }
-    Ok(edited)
-}
-
-fn edit_device(
-    found: Properties,
-    device: &Device,
-    before: Option<&Device>,
-) -> Result<String, NotAProperty> {
-    let mut edited = found;
-    if edited.first().is_none() {
-        let model = device.model.as_deref().unwrap_or("virtio");
-        match &device.mac {
-            Some(mac) => edited.set(model, mac)?,
-            None => edited.set_bare(model)?,
-        }
-    } else {
-        if let Some(model) = &device.model
-            && edited.first().is_some_and(|(has, _)| has != model)
-        {
-            edited.rename_first(model);
-        }
-        if let Some(mac) = &device.mac {
-            let first = edited
-                .first()
-                .map(|(model, has)| (model.to_owned(), has.to_owned()));
-            if let Some((model, has)) = first
-                && !has.eq_ignore_ascii_case(mac)
-            {
-                edited.set(&model, mac)?;
-            }
-        }
-    }
-    if let Some(bridge) = &device.bridge
-        && edited.get("bridge") != Some(bridge)
-    {
-        edited.set("bridge", bridge)?;
-    }
-    for (key, value) in &device.options {
-        let is_off = value == "0" && edited.get(key).is_none();
-        if !is_off && edited.get(key) != Some(value) {
-            edited.set(key, value)?;
-        }
-    }
-    for (key, _) in before.into_iter().flat_map(|before| &before.options) {
-        if !device.options.iter().any(|(name, _)| name == key) {
-            edited.remove(key);
-        }
-    }
-    Ok(edited.to_string())
-}
-
 /// Kept for the first boot alone.
 pub(super) fn has_seed(guest: &Guest) -> Option<String> {
     let drive = guest.properties(SEED_SLOT)?;
@@ -726,56 +486,3 @@ pub(super) fn has_seed(guest: &Guest) -> Option<String> {
 
 const TRIES: Duration = Duration::from_secs(120);
 const LOCKED: Duration = Duration::from_secs(600);
-const GROWTH: Duration = Duration::from_secs(1800);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_device_keeps_its_address_and_what_nobody_named() {
-        let found = Properties::parse("virtio=BC:24:11:EE:3A:A7,bridge=vmbr0,tag=5,rate=3");
-        let wanted = Device {
-            bridge: Some("vmbr1".into()),
-            options: vec![("firewall", "1".into()), ("mtu", "1400".into())],
-            ..Device::default()
-        };
-        let before = Device {
-            options: vec![("tag", "5".into())],
-            ..Device::default()
-        };
-        assert_eq!(
-            edit_device(found, &wanted, Some(&before)).as_deref(),
-            Ok("virtio=BC:24:11:EE:3A:A7,bridge=vmbr1,rate=3,firewall=1,mtu=1400")
-        );
-        let new = edit_device(Properties::default(), &wanted, None);
-        assert_eq!(
-            new.as_deref(),
-            Ok("virtio,bridge=vmbr1,firewall=1,mtu=1400")
-        );
-    }
-
-    #[test]
-    fn a_disk_is_edited_and_never_built_anew() {
-        let text = "shr:700/vm-700-disk-0.qcow2,aio=native,discard=on,size=8G";
-        let found = Properties::parse(text);
-        let same = Disk {
-            options: vec![
-                ("discard", "on".into()),
-                ("backup", "1".into()),
-                ("ssd", "0".into()),
-            ],
-            ..Disk::default()
-        };
-        assert_eq!(edit_disk(found.clone(), &same, None), Ok(found.clone()));
-        let other = Disk {
-            options: vec![("backup", "0".into())],
-            ..Disk::default()
-        };
-        let edited = edit_disk(found, &other, Some(&same)).expect("a disk");
-        assert_eq!(
-            edited.to_string(),
-            "shr:700/vm-700-disk-0.qcow2,aio=native,size=8G,backup=0"
-        );
-    }
-}

@@ -5,8 +5,10 @@
 //! read back by the engine.
 
 mod change;
+mod edit;
 mod first_boot;
 mod make;
+mod place;
 mod plan;
 mod power;
 mod read;
