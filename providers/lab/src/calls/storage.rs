@@ -256,14 +256,11 @@ fn drop_volume(call: &mut Call<'_>) -> Outcome {
     let storage = call.parameters.needed("storage").to_owned();
     call.world.storage_on(&node, &storage)?;
     call.must(&format!("/storage/{storage}"), &["Datastore.Allocate"])?;
-    let id = format!(
-        "{}@{storage}",
-        volid.split_once(':').map_or("", |(_, name)| name)
-    );
-    let seconds = if call.world.volumes.contains(&call.world.key(&node, &volid)) {
-        0.5
-    } else {
-        0.0
+    let volume = call.world.volumes.get(&call.world.key(&node, &volid));
+    let seconds = if volume.is_some() { 0.5 } else { 0.0 };
+    let id = match volume.and_then(|volume| volume.owner) {
+        Some(owner) => format!("{owner}@{storage}"),
+        None => storage,
     };
     call.task_for("imgdel", id, seconds, Work::DropVolume { volid })
 }
