@@ -288,9 +288,21 @@ fn an_upload_is_kept_and_a_wrong_checksum_is_found_by_the_task() {
         (&content[0]["volid"], &content[0]["size"]),
         (&json!("local:iso/seed.iso"), &json!(3))
     );
+    let path = "/nodes/pve1/storage/local/content/local:iso/seed.iso";
+    assert_eq!(client.get(path).data()["size"], 3);
     // It is on that node alone.
     assert_eq!(
         client.get("/nodes/pve2/storage/local/content").data(),
+        json!([])
+    );
+    let dropped = client.delete(path).data();
+    assert!(
+        !dropped.as_str().expect("a task").contains('/'),
+        "{dropped}"
+    );
+    assert_eq!(client.wait(&dropped), "OK");
+    assert_eq!(
+        client.get("/nodes/pve1/storage/local/content").data(),
         json!([])
     );
 }

@@ -258,8 +258,10 @@ fn drop_volume(call: &mut Call<'_>) -> Outcome {
     call.must(&format!("/storage/{storage}"), &["Datastore.Allocate"])?;
     let volume = call.world.volumes.get(&call.world.key(&node, &volid));
     let seconds = if volume.is_some() { 0.5 } else { 0.0 };
-    let owner = volume.and_then(|volume| volume.owner);
-    let id = owner.map_or_else(|| storage.clone(), |vmid| format!("{vmid}@{storage}"));
+    let id = match volume.and_then(|volume| volume.owner) {
+        Some(owner) => format!("{owner}@{storage}"),
+        None => storage,
+    };
     call.task_for("imgdel", id, seconds, Work::DropVolume { volid })
 }
 

@@ -75,7 +75,7 @@ impl World {
             .map_or(now, |node| node.booted);
         let pstart = u32::try_from(now.saturating_sub(booted) / 10).unwrap_or(u32::MAX);
         let started = now / 1000;
-        let id = new.id.replace(':', "\\x3a");
+        let id = new.id.replace(':', "\\x3a").replace('/', "\\x2f");
         let name = format!(
             "UPID:{}:{pid:08X}:{pstart:08X}:{started:08X}:{}:{id}:{}:",
             new.node, new.kind, new.user
