@@ -320,6 +320,94 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         &[("dmp lab fault node-down pve2", "With its machines.")],
     ),
     (
+        "lab reset",
+        &[(
+            "dmp lab reset",
+            "Begin anew, with the same addresses and the same token.",
+        )],
+    ),
+    (
+        "lab stop",
+        &[("dmp lab stop", "It is as it was when it is served again.")],
+    ),
+    (
+        "lab fault list",
+        &[(
+            "dmp lab fault list",
+            "What goes wrong now, and how often it still will.",
+        )],
+    ),
+    (
+        "lab fault clear",
+        &[("dmp lab fault clear", "All is well again.")],
+    ),
+    (
+        "lab fault node-up",
+        &[(
+            "dmp lab fault node-up pve2",
+            "Its machines have to be started.",
+        )],
+    ),
+    (
+        "lab fault no-quorum",
+        &[(
+            "dmp lab fault no-quorum",
+            "Does a plan say it before the first change?",
+        )],
+    ),
+    (
+        "lab fault quorum",
+        &[("dmp lab fault quorum", "The end of that.")],
+    ),
+    (
+        "lab fault full",
+        &[("dmp lab fault full shared", "The next disk finds no room.")],
+    ),
+    (
+        "lab fault room",
+        &[("dmp lab fault room shared", "The end of that.")],
+    ),
+    (
+        "lab fault hang",
+        &[(
+            "dmp lab fault hang web-2",
+            "A shutdown has to run into its time.",
+        )],
+    ),
+    (
+        "lab fault answer",
+        &[("dmp lab fault answer web-2", "The end of that.")],
+    ),
+    (
+        "lab fault cut",
+        &[(
+            "dmp lab fault cut web-2",
+            "As if somebody had pulled its network cable.",
+        )],
+    ),
+    (
+        "lab fault join",
+        &[("dmp lab fault join web-2", "The end of that.")],
+    ),
+    (
+        "lab fault host-key",
+        &[(
+            "dmp lab fault host-key web-2",
+            "The next contact stops, and says why.",
+        )],
+    ),
+    (
+        "lab fault wipe",
+        &[(
+            "dmp lab fault wipe web-2",
+            "An apply makes anew what was on it.",
+        )],
+    ),
+    (
+        "lab fault stale",
+        &[("dmp lab fault stale 30", "Half a minute of old news.")],
+    ),
+    (
         "facts",
         &[
             (
