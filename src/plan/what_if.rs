@@ -155,6 +155,8 @@ fn groups(snapshot: &Snapshot) -> Vec<Members<'_>> {
             *max_out = (*max_out).max(group.max_out);
         }
     }
+    // One by itself is no group: that it is lost is said by what dies.
+    rollouts.retain(|_, (members, _)| members.len() > 1);
     groups.extend(rollouts.into_iter().map(|(name, (members, max_out))| {
         let needed = members.len().saturating_sub(max_out);
         Members {

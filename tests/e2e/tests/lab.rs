@@ -372,7 +372,7 @@ fn stand_ins_keep_what_they_are_told_and_say_what_they_are() {
     let script = "set -e
         sudo apt-get install -y chrony >/dev/null
         dpkg-query -W -f '${db:Status-Status} ${Package}\\n' chrony
-        printf '[Service]\\nExecStart=/bin/true\\n[Install]\\nWantedBy=multi-user.target\\n' | sudo tee /etc/systemd/system/x.service >/dev/null
+        printf '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' | sudo tee /etc/systemd/system/x.service >/dev/null
         sudo systemctl enable --now x
         systemctl is-active x
         systemctl is-enabled x

@@ -21,7 +21,7 @@ mkdir -p "$state"
 serve() {
     mkdir -p /usr/local/sbin /usr/local/lib/systemd/system
     ln -sfn ../lib/lab/dmp "/usr/local/sbin/$1"
-    printf '[Unit]\nDescription=%s (stand-in of the dmp lab)\n\n[Service]\nExecStart=/usr/local/sbin/%s %s\nExecReload=/bin/kill -%s $MAINPID\n\n[Install]\nWantedBy=multi-user.target\n' \
+    printf '[Unit]\nDescription=%s (stand-in of the dmp lab)\n\n[Service]\nType=notify\nExecStart=/usr/local/sbin/%s %s\nExecReload=/bin/kill -%s $MAINPID\n\n[Install]\nWantedBy=multi-user.target\n' \
         "$1" "$1" "$2" "$3" >"/usr/local/lib/systemd/system/$1.service"
     systemctl -q enable --now "$1"
 }

@@ -60,9 +60,8 @@ begin() {
     fi
     setsid sh -c "$(line_of "$1" ExecStart)" </dev/null >>"/var/log/lab/$1.log" 2>&1 &
     echo $! >"$state/$1.pid"
-    # One that ends at once has failed.
-    sleep 0.2
-    is_active "$1"
+    # Of one that says when it is ready it is known that it has failed; one of type `simple` may end as it likes.
+    case $(value_of "$1" Type) in notify | exec | forking) sleep 0.2; is_active "$1" ;; esac
 }
 finish() {
     echo inactive >"$state/$1.active"
