@@ -13,7 +13,7 @@ use dmp_sdk::{
     Action, Address, Configured, Diagnostic, Fetch, Job, Kind, Known, Machine, Mark, Marks, Object,
     Purpose, Resource, Script, Step, Value, Verb, Work,
 };
-use dmp_state::{Dependency, EdgeKind, Instance, Intent, ProviderRecord, Record, Status};
+use dmp_state::{Instance, Intent, ProviderRecord, Record};
 
 use crate::walker::Walker;
 
@@ -597,68 +597,12 @@ impl Walker<'_, '_> {
 
     /// The record of an instance as the plan determines it; attributes are those recorded before.
     pub(crate) fn instance(&self, planned: &Planned, resource: &dyn Resource) -> Instance {
-        let schema = resource.schema();
-        let record = planned.record.as_ref();
-        let hosts = planned
-            .hosted_on
-            .iter()
-            .flat_map(|hosting| &hosting.hosts)
-            .cloned();
-        let hosts = hosts.map(|address| Dependency {
-            address,
-            kind: EdgeKind::HostedOn,
-        });
-        let mut dependencies: Vec<Dependency> = hosts.collect();
-        for address in &planned.uses {
-            if !dependencies
-                .iter()
-                .any(|dependency| dependency.address == *address)
-            {
-                dependencies.push(Dependency {
-                    address: address.clone(),
-                    kind: EdgeKind::Uses,
-                });
-            }
-        }
-        for (module, key) in &planned.waits_for {
-            let address = dmp_plan::world::instance_address(module, key, None);
-            if !dependencies
-                .iter()
-                .any(|dependency| dependency.address == address)
-            {
-                dependencies.push(Dependency {
-                    address,
-                    kind: EdgeKind::Uses,
-                });
-            }
-        }
-        dependencies.sort();
-        Instance {
-            address: planned.address.clone(),
-            id: record.map(|record| record.id.clone()).unwrap_or_default(),
-            provider: planned.provider.clone(),
-            schema_version: schema.version,
-            attributes: record
-                .map(|record| record.attributes.clone())
-                .unwrap_or_default(),
-            set_paths: planned.set_paths.clone(),
-            object_id: record.and_then(|record| record.object_id.clone()),
-            chosen: record
-                .map(|record| record.chosen.clone())
-                .unwrap_or_default(),
-            earlier: record.and_then(|record| record.earlier.clone()),
-            dependencies,
-            hosted_on: planned.hosted_on.clone(),
-            status: Status::Whole,
-            prevent_destroy: planned.prevent_destroy,
-            layer: planned.layer,
-            holds_data: record.map_or(schema.holds_data, |record| {
-                resource.holds_data(&record.attributes)
-            }),
-            ends_hosted: schema.ends_hosted,
-            group: planned.group.clone(),
-            create_milliseconds: record.and_then(|record| record.create_milliseconds),
-        }
+        let mut instance = planned.instance(resource.schema());
+        instance.holds_data = match &planned.record {
+            Some(record) => resource.holds_data(&record.attributes),
+            None => resource.schema().holds_data,
+        };
+        instance
     }
 
     /// A provider configuration that is known by now; it is recorded before the first intent that goes through it.

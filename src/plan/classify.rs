@@ -123,12 +123,11 @@ pub fn classify(
         ) {
             State::LostWithHost { host }
         } else {
-            let hosts = || instance.hosted_on.iter().flat_map(|hosting| &hosting.hosts);
             match findings.get(address) {
                 Some(Finding::Absent) => State::Lost { by_word: false },
                 Some(Finding::Unreachable(why)) => State::Unreachable {
                     why: why.clone(),
-                    is_root: world.is_machine(address) && !hosts().any(silent),
+                    is_root: world.is_machine(address) && !instance.hosts().any(silent),
                 },
                 Some(Finding::Found(object)) => match world.schema_of(address) {
                     Some(_) if object.attributes == instance.attributes => State::Intact,

@@ -33,6 +33,28 @@ pub fn dead_host(record: &Instance, has_ended: impl Fn(&Address) -> bool) -> Opt
     })
 }
 
+/// What a recorded instance lives on, directly or not, that is such a one; `recorded` knows the instances.
+pub fn lives_on<'a>(
+    recorded: impl Fn(&Address) -> Option<&'a Instance>,
+    address: &Address,
+    is_such: impl Fn(&Address) -> bool,
+) -> Option<&'a Address> {
+    let mut seen = BTreeSet::new();
+    let mut open: Vec<&Address> = recorded(address)
+        .into_iter()
+        .flat_map(Instance::hosts)
+        .collect();
+    while let Some(host) = open.pop() {
+        if is_such(host) {
+            return Some(host);
+        }
+        if seen.insert(host) {
+            open.extend(recorded(host).into_iter().flat_map(Instance::hosts));
+        }
+    }
+    None
+}
+
 /// Whether a planned instance's end is the end of what it hosts.
 fn ends_hosted(planned: &Planned) -> bool {
     let goes = planned.action.deletes() || planned.action == Action::LostWithHost;
@@ -198,8 +220,7 @@ fn say_who_leaves(plan: &mut Plan, world: &World) {
         let record = planned.record.as_ref();
         let hosts: Vec<&Address> = record
             .into_iter()
-            .flat_map(|record| &record.hosted_on)
-            .flat_map(|hosting| &hosting.hosts)
+            .flat_map(|record| record.hosts())
             .collect();
         let mut others = record
             .into_iter()

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use dmp_sdk::{Action, Address, Diagnostic, Effect, HoldsData, Layer, Reason, Value};
-use dmp_state::{Group, Hosting, Instance};
+use dmp_sdk::{Action, Address, Diagnostic, Effect, HoldsData, Layer, Reason, Schema, Value};
+use dmp_state::{Dependency, EdgeKind, Group, Hosting, Instance, Status};
 
 use crate::world::BlockAddress;
 
@@ -104,6 +104,70 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// The record of an instance as the plan determines it; attributes are those recorded before.
+    #[must_use]
+    pub fn instance(&self, schema: &Schema) -> Instance {
+        let record = self.record.as_ref();
+        let hosts = self
+            .hosted_on
+            .iter()
+            .flat_map(|hosting| &hosting.hosts)
+            .cloned();
+        let hosts = hosts.map(|address| Dependency {
+            address,
+            kind: EdgeKind::HostedOn,
+        });
+        let mut dependencies: Vec<Dependency> = hosts.collect();
+        for address in &self.uses {
+            if !dependencies
+                .iter()
+                .any(|dependency| dependency.address == *address)
+            {
+                dependencies.push(Dependency {
+                    address: address.clone(),
+                    kind: EdgeKind::Uses,
+                });
+            }
+        }
+        for (module, key) in &self.waits_for {
+            let address = crate::world::instance_address(module, key, None);
+            if !dependencies
+                .iter()
+                .any(|dependency| dependency.address == address)
+            {
+                dependencies.push(Dependency {
+                    address,
+                    kind: EdgeKind::Uses,
+                });
+            }
+        }
+        dependencies.sort();
+        Instance {
+            address: self.address.clone(),
+            id: record.map(|record| record.id.clone()).unwrap_or_default(),
+            provider: self.provider.clone(),
+            schema_version: schema.version,
+            attributes: record
+                .map(|record| record.attributes.clone())
+                .unwrap_or_default(),
+            set_paths: self.set_paths.clone(),
+            object_id: record.and_then(|record| record.object_id.clone()),
+            chosen: record
+                .map(|record| record.chosen.clone())
+                .unwrap_or_default(),
+            earlier: record.and_then(|record| record.earlier.clone()),
+            dependencies,
+            hosted_on: self.hosted_on.clone(),
+            status: Status::Whole,
+            prevent_destroy: self.prevent_destroy,
+            layer: self.layer,
+            holds_data: self.holds_data,
+            ends_hosted: schema.ends_hosted,
+            group: self.group.clone(),
+            create_milliseconds: record.and_then(|record| record.create_milliseconds),
+        }
+    }
+
     /// Whether anything is done.
     #[must_use]
     pub fn is_change(&self) -> bool {

@@ -63,10 +63,8 @@ fn used_by(planned: &Planned) -> BTreeSet<Address> {
 }
 
 fn hosted_on<'a>(snapshot: &'a Snapshot, host: &Address) -> Vec<&'a Address> {
-    let lives_there = |instance: &&Arc<dmp_state::Instance>| {
-        let mut hosts = instance.hosted_on.iter().flat_map(|hosting| &hosting.hosts);
-        hosts.any(|address| address == host)
-    };
+    let lives_there =
+        |instance: &&Arc<dmp_state::Instance>| instance.hosts().any(|address| address == host);
     snapshot
         .instances
         .values()

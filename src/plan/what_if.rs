@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmp_sdk::{Address, FailureDomain, HoldsData, Mode, Quantifier};
-use dmp_state::{Dependency, EdgeKind, Instance, Snapshot, Status};
+use dmp_state::Snapshot;
 
 use crate::ending;
-use crate::model::{Plan, Planned};
+use crate::model::Plan;
 use crate::world::World;
 
 /// What is lost at first.
@@ -98,11 +98,13 @@ fn subjects(world: &World, snapshot: &Snapshot) -> BTreeMap<Subject, BTreeSet<Ad
     let hosts: BTreeSet<&Address> = snapshot
         .instances
         .values()
-        .flat_map(|instance| hosts_of(instance))
+        .flat_map(|instance| instance.hosts())
         .collect();
     for (address, instance) in &snapshot.instances {
         // What itself lives on something recorded is lost with that.
-        let is_root = !hosts_of(instance).any(|host| snapshot.instances.contains_key(host));
+        let is_root = !instance
+            .hosts()
+            .any(|host| snapshot.instances.contains_key(host));
         if is_root && (world.is_machine(address) || hosts.contains(address)) {
             let roots = BTreeSet::from([address.clone()]);
             subjects.insert(Subject::Machine(address.clone()), roots);
@@ -117,10 +119,6 @@ fn subjects(world: &World, snapshot: &Snapshot) -> BTreeMap<Subject, BTreeSet<Ad
         }
     }
     subjects
-}
-
-fn hosts_of(instance: &Instance) -> impl Iterator<Item = &Address> {
-    instance.hosted_on.iter().flat_map(|hosting| &hosting.hosts)
 }
 
 /// A group: its name, its members, and how many it needs.
@@ -248,48 +246,16 @@ pub fn as_planned(world: &World, snapshot: &Snapshot, plan: &Plan) -> Snapshot {
     let mut after = snapshot.clone();
     let managed = |(address, _): &(&Address, _)| address.mode == Mode::Managed;
     for (address, planned) in plan.instances.iter().filter(managed) {
-        match &planned.planned {
-            Some(_) => {
-                let instance = Arc::new(planned_instance(world, planned));
-                after.instances.insert(address.clone(), instance);
+        match (&planned.planned, world.schema_of(address)) {
+            (Some(value), Some(schema)) => {
+                let mut instance = planned.instance(schema);
+                instance.attributes = value.clone();
+                after.instances.insert(address.clone(), Arc::new(instance));
             }
-            None => {
+            _ => {
                 after.instances.remove(address);
             }
         }
     }
     after
-}
-
-fn planned_instance(world: &World, planned: &Planned) -> Instance {
-    let record = planned.record.as_deref();
-    let hosts = planned.hosted_on.iter().flat_map(|hosting| &hosting.hosts);
-    let needed = hosts
-        .map(|host| (host, EdgeKind::HostedOn))
-        .chain(planned.uses.iter().map(|used| (used, EdgeKind::Uses)));
-    let needed = needed.map(|(address, kind)| Dependency {
-        address: address.clone(),
-        kind,
-    });
-    let schema = world.schema_of(&planned.address);
-    Instance {
-        address: planned.address.clone(),
-        id: String::new(),
-        provider: planned.provider.clone(),
-        schema_version: schema.map_or(0, |schema| schema.version),
-        attributes: planned.planned.clone().unwrap_or_default(),
-        set_paths: Vec::new(),
-        object_id: None,
-        chosen: dmp_sdk::Value::null(),
-        earlier: None,
-        dependencies: needed.collect(),
-        hosted_on: planned.hosted_on.clone(),
-        status: Status::Whole,
-        prevent_destroy: planned.prevent_destroy,
-        layer: planned.layer,
-        holds_data: planned.holds_data,
-        ends_hosted: planned.ends_hosted,
-        group: planned.group.clone(),
-        create_milliseconds: record.and_then(|record| record.create_milliseconds),
-    }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmp_lang::config::Timed;
+use dmp_plan::ending::lives_on;
 use dmp_plan::planner::Configure;
 use dmp_plan::world::ProviderAt;
 use dmp_plan::{Finding, Findings, Planner, PlannerInput, ReadKind, ReadRequest, World};
@@ -15,29 +16,28 @@ use dmp_state::{Instance, Snapshot, Status};
 use crate::reader::{Reader, asks_a_machine};
 
 /// What the state records, and how it is read.
-pub struct Refresh {
+pub struct Refresh<'a> {
+    snapshot: &'a Snapshot,
     /// What can't be read, and why.
     findings: Findings,
     requests: Vec<ReadRequest>,
-    /// What each recorded instance lives on.
-    hosts: foldhash::HashMap<Address, Vec<Address>>,
 }
 
-impl Refresh {
+impl<'a> Refresh<'a> {
     /// Everything that the state records but for what is passed over: known to be lost, or no part of a plan. `world`
     /// knows variables only.
     #[must_use]
     pub fn new(
         world: &World,
-        snapshot: &Snapshot,
+        snapshot: &'a Snapshot,
         passed_over: &BTreeSet<Address>,
         configure: &Configure,
     ) -> Self {
         let mut providers: BTreeMap<String, Result<Arc<dyn Configured>, String>> = BTreeMap::new();
         let mut refresh = Self {
+            snapshot,
             findings: Findings::default(),
             requests: Vec::new(),
-            hosts: foldhash::HashMap::default(),
         };
         for (address, instance) in &snapshot.instances {
             if passed_over.contains(address) {
@@ -48,11 +48,6 @@ impl Refresh {
                 .or_insert_with(|| {
                     provider_of_record(world, snapshot, &instance.provider, configure)
                 });
-            let hosts = instance.hosted_on.iter();
-            let hosts: Vec<_> = hosts.flat_map(|hosting| &hosting.hosts).cloned().collect();
-            if !hosts.is_empty() {
-                refresh.hosts.insert(address.clone(), hosts);
-            }
             let finding = match provider {
                 Ok(provider) => match request(world, snapshot, address, instance, provider) {
                     Ok(request) => {
@@ -91,33 +86,31 @@ impl Refresh {
     /// asked.
     pub async fn read(self, reader: &Reader) -> Findings {
         let Self {
+            snapshot,
             mut findings,
             requests,
-            hosts,
         } = self;
-        let told: foldhash::HashMap<Address, Arc<dyn Resource>> = requests
-            .iter()
-            .filter(|request| !asks_a_machine(request))
-            .filter_map(|request| match &request.kind {
-                ReadKind::Object { resource, .. } => {
-                    Some((request.address.clone(), Arc::clone(resource)))
-                }
-                ReadKind::Data { .. } => None,
-            })
-            .collect();
+        let told = told_by_an_api(snapshot, &requests);
+        let hosted_by = |request: &ReadRequest, is_such: &dyn Fn(&Address) -> bool| {
+            let recorded = |address: &Address| snapshot.instances.get(address).map(AsRef::as_ref);
+            lives_on(recorded, &request.address, is_such)
+        };
         let (later, first): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| {
-            !told.contains_key(&request.address)
-                && lives_on(&hosts, &request.address, |host| told.contains_key(host)).is_some()
+            !told.is_empty()
+                && !told.contains_key(&request.address)
+                && hosted_by(request, &|host| told.contains_key(host)).is_some()
         });
         findings.extend(reader.read(first).await);
-        let is_off = |host: &Address| match (findings.get(host), told.get(host)) {
-            (Some(Finding::Found(object)), Some(resource)) => resource.is_off(&object.attributes),
-            _ => false,
-        };
-        let mut off = Findings::default();
         let mut on = Vec::new();
+        let mut off = Findings::default();
         for request in later {
-            match lives_on(&hosts, &request.address, is_off) {
+            let is_off = |host: &Address| match (findings.get(host), told.get(host)) {
+                (Some(Finding::Found(object)), Some(resource)) => {
+                    resource.is_off(&object.attributes)
+                }
+                _ => false,
+            };
+            match hosted_by(&request, &is_off) {
                 Some(host) => {
                     let finding = Finding::Unreachable(format!("`{host}` is switched off"));
                     off.insert(request.address, finding);
@@ -131,23 +124,22 @@ impl Refresh {
     }
 }
 
-/// What an instance lives on, directly or not, that is such a one.
-fn lives_on(
-    hosts: &foldhash::HashMap<Address, Vec<Address>>,
-    address: &Address,
-    is_such: impl Fn(&Address) -> bool,
-) -> Option<Address> {
-    let mut seen = BTreeSet::new();
-    let mut open: Vec<&Address> = hosts.get(address).into_iter().flatten().collect();
-    while let Some(host) = open.pop() {
-        if is_such(host) {
-            return Some(host.clone());
+/// Of what hosts others, that of which an API tells.
+fn told_by_an_api(
+    snapshot: &Snapshot,
+    requests: &[ReadRequest],
+) -> foldhash::HashMap<Address, Arc<dyn Resource>> {
+    let instances = snapshot.instances.values();
+    let hosts: foldhash::HashSet<&Address> =
+        instances.flat_map(|instance| instance.hosts()).collect();
+    let of_host = |request: &&ReadRequest| hosts.contains(&request.address);
+    let told = |request: &ReadRequest| match &request.kind {
+        ReadKind::Object { resource, .. } if !asks_a_machine(request) => {
+            Some((request.address.clone(), Arc::clone(resource)))
         }
-        if seen.insert(host) {
-            open.extend(hosts.get(host).into_iter().flatten());
-        }
-    }
-    None
+        _ => None,
+    };
+    requests.iter().filter(of_host).filter_map(told).collect()
 }
 
 /// What would be found if nothing had changed.

@@ -51,6 +51,13 @@ pub struct Instance {
     pub create_milliseconds: Option<u64>,
 }
 
+impl Instance {
+    /// Everything that it lives on directly.
+    pub fn hosts(&self) -> impl Iterator<Item = &Address> {
+        self.hosted_on.iter().flat_map(|hosting| &hosting.hosts)
+    }
+}
+
 /// An edge to what an instance needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Dependency {

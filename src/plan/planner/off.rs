@@ -1,11 +1,10 @@
 //! What lives on something that is switched off: nobody can ask for it, and nothing happens to it.
 
-use std::collections::BTreeSet;
-
 use dmp_sdk::{Address, Layer, Object};
 
 use super::Planner;
 use crate::ask::Finding;
+use crate::ending::lives_on;
 use crate::model::Deferred;
 
 impl Planner {
@@ -45,25 +44,11 @@ impl Planner {
 
     /// What an instance lives on, directly or not, that is switched off.
     fn off_host(&self, address: &Address) -> Option<Address> {
-        let hosts = |address: &Address| -> Vec<Address> {
-            let record = self.recorded(address);
-            let hosts = record.into_iter().flat_map(|record| &record.hosted_on);
-            hosts.flat_map(|hosting| hosting.hosts.clone()).collect()
+        let is_off = |host: &Address| match (self.findings.get(host), self.resource_of(host)) {
+            (Some(Finding::Found(object)), Some(resource)) => resource.is_off(&object.attributes),
+            _ => false,
         };
-        let mut seen = BTreeSet::new();
-        let mut open = hosts(address);
-        while let Some(host) = open.pop() {
-            if let Some(Finding::Found(object)) = self.findings.get(&host)
-                && self
-                    .resource_of(&host)
-                    .is_some_and(|resource| resource.is_off(&object.attributes))
-            {
-                return Some(host);
-            }
-            if seen.insert(host.clone()) {
-                open.extend(hosts(&host));
-            }
-        }
-        None
+        let recorded = |address: &Address| self.recorded(address).map(AsRef::as_ref);
+        lives_on(recorded, address, is_off).cloned()
     }
 }
