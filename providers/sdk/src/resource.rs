@@ -284,6 +284,16 @@ impl Job<'_> {
             .ok_or_else(|| Diagnostic::bug("a create or update without a wanted value"))
     }
 
+    /// What it shall be; in a delete, what it is.
+    ///
+    /// # Errors
+    /// A bug, where it is neither.
+    pub fn value(&self) -> Result<&Value, Diagnostic> {
+        self.wanted
+            .or(self.prior)
+            .ok_or_else(|| Diagnostic::bug("a work without a value"))
+    }
+
     /// What it is.
     ///
     /// # Errors

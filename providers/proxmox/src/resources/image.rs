@@ -231,10 +231,7 @@ impl Resource for Image {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let cluster: &Cluster = configured(cx.provider())?;
-        let value = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let value = job.value()?;
         let storages = cluster.client.get("/cluster/resources?type=storage").await;
         let storages = storages.map_err(|error| error.diagnostic("cannot list storages"))?;
         let node = node_for(value, &storages)?;

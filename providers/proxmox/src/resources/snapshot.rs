@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dmp_sdk::{
-    Answers, Attribute, AttributePath, Candidate, Change, Cx, Diagnostic, Fetch, Job, Known, Layer,
-    MarkWay, Object, Purpose, Quantifier, Reading, Resource, Schema, Type, Value, Verb, Work,
-    configured,
+    Answers, Attribute, AttributePath, Change, Cx, Diagnostic, Fetch, Job, Known, Layer, MarkWay,
+    Object, Purpose, Quantifier, Reading, Resource, Schema, Type, Value, Verb, Work, configured,
 };
 use serde_json::Value as Json;
 
@@ -130,20 +129,6 @@ impl Resource for Snapshot {
         })
     }
 
-    fn find(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Vec<Candidate>, Diagnostic> {
-        Ok(match self.parse(known, answers)? {
-            Reading::Found(object) => vec![Candidate {
-                object,
-                half_made: None,
-            }],
-            Reading::HalfMade(object, why) => vec![Candidate {
-                object,
-                half_made: Some(why),
-            }],
-            Reading::Absent | Reading::More(_) => Vec::new(),
-        })
-    }
-
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
         let name = change.planned.get("name");
         let is_name = |name: &str| {
@@ -170,10 +155,7 @@ impl Resource for Snapshot {
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let cluster: &Cluster = configured(cx.provider())?;
         let identity = Identity::of(job.mark);
-        let value = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let value = job.value()?;
         let (vmid, name) =
             key(value, job.id).ok_or_else(|| Diagnostic::bug("a snapshot without a key"))?;
         let work = SnapshotWork {

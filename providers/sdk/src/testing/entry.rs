@@ -118,10 +118,7 @@ impl Resource for TestEntry {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let wire: &Wire = configured(cx.provider())?;
-        let subject = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a job without a value"))?;
+        let subject = job.value()?;
         let key = subject.get("key").as_str().unwrap_or_default().to_owned();
         let text = match job.verb {
             Verb::Create | Verb::Update => job.wanted()?.get("text"),

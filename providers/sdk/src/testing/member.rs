@@ -80,10 +80,7 @@ impl Resource for TestMember {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let wire: &Wire = configured(cx.provider())?;
-        let subject = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a job without a value"))?;
+        let subject = job.value()?;
         let text = |name: &str| subject.get(name).as_str().unwrap_or_default().to_owned();
         let (name, on) = (text("name"), text("on"));
         cx.begin(&format!("{} the member", job.verb)).await?;

@@ -96,10 +96,7 @@ async fn change(
     apply: impl FnOnce(&mut super::cloud::State, String, Option<i64>) + Send,
 ) -> Result<(), Diagnostic> {
     let wire: &Wire = configured(cx.provider())?;
-    let subject = job
-        .wanted
-        .or(job.prior)
-        .ok_or_else(|| Diagnostic::bug("a job without a value"))?;
+    let subject = job.value()?;
     let name = key(subject).unwrap_or_default();
     let size = match job.verb {
         Verb::Create | Verb::Update => Some(subject.get("size").as_i64().unwrap_or(1)),

@@ -7,8 +7,8 @@ use dmp_sdk::{
 };
 
 use super::rules::{self, Whose};
-use super::{cannot, get, say};
-use crate::client::{Method, items, parameters};
+use super::{Named, get};
+use crate::client::items;
 use crate::cluster::{Cluster, Question};
 use crate::resources::vm::wanted::text;
 use crate::values;
@@ -89,29 +89,21 @@ impl Resource for Group {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let cluster: &Cluster = configured(cx.provider())?;
-        let value = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let value = job.value()?;
         let name = text(value, "name").unwrap_or_default();
+        let group = Named {
+            cx,
+            cluster,
+            what: "security group",
+            collection: GROUPS,
+            key: "group",
+            name: &name,
+        };
         let earlier = job.earlier.filter(|earlier| !earlier.is_null());
         match (job.verb, earlier) {
             (Verb::Create | Verb::Update, _) => {
                 if get(cluster, &path(&name)).await?.is_none() {
-                    cx.begin(&format!("make the security group `{name}`"))
-                        .await?;
-                    let mut form = parameters([("group", &name)]);
-                    form.extend(
-                        text(value, "comment").map(|comment| ("comment".to_owned(), comment)),
-                    );
-                    match cluster.client.write(Method::Post, GROUPS, &form).await {
-                        Ok(_) => {}
-                        Err(error) if error.is_taken() => {}
-                        Err(error)
-                            if error.is_unknown()
-                                && get(cluster, &path(&name)).await?.is_some() => {}
-                        Err(error) => return Err(cannot(&error)),
-                    }
+                    group.make(text(value, "comment")).await?;
                 }
                 rules::set(cx, cluster, &path(&name), &Whose::All, &value.get("rule")).await
             }
@@ -130,13 +122,7 @@ impl Resource for Group {
                 }
                 // Only an empty one can be removed.
                 rules::set(cx, cluster, &path(&name), &Whose::All, &Value::null()).await?;
-                cx.begin(&format!("remove the security group `{name}`"))
-                    .await?;
-                match say(cluster, Method::Delete, &path(&name), &Vec::new()).await {
-                    Ok(()) => Ok(()),
-                    Err(error) if error.is_missing() => Ok(()),
-                    Err(error) => Err(cannot(&error)),
-                }
+                group.remove().await
             }
         }
     }

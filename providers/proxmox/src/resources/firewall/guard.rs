@@ -321,10 +321,7 @@ impl Resource for Guard {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let cluster: &Cluster = configured(cx.provider())?;
-        let value = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let value = job.value()?;
         let is_end = matches!(job.verb, Verb::Delete | Verb::Leave);
         let path = match self.is_of_machine {
             false => "/cluster/firewall".to_owned(),

@@ -9,7 +9,7 @@ use dmp_sdk::{
 };
 use serde_json::Value as Json;
 
-use super::{cannot, get, say};
+use super::{Named, cannot, get, say};
 use crate::client::{Method, items, parameters};
 use crate::cluster::{Cluster, Question};
 use crate::resources::vm::wanted::{text, texts};
@@ -108,29 +108,22 @@ impl Resource for IpSet {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let cluster: &Cluster = configured(cx.provider())?;
-        let value = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let value = job.value()?;
         let name = text(value, "name").unwrap_or_default();
+        let set = Named {
+            cx,
+            cluster,
+            what: "IP set",
+            collection: SETS,
+            key: "name",
+            name: &name,
+        };
         let found = get(cluster, &path(&name)).await?;
         let earlier = job.earlier.filter(|earlier| !earlier.is_null());
         match (job.verb, earlier) {
             (Verb::Create | Verb::Update, _) => {
                 if found.is_none() {
-                    cx.begin(&format!("make the IP set `{name}`")).await?;
-                    let mut form = parameters([("name", &name)]);
-                    form.extend(
-                        text(value, "comment").map(|comment| ("comment".to_owned(), comment)),
-                    );
-                    match cluster.client.write(Method::Post, SETS, &form).await {
-                        Ok(_) => {}
-                        Err(error) if error.is_taken() => {}
-                        Err(error)
-                            if error.is_unknown()
-                                && get(cluster, &path(&name)).await?.is_some() => {}
-                        Err(error) => return Err(cannot(&error)),
-                    }
+                    set.make(text(value, "comment")).await?;
                 }
                 fill(cx, cluster, &name, value).await
             }
@@ -144,12 +137,7 @@ impl Resource for IpSet {
                     &value.with("addresses", Value::set(Vec::new())),
                 )
                 .await?;
-                cx.begin(&format!("remove the IP set `{name}`")).await?;
-                match say(cluster, Method::Delete, &path(&name), &Vec::new()).await {
-                    Ok(()) => Ok(()),
-                    Err(error) if error.is_missing() => Ok(()),
-                    Err(error) => Err(cannot(&error)),
-                }
+                set.remove().await
             }
         }
     }

@@ -10,11 +10,12 @@ mod rules;
 
 use std::sync::Arc;
 
-use dmp_sdk::{Diagnostic, Resource};
+use dmp_sdk::{Cx, Diagnostic, Resource};
 use serde_json::Value as Json;
 
-use crate::client::{ApiError, Method, Parameters};
+use crate::client::{ApiError, Method, Parameters, parameters};
 use crate::cluster::Cluster;
+use crate::values;
 
 /// The resource types.
 pub(crate) fn all() -> Vec<Arc<dyn Resource>> {
@@ -47,6 +48,58 @@ async fn say(
             cluster.client.write(method, path, form).await.map(drop)
         }
         other => other.map(drop),
+    }
+}
+
+/// A list that rules name, a security group or an IP set, where it is worked on.
+struct Named<'a> {
+    cx: &'a dyn Cx,
+    cluster: &'a Cluster,
+    /// What it is, in words.
+    what: &'static str,
+    /// The path of all of its kind.
+    collection: &'static str,
+    /// The parameter that carries its name when it is made.
+    key: &'static str,
+    name: &'a str,
+}
+
+impl Named<'_> {
+    fn path(&self) -> String {
+        format!("{}/{}", self.collection, values::segment(self.name))
+    }
+
+    /// Makes it, empty. Where the answer was lost, or somebody else was faster, it counts that it is there.
+    async fn make(&self, comment: Option<String>) -> Result<(), Diagnostic> {
+        let title = format!("make the {} `{}`", self.what, self.name);
+        self.cx.begin(&title).await?;
+        let mut form = parameters([(self.key, self.name)]);
+        form.extend(comment.map(|comment| ("comment".to_owned(), comment)));
+        let made = self
+            .cluster
+            .client
+            .write(Method::Post, self.collection, &form);
+        match made.await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_taken() => Ok(()),
+            Err(error)
+                if error.is_unknown() && get(self.cluster, &self.path()).await?.is_some() =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(cannot(&error)),
+        }
+    }
+
+    /// Removes it, once it is empty.
+    async fn remove(&self) -> Result<(), Diagnostic> {
+        let title = format!("remove the {} `{}`", self.what, self.name);
+        self.cx.begin(&title).await?;
+        match say(self.cluster, Method::Delete, &self.path(), &Vec::new()).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_missing() => Ok(()),
+            Err(error) => Err(cannot(&error)),
+        }
     }
 }
 

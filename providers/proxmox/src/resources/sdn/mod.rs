@@ -175,10 +175,7 @@ impl Resource for Sdn {
 
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let cluster: &Cluster = configured(cx.provider())?;
-        let value = job
-            .wanted
-            .or(job.prior)
-            .ok_or_else(|| Diagnostic::bug("a work without a value"))?;
+        let value = job.value()?;
         let earlier = job.earlier.filter(|earlier| !earlier.is_null());
         let shall_be = match job.verb {
             Verb::Create | Verb::Update => Some(value),
