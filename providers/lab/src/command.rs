@@ -5,10 +5,11 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
+pub use crate::faults::CallFaultKind;
 use crate::lab::{Lab, LabOptions, Written};
 use crate::site::Site;
 use crate::wire::client::ask;
@@ -78,7 +79,7 @@ pub enum FaultVerb {
     /// Calls of the API meet something.
     Call {
         /// What they meet.
-        kind: CallKind,
+        kind: CallFaultKind,
         /// Only calls by this method: GET, POST, PUT, DELETE.
         #[arg(long, value_name = "METHOD")]
         method: Option<String>,
@@ -176,29 +177,6 @@ pub enum FaultVerb {
         /// Seconds.
         seconds: u64,
     },
-}
-
-/// What a call meets.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CallKind {
-    /// The answer comes later.
-    Latency,
-    /// 500, and nothing was done.
-    ServerError,
-    /// 503, and nothing was done.
-    Unavailable,
-    /// 429 with `Retry-After`, and nothing was done.
-    TooMany,
-    /// The connection ends, and nothing was done.
-    ResetBefore,
-    /// It was done, and the connection ends instead of an answer.
-    ResetAfter,
-    /// It is done, and the answer is a 596.
-    ProxyTimeout,
-    /// A write does not get its lock in time, and nothing was done.
-    LostLock,
-    /// 401: the ticket or token is not known any more.
-    Unauthorized,
 }
 
 /// Whether somebody serves the lab in a folder.
@@ -321,9 +299,8 @@ fn fault(verb: &FaultVerb) -> Value {
             after,
             milliseconds,
         } => {
-            let kind = kind.to_possible_value();
             json!({ "call": {
-                "kind": kind.as_ref().map(clap::builder::PossibleValue::get_name), "method": method, "path": path,
+                "kind": kind, "method": method, "path": path,
                 "percent": percent, "times": times, "after": after, "milliseconds": milliseconds,
             } })
         }

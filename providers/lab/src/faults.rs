@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::world::draw::Draw;
@@ -56,9 +57,9 @@ pub(crate) struct CallFault {
 }
 
 /// What a call meets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum CallFaultKind {
+pub enum CallFaultKind {
     /// The answer comes later.
     Latency,
     /// 500, and nothing was done.
@@ -71,9 +72,9 @@ pub(crate) enum CallFaultKind {
     ResetBefore,
     /// It was done, and the connection ends instead of an answer.
     ResetAfter,
-    /// 596 while the work goes on.
+    /// It is done, and the answer is a 596.
     ProxyTimeout,
-    /// The lock of the configuration or the storage is not had in time.
+    /// A write does not get its lock in time, and nothing was done.
     LostLock,
     /// 401: the ticket or token is not known any more.
     Unauthorized,

@@ -74,15 +74,7 @@ fn resources(call: &mut Call<'_>) -> Outcome {
         }
     }
     if wants("sdn") {
-        let zones = call
-            .world
-            .cluster
-            .sdn
-            .running
-            .zones
-            .keys()
-            .map(String::as_str);
-        for zone in zones.chain(["localnetwork"]) {
+        for zone in call.world.cluster.sdn.running.zone_names() {
             told.extend(call.world.cluster.nodes.keys().map(|name| {
                 json!({ "type": "sdn", "id": format!("sdn/{name}/{zone}"), "node": name, "sdn": zone, "status": "ok" })
             }));

@@ -95,15 +95,7 @@ fn permitted(call: &Call<'_>, kind: Kind, privileges: &[&str]) -> Result<(), Fai
         return Ok(());
     }
     let vnet = call.parameters.needed("vnet");
-    let known = call
-        .world
-        .cluster
-        .sdn
-        .draft
-        .vnets
-        .get(vnet)
-        .and_then(|vnet| vnet.get("zone"))
-        .map(String::as_str);
+    let known = call.world.cluster.sdn.draft.zone_of(vnet);
     let zone = known.or(call.parameters.text("zone")).unwrap_or_default();
     let path = format!("/sdn/zones/{zone}/{vnet}");
     if call.may(&path, privileges) {
@@ -123,16 +115,9 @@ fn name(call: &Call<'_>, kind: Kind) -> String {
         return given.to_owned();
     }
     let vnet = call.parameters.needed("vnet");
-    let zone = call
-        .world
-        .cluster
-        .sdn
-        .draft
-        .vnets
-        .get(vnet)
-        .and_then(|vnet| vnet.get("zone"));
+    let zone = call.world.cluster.sdn.draft.zone_of(vnet);
     match given.split_once('/') {
-        Some((address, bits)) => format!("{}-{address}-{bits}", zone.map_or("", String::as_str)),
+        Some((address, bits)) => format!("{}-{address}-{bits}", zone.unwrap_or_default()),
         None => given.to_owned(),
     }
 }
@@ -327,11 +312,11 @@ fn add(call: &mut Call<'_>, kind: Kind) -> Outcome {
         }
         Kind::Subnet => {
             let vnet = call.parameters.needed("vnet").to_owned();
-            let Some(zone) = draft.vnets.get(&vnet).and_then(|vnet| vnet.get("zone")) else {
+            let Some(zone) = draft.zone_of(&vnet) else {
                 return Err(failed(format!("vnet '{vnet}' does not exist")));
             };
             settings.insert("cidr".into(), call.parameters.needed("subnet").to_owned());
-            settings.insert("zone".into(), zone.clone());
+            settings.insert("zone".into(), zone.to_owned());
             settings.insert("vnet".into(), vnet);
         }
     }
@@ -439,15 +424,7 @@ fn roll_back(call: &mut Call<'_>) -> Outcome {
 }
 
 fn of_node(call: &mut Call<'_>) -> Outcome {
-    let zones = call
-        .world
-        .cluster
-        .sdn
-        .running
-        .zones
-        .keys()
-        .map(String::as_str)
-        .chain(["localnetwork"]);
+    let zones = call.world.cluster.sdn.running.zone_names();
     Answer::data(
         zones
             .map(|zone| json!({ "zone": zone, "status": "available" }))

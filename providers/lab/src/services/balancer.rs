@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::ServiceError;
+use super::{ServiceError, listen};
 
 /// What is balanced.
 #[derive(Debug, Default)]
@@ -236,14 +236,11 @@ pub(super) async fn start(
 ) -> Result<(), ServiceError> {
     for front in &config.fronts {
         for address in &front.bind {
-            let listener =
-                TcpListener::bind(address)
-                    .await
-                    .map_err(|error| ServiceError::Listen {
-                        address: address.clone(),
-                        error,
-                    })?;
-            tasks.spawn(accept(listener, Arc::clone(&front.back)));
+            let back = Arc::clone(&front.back);
+            listen(address, tasks, move |connection| {
+                hand_on(connection, Arc::clone(&back))
+            })
+            .await?;
         }
         for position in 0..front.back.servers.len() {
             if front.back.servers[position].is_checked {
@@ -252,17 +249,6 @@ pub(super) async fn start(
         }
     }
     Ok(())
-}
-
-async fn accept(listener: TcpListener, back: Arc<Back>) {
-    loop {
-        match listener.accept().await {
-            // Not among the tasks that end with the configuration: what is under way goes on.
-            Ok((connection, _)) => drop(tokio::spawn(hand_on(connection, Arc::clone(&back)))),
-            // Out of file descriptors, as a rule: some connection will end.
-            Err(_) => sleep(Duration::from_millis(100)).await,
-        }
-    }
 }
 
 /// Each server that is up is tried once, from the one whose turn it is.
@@ -318,6 +304,8 @@ const BETWEEN_CHECKS: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpListener;
+
     use super::*;
 
     /// A server that says its name to each connection.

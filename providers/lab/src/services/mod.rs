@@ -12,10 +12,13 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 /// Why a stand-in can't do what it was told.
 #[derive(Debug, Error)]
@@ -149,6 +152,34 @@ async fn nginx(arguments: &[String]) -> Result<(), ServiceError> {
         return Ok(());
     }
     run_until_told(read, |config, tasks| Box::pin(web::start(config, tasks))).await
+}
+
+/// Listens at an address, and serves whoever comes. A connection is not among the tasks that end with the configuration: what is
+/// under way goes on.
+async fn listen<Served>(
+    address: &str,
+    tasks: &mut JoinSet<()>,
+    serve: impl Fn(TcpStream) -> Served + Send + 'static,
+) -> Result<(), ServiceError>
+where
+    Served: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| ServiceError::Listen {
+            address: address.to_owned(),
+            error,
+        })?;
+    tasks.spawn(async move {
+        loop {
+            match listener.accept().await {
+                Ok((connection, _)) => drop(tokio::spawn(serve(connection))),
+                // Out of file descriptors, as a rule: some connection will end.
+                Err(_) => sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Whoever started it may not listen any more.

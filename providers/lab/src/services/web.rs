@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::ServiceError;
@@ -136,39 +136,26 @@ pub(super) async fn start(
 ) -> Result<(), ServiceError> {
     for position in 0..config.sites.len() {
         for address in &config.sites[position].listen {
-            let listener =
-                TcpListener::bind(address)
-                    .await
-                    .map_err(|error| ServiceError::Listen {
-                        address: address.clone(),
-                        error,
-                    })?;
-            tasks.spawn(accept(listener, Arc::clone(&config), position));
+            let config = Arc::clone(&config);
+            super::listen(address, tasks, move |connection| {
+                serve(connection, Arc::clone(&config), position)
+            })
+            .await?;
         }
     }
     Ok(())
 }
 
-async fn accept(listener: TcpListener, config: Arc<Config>, position: usize) {
-    loop {
-        let Ok((connection, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let config = Arc::clone(&config);
-        // Not among the tasks that end with the configuration: what is under way goes on.
-        tokio::spawn(async move {
-            let serve = service_fn(|request| {
-                let answer = answer(&config.sites[position], &request);
-                std::future::ready(Ok::<_, Infallible>(answer))
-            });
-            let mut http = hyper::server::conn::http1::Builder::new();
-            http.timer(TokioTimer::new())
-                .header_read_timeout(Duration::from_secs(30));
-            // A client that goes away is no error of ours.
-            drop(http.serve_connection(TokioIo::new(connection), serve).await);
-        });
-    }
+async fn serve(connection: TcpStream, config: Arc<Config>, position: usize) {
+    let serve = service_fn(|request| {
+        let answer = answer(&config.sites[position], &request);
+        std::future::ready(Ok::<_, Infallible>(answer))
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(30));
+    // A client that goes away is no error of ours.
+    drop(http.serve_connection(TokioIo::new(connection), serve).await);
 }
 
 fn answer(site: &Site, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -228,7 +215,7 @@ fn find(site: &Site, path: &str) -> Option<(&'static str, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
+    use tokio::net::TcpListener;
 
     use super::*;
 

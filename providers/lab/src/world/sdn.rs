@@ -34,6 +34,19 @@ impl Networks {
         }
     }
 
+    /// Returns the zone of a vnet.
+    pub(crate) fn zone_of(&self, vnet: &str) -> Option<&str> {
+        self.vnets.get(vnet)?.get("zone").map(String::as_str)
+    }
+
+    /// Returns the names of all zones, with the one of the nodes' own bridges.
+    pub(crate) fn zone_names(&self) -> impl Iterator<Item = &str> {
+        self.zones
+            .keys()
+            .map(String::as_str)
+            .chain(["localnetwork"])
+    }
+
     pub(crate) fn of_mut(&mut self, kind: Kind) -> &mut Objects {
         match kind {
             Kind::Zone => &mut self.zones,

@@ -69,6 +69,13 @@ fn keep(
     );
     std::fs::rename(file, world.files.join(&stored))
         .map_err(|error| format!("rename failed: {error}"))?;
+    put(world, node, volid, content, size, Some(stored));
+    Ok(())
+}
+
+/// Puts a volume that nobody owns into the world.
+fn put(world: &mut World, node: &str, volid: &str, content: &str, size: u64, file: Option<String>) {
+    let key = world.key(node, volid);
     let volume = Volume {
         volid: volid.to_owned(),
         node: key.node.clone(),
@@ -78,11 +85,10 @@ fn keep(
         created: now() / 1000,
         owner: None,
         parent: None,
-        file: Some(stored),
+        file,
         notes: None,
     };
     world.volumes.insert(key, volume);
-    Ok(())
 }
 
 fn format_of_name(name: &str) -> String {
@@ -121,20 +127,7 @@ pub(super) fn download(
             checksum.algorithm
         ));
     }
-    let key = world.key(node, volid);
-    let volume = Volume {
-        volid: volid.to_owned(),
-        node: key.node.clone(),
-        content: content.to_owned(),
-        format: format_of_name(volid),
-        size,
-        created: now() / 1000,
-        owner: None,
-        parent: None,
-        file: None,
-        notes: None,
-    };
-    world.volumes.insert(key, volume);
+    put(world, node, volid, content, size, None);
     log.push("download finished".into());
     Ok(log)
 }
