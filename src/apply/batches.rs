@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use dmp_plan::ops::Operation;
-use dmp_sdk::{Action, Batch, BatchItem, Diagnostic, Machine, Unreachable};
+use dmp_sdk::{Action, Address, Batch, BatchItem, Diagnostic, Machine, Unreachable};
 use dmp_state::Record;
 
-use crate::decide::Prepared;
+use crate::decide::{Prepared, Task};
 use crate::limits::Classes;
 use crate::walker::Walker;
 use crate::work::{self, Op};
@@ -90,16 +90,10 @@ impl Walker<'_, '_> {
         let mut refused: BTreeSet<Op> = BTreeSet::new();
         let mut look: VecDeque<Op> = together.iter().copied().collect();
         while let Some(op) = look.pop_front() {
-            for next in self.operations.schedule.needed_by(op).to_vec() {
-                let is_open = self.progress.is_waiting(next)
-                    && !passed.contains(&next)
-                    && !refused.contains(&next);
-                let is_free = |needed: &Op| {
-                    self.progress.is_done(*needed)
-                        || together.contains(needed)
-                        || passed.contains(needed)
-                };
-                if !is_open || !self.operations.schedule.needs(next).iter().all(is_free) {
+            for next in self.freed_by(op, |needed| {
+                together.contains(needed) || passed.contains(needed)
+            }) {
+                if passed.contains(&next) || refused.contains(&next) {
                     continue;
                 }
                 if self.is_no_work(next) {
@@ -116,7 +110,18 @@ impl Walker<'_, '_> {
         together
     }
 
-    fn is_no_work(&self, op: Op) -> bool {
+    /// What waits for nothing more than this, and what counts as done.
+    pub(crate) fn freed_by(&self, op: Op, counts: impl Fn(&Op) -> bool) -> Vec<Op> {
+        let schedule = &self.operations.schedule;
+        let is_free = |needed: &Op| self.progress.is_done(*needed) || counts(needed);
+        let waiting = schedule.needed_by(op).iter().copied();
+        waiting
+            .filter(|next| self.progress.is_waiting(*next))
+            .filter(|next| schedule.needs(*next).iter().all(is_free))
+            .collect()
+    }
+
+    pub(crate) fn is_no_work(&self, op: Op) -> bool {
         match &self.operations.all[op] {
             Operation::Join(_) => true,
             Operation::Delete(_)
@@ -131,45 +136,43 @@ impl Walker<'_, '_> {
         }
     }
 
-    /// Whether an operation can be decided now, and is work on just this machine. It is taken then.
+    /// Takes an operation that can be decided now, and is work on just this machine.
     fn follows(&mut self, op: Op, machine: &Machine) -> bool {
-        let address = match self.operations.all[op].clone() {
-            Operation::Delete(address) => {
-                return match self.prepare_delete(&address) {
-                    Prepared::Task(task) if !task.calls && is_on(task.machine(), machine) => {
-                        self.take_follower(op, *task)
-                    }
-                    _ => false,
-                };
-            }
-            Operation::Apply(address) => address,
-            Operation::Join(_) | Operation::Bury(_) | Operation::Leave(_) | Operation::Probe(_) => {
-                return false;
-            }
-        };
-        let Some(planned) = self.plan.instances.get(&address) else {
-            return false;
-        };
-        // The second half of a replacement, and what has to be looked at before, is decided when its time has come.
-        let is_certain = matches!(planned.action, Action::Create | Action::Update);
-        let is_known = self
-            .world
-            .decode(&address)
-            .is_some_and(|decoded| decoded.value.is_wholly_known());
-        let provider = self.providers.get(&planned.provider);
-        if !is_certain || !is_known || provider.is_none_or(|provider| provider.configured.is_none())
-        {
-            return false;
-        }
-        match self.prepare(&address, None) {
-            Prepared::Task(task) if !task.calls && is_on(task.machine(), machine) => {
-                self.take_follower(op, *task)
+        match self.certain(op) {
+            Some(task) if !task.calls && is_on(task.machine(), machine) => {
+                self.take_follower(op, task)
             }
             _ => false,
         }
     }
 
-    fn take_follower(&mut self, op: Op, task: crate::decide::Task) -> bool {
+    /// The work of an operation that can be decided before what it needs is done.
+    pub(crate) fn certain(&mut self, op: Op) -> Option<Task> {
+        let prepared = match self.operations.all[op].clone() {
+            Operation::Delete(address) => self.prepare_delete(&address),
+            Operation::Apply(address) if self.is_certain(&address) => self.prepare(&address, None),
+            _ => return None,
+        };
+        match prepared {
+            Prepared::Task(task) => Some(*task),
+            _ => None,
+        }
+    }
+
+    fn is_certain(&self, address: &Address) -> bool {
+        let Some(planned) = self.plan.instances.get(address) else {
+            return false;
+        };
+        let provider = self.providers.get(&planned.provider);
+        let is_configured = provider.is_some_and(|provider| provider.configured.is_some());
+        let decoded = self.world.decode(address);
+        // The second half of a replacement, and what has to be looked at before, is decided when its time has come.
+        matches!(planned.action, Action::Create | Action::Update)
+            && is_configured
+            && decoded.is_some_and(|decoded| decoded.value.is_wholly_known())
+    }
+
+    pub(crate) fn take_follower(&mut self, op: Op, task: Task) -> bool {
         if !self.progress.take_early(op) {
             return false;
         }

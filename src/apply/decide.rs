@@ -124,6 +124,12 @@ impl Task {
         }
     }
 
+    /// What carries it out together with others: the provider configuration, and the name of what is drafted there.
+    pub(crate) fn together(&self) -> Option<(String, &'static str)> {
+        let name = self.resource.takes_effect_with()?;
+        Some((self.instance.provider.clone(), name))
+    }
+
     /// The one machine that all steps run on.
     pub(crate) fn machine(&self) -> Option<&Machine> {
         let first = &self.steps.first()?.on;

@@ -7,6 +7,7 @@
 //! | `walker` | starts what is ready, takes what comes back |
 //! | `decide` | plans an instance again with what is known by now |
 //! | `batches` | what goes to one machine together |
+//! | `drafts` | what takes effect together, over an API |
 //! | `work` | tasks: batches, steps over several machines, calls of an API |
 //! | `finish` | the record after each operation |
 //! | `health` | whether a member of a group works, before the next one is out |
@@ -17,6 +18,7 @@
 mod batches;
 mod checks;
 mod decide;
+mod drafts;
 mod fail;
 mod finish;
 mod health;

@@ -47,6 +47,10 @@ pub(crate) struct Walker<'r, 's> {
     last_output: HashMap<Op, (usize, Output)>,
     /// What failed or was skipped, and was said to be.
     skipped: BTreeSet<Address>,
+    /// What is drafted, and takes effect together with what is drafted meanwhile.
+    pub(crate) drafted: BTreeSet<Op>,
+    /// What was begun because what it needs is drafted.
+    pub(crate) drafts: BTreeSet<Op>,
     /// Members of groups that are looked at until they are healthy.
     pub(crate) probes: HashMap<Op, crate::health::Probe>,
 }
@@ -100,6 +104,8 @@ pub async fn apply(
         step_began: HashMap::new(),
         last_output: HashMap::new(),
         skipped: BTreeSet::new(),
+        drafted: BTreeSet::new(),
+        drafts: BTreeSet::new(),
         probes: HashMap::new(),
     };
     loop {
@@ -249,7 +255,7 @@ impl Walker<'_, '_> {
         }
     }
 
-    fn enqueue_call(&mut self, op: Op) {
+    pub(crate) fn enqueue_call(&mut self, op: Op) {
         let remaining = self.operations.schedule.remaining(op);
         self.calls.push(op, remaining, self.classes(op));
     }
@@ -408,6 +414,7 @@ impl Walker<'_, '_> {
                 }]);
                 answer(ready, noted)?;
             }
+            Message::Drafted { op } => self.heard_draft(op),
             Message::Probed { op, finding } => {
                 self.in_flight -= 1;
                 self.heard_probe(op, finding);
@@ -710,7 +717,9 @@ impl Walker<'_, '_> {
             let Some(planned) = planned else {
                 continue;
             };
-            if !planned.is_change() || self.batches.values().any(|ops| ops.contains(&skipped)) {
+            let is_under_way = self.batches.values().any(|ops| ops.contains(&skipped))
+                || self.drafts.contains(&skipped);
+            if !planned.is_change() || is_under_way {
                 continue;
             }
             let address = planned.address.clone();

@@ -59,6 +59,8 @@ pub(crate) enum Message {
         id: String,
         ready: oneshot::Sender<Result<(), Diagnostic>>,
     },
+    /// The object of a call is drafted: what takes effect with it may be begun.
+    Drafted { op: Op },
     /// What tells whether a member of a group is healthy was read; `None` where nothing has to be read.
     Probed { op: Op, finding: Option<Finding> },
     /// What a batch made was read back in an exchange of its own.
@@ -449,6 +451,11 @@ impl Cx for CallCx {
 
     fn is_cancelled(&self) -> bool {
         self.hard.is_cancelled()
+    }
+
+    async fn drafted(&self) {
+        // A walker that is gone begins nothing more.
+        let _ = self.to.send(Message::Drafted { op: self.op }).await;
     }
 }
 

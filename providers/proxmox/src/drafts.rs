@@ -2,8 +2,7 @@
 //! drafted at about the same time is applied once, and others' drafts are never carried out by the way.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex as Plain, PoisonError};
+use std::sync::{Mutex as Plain, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dmp_sdk::{Cx, Diagnostic};
@@ -17,57 +16,87 @@ use crate::values;
 /// What this run has drafted.
 #[derive(Default)]
 pub(crate) struct Drafts {
+    /// Paths of what this run drafts, planned or begun.
     own: Plain<BTreeSet<String>>,
-    begun: AtomicU64,
-    last: Plain<Option<Instant>>,
-    /// Up to which of the drafts all are applied.
-    applied: Mutex<u64>,
+    pace: Plain<Pace>,
+    applied: Mutex<Applied>,
 }
+
+/// Who drafts, and when something was drafted last.
+#[derive(Default)]
+struct Pace {
+    drafting: u32,
+    drafted: u64,
+    last: Option<Instant>,
+}
+
+/// How far the drafts are applied.
+#[derive(Default)]
+struct Applied {
+    up_to: u64,
+    /// Up to which draft applying has failed, and how.
+    failed: Option<(u64, Diagnostic)>,
+}
+
+/// Somebody who is about to draft: nothing is applied meanwhile.
+pub(crate) struct Drafting<'a>(&'a Drafts);
 
 /// One draft, to be applied.
 #[derive(Clone, Copy)]
 pub(crate) struct Draft(u64);
 
+impl Drafting<'_> {
+    /// Says that it is drafted.
+    pub(crate) fn drafted(self) -> Draft {
+        let mut pace = lock(&self.0.pace);
+        pace.drafted += 1;
+        pace.last = Some(Instant::now());
+        Draft(pace.drafted)
+    }
+}
+
+impl Drop for Drafting<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.pace).drafting -= 1;
+    }
+}
+
 impl Drafts {
-    /// Says that something is drafted now.
-    pub(crate) fn begin(&self) -> Draft {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        Draft(self.begun.fetch_add(1, Ordering::SeqCst) + 1)
+    /// Says what this run is going to draft.
+    pub(crate) fn expect(&self, own: impl IntoIterator<Item = String>) {
+        lock(&self.own).extend(own);
     }
 
-    /// Fails where there are drafts that are not of this run. `own` is what is about to be drafted.
-    pub(crate) async fn refuse_foreign(
-        &self,
-        cluster: &Cluster,
-        own: &str,
-    ) -> Result<(), Diagnostic> {
-        self.own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(own.to_owned());
+    /// Says that something is going to be drafted now.
+    pub(crate) fn begin(&self) -> Drafting<'_> {
+        lock(&self.pace).drafting += 1;
+        Drafting(self)
+    }
+
+    /// Fails where there are drafts that are not of this run: they would be applied with its own.
+    pub(crate) async fn refuse_foreign(&self, cluster: &Cluster) -> Result<(), Diagnostic> {
+        if cluster.applies_foreign_drafts {
+            return Ok(());
+        }
         let drafted = drafted(cluster).await;
         let drafted = drafted.map_err(|error| {
             error.diagnostic("cannot read the drafts of the cluster's networks")
         })?;
-        let known = self
-            .own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let own = lock(&self.own).clone();
         let foreign: Vec<String> = drafted
-            .into_iter()
-            .filter(|path| !known.contains(path))
+            .difference(&own)
+            .map(|path| format!("`{path}`"))
             .collect();
-        if foreign.is_empty() || cluster.applies_foreign_drafts {
+        if foreign.is_empty() {
             return Ok(());
         }
-        let foreign = foreign.iter().map(|path| format!("`{path}`"));
         Err(Diagnostic::remote("foreign-drafts", "the cluster's networks have drafts that are not dmp's")
-            .detail(format!("applying would carry these out too: {}", foreign.collect::<Vec<_>>().join(", ")))
+            .detail(format!("applying would carry these out too: {}", foreign.join(", ")))
             .help("apply or revert them under Datacenter, SDN; where all of the cluster's networks are this environment's, set `sdn_drafts = \"apply\"` of the provider"))
     }
 
-    /// Applies what was drafted, together with what others of this run draft meanwhile.
+    /// Applies what was drafted, together with what others of this run draft meanwhile. Who comes later takes part in how
+    /// that came out.
     pub(crate) async fn apply(
         &self,
         cx: &dyn Cx,
@@ -78,37 +107,51 @@ impl Drafts {
         loop {
             tokio::time::sleep(TOGETHER / 2).await;
             let mut applied = self.applied.lock().await;
-            if *applied >= draft.0 {
+            if applied.up_to >= draft.0 {
                 return Ok(());
             }
-            let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.is_some_and(|last| last.elapsed() < TOGETHER) {
+            if let Some((up_to, failed)) = &applied.failed
+                && *up_to >= draft.0
+            {
+                return Err(failed.clone());
+            }
+            let all = {
+                let pace = lock(&self.pace);
+                let is_pause = pace.last.is_none_or(|last| last.elapsed() >= TOGETHER);
+                (pace.drafting == 0 && is_pause).then_some(pace.drafted)
+            };
+            let Some(all) = all else {
                 continue;
+            };
+            match self.carry_out(cx, cluster).await {
+                Ok(()) => applied.up_to = all,
+                Err(failed) => applied.failed = Some((all, failed)),
             }
-            let all = self.begun.load(Ordering::SeqCst);
-            cx.begin("apply the cluster's networks").await?;
-            let cannot = "cannot apply the cluster's networks";
-            let answer = cluster.client.write(Method::Put, "/cluster/sdn", &[]).await;
-            match answer {
-                Ok(answer) => {
-                    if let Some(upid) = Upid::of(&answer) {
-                        let watch = Watch {
-                            cx,
-                            what: "the networks",
-                            within: WITHIN,
-                        };
-                        let ended = cluster.client.follow(&upid, watch).await;
-                        ended.map_err(|error| error.diagnostic(cannot))?;
-                    }
-                }
-                // What is drafted still is seen below.
-                Err(error) if error.is_unknown() => {}
-                Err(error) => return Err(error.diagnostic(cannot)),
-            }
-            self.reaches_nodes(cx, cluster).await?;
-            *applied = all;
-            return Ok(());
         }
+    }
+
+    async fn carry_out(&self, cx: &dyn Cx, cluster: &Cluster) -> Result<(), Diagnostic> {
+        cx.begin("apply the cluster's networks").await?;
+        self.refuse_foreign(cluster).await?;
+        let cannot = "cannot apply the cluster's networks";
+        let answer = cluster.client.write(Method::Put, "/cluster/sdn", &[]).await;
+        match answer {
+            Ok(answer) => {
+                if let Some(upid) = Upid::of(&answer) {
+                    let watch = Watch {
+                        cx,
+                        what: "the networks",
+                        within: WITHIN,
+                    };
+                    let ended = cluster.client.follow(&upid, watch).await;
+                    ended.map_err(|error| error.diagnostic(cannot))?;
+                }
+            }
+            // What is drafted still is seen below.
+            Err(error) if error.is_unknown() => {}
+            Err(error) => return Err(locked(error.diagnostic(cannot))),
+        }
+        self.reaches_nodes(cx, cluster).await
     }
 
     /// The task ends before the nodes have done it, and also where one of them fails.
@@ -137,6 +180,22 @@ impl Drafts {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+}
+
+fn lock<T>(plain: &Plain<T>) -> MutexGuard<'_, T> {
+    plain.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds to a refusal what is to be done where somebody holds the lock that release 9 has for drafts.
+pub(crate) fn locked(refused: Diagnostic) -> Diagnostic {
+    let is_locked = refused
+        .cause
+        .as_ref()
+        .is_some_and(|cause| cause.contains("lock token"));
+    match is_locked {
+        true => refused.help("somebody else changes the cluster's networks and has locked them: wait until that has ended, or, where nobody does any more, run `pvesh delete /cluster/sdn/lock --force 1` on a node"),
+        false => refused,
     }
 }
 
@@ -202,5 +261,5 @@ async fn waiting_nodes(cluster: &Cluster) -> Result<Vec<String>, ApiError> {
     Ok(waiting)
 }
 
-const TOGETHER: Duration = Duration::from_millis(400);
+const TOGETHER: Duration = Duration::from_millis(150);
 const WITHIN: Duration = Duration::from_secs(120);

@@ -334,6 +334,10 @@ pub trait Cx: Send + Sync {
 
     /// Whether the user has asked to stop at once.
     fn is_cancelled(&self) -> bool;
+
+    /// Says that the object is drafted, of a type that [takes effect with](Resource::takes_effect_with) others: those of
+    /// them that need it may be drafted now, while this call goes on to let it take effect. Nothing by default.
+    async fn drafted(&self) {}
 }
 
 /// The provider's own configured form behind a [`Cx`].
@@ -434,6 +438,13 @@ pub trait Resource: Send + Sync {
     async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
         let _ = (cx, job);
         Err(Diagnostic::bug("a resource type has no calls"))
+    }
+
+    /// The name of what carries out drafts together, such as a cluster's network configuration. An object of such a type is
+    /// drafted, and takes effect with all other drafts of the same name; its call says [`Cx::drafted`] in between. Drafts
+    /// are made by calls alone. `None` by default.
+    fn takes_effect_with(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether the type has effects elsewhere that end by a `leave` before the object does.

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use crate::client::{ApiError, items};
 use crate::cluster::Cluster;
+use crate::resources::sdn;
 use crate::resources::vm::wanted;
 use crate::values;
 
@@ -48,6 +49,14 @@ pub(crate) async fn look(cluster: &Cluster, changes: &[Intended<'_>]) -> Vec<Dia
     let changes: Vec<&Intended<'_>> = changes.iter().filter(writes).collect();
     if changes.is_empty() {
         return found;
+    }
+    let drafts: Vec<String> = changes
+        .iter()
+        .filter_map(|change| sdn::drafted_at(change))
+        .collect();
+    if !drafts.is_empty() {
+        cluster.drafts.expect(drafts);
+        found.extend(cluster.drafts.refuse_foreign(cluster).await.err());
     }
     match facts(cluster, &changes).await {
         Ok(facts) => found.extend(judge(cluster, &facts, &changes)),

@@ -1,20 +1,21 @@
 //! `proxmox_sdn_zone`, `proxmox_sdn_vnet`, `proxmox_sdn_subnet`: networks of a whole cluster.
 //!
-//! A write changes a draft that is one for all of the cluster; applying it carries out everything in it. So what is written
-//! at about the same time is applied once, and drafts that are not of this run stop it.
+//! A write changes a draft that is one for all of the cluster; applying it carries out everything in it. So what a run
+//! writes is applied once, and drafts that are not of this run stop it.
 
 mod kinds;
 
 use async_trait::async_trait;
 use dmp_sdk::{
-    Answers, Change, Cx, Diagnostic, Fetch, Job, Known, Object, Reading, Resource, Schema, Value,
-    Verb, Work, configured,
+    Answers, Change, Cx, Diagnostic, Fetch, Intended, Job, Known, Object, Reading, Resource,
+    Schema, Value, Verb, Work, configured,
 };
 use serde_json::Value as Json;
 
 use super::vm::wanted::text;
 use crate::client::{Method, Parameters, items};
 use crate::cluster::{Cluster, Question};
+use crate::drafts::locked;
 use crate::values;
 
 use kinds::{Field, Form, Kind};
@@ -30,6 +31,14 @@ pub(crate) fn all() -> Vec<Sdn> {
         .collect()
 }
 
+/// The path that a change of a network is drafted at; `None` for what is no network, and while its key is unknown.
+pub(crate) fn drafted_at(change: &Intended<'_>) -> Option<String> {
+    let name = change.address.resource_type.as_ref();
+    let sdn = all().into_iter().find(|sdn| &*sdn.schema.name == name)?;
+    let value = change.planned.or(change.prior)?;
+    sdn.is_key_known(value).then(|| sdn.path(value))
+}
+
 /// One of the resource types.
 pub(crate) struct Sdn {
     schema: Schema,
@@ -42,6 +51,12 @@ impl Sdn {
             .key
             .iter()
             .all(|name| value.get(name).as_str().is_some())
+    }
+
+    /// The path that its draft is told by.
+    fn path(&self, value: &Value) -> String {
+        let name = text(value, self.kind.name).unwrap_or_default();
+        format!("{}/{name}", (self.kind.collection)(value))
     }
 
     /// The object with its key as the listing has it, running and draft together; also one that is drafted to go.
@@ -164,9 +179,15 @@ impl Resource for Sdn {
         // What is drafted and not applied is applied by the way.
         change.set("applied", true.into());
         if change.changes_anything() {
-            change.note("the cluster's networks are applied on all nodes, once for all that change at the same time");
+            change.note(
+                "the cluster's networks are applied on all nodes, once for all of them that change",
+            );
         }
         Ok(())
+    }
+
+    fn takes_effect_with(&self) -> Option<&'static str> {
+        Some("sdn")
     }
 
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {
@@ -182,10 +203,10 @@ impl Resource for Sdn {
             Verb::Delete | Verb::Leave => earlier,
         };
         let path = (self.kind.collection)(value);
-        let name = text(value, self.kind.name).unwrap_or_default();
-        let own = format!("{path}/{name}");
+        cluster.drafts.expect([self.path(value)]);
+        let drafting = cluster.drafts.begin();
         // What is drafted by others would be applied with ours.
-        cluster.drafts.refuse_foreign(cluster, &own).await?;
+        cluster.drafts.refuse_foreign(cluster).await?;
         let listed = cluster.client.get(&format!("{path}?pending=1")).await;
         let listed = match listed {
             Ok(listed) => listed,
@@ -197,7 +218,6 @@ impl Resource for Sdn {
         let is_drafted = found.is_some_and(is_draft);
         // What is drafted to go is made anew in the draft.
         let found = found.filter(|item| item["state"] != "deleted");
-        let mark = cluster.drafts.begin();
         match (shall_be, found) {
             (Some(wanted), None) => self.add(cx, cluster, &path, wanted).await?,
             (Some(wanted), Some(item)) => {
@@ -210,7 +230,9 @@ impl Resource for Sdn {
             (None, None) if !is_drafted => return Ok(()),
             (None, None) => {}
         }
-        cluster.drafts.apply(cx, cluster, mark).await
+        let draft = drafting.drafted();
+        cx.drafted().await;
+        cluster.drafts.apply(cx, cluster, draft).await
     }
 }
 
@@ -243,14 +265,14 @@ impl Sdn {
                 if is_there {
                     Ok(())
                 } else {
-                    Err(error.diagnostic("cannot draft a network"))
+                    Err(locked(error.diagnostic("cannot draft a network")))
                 }
             }
-            Err(error) => Err(error.diagnostic("cannot draft a network")),
+            Err(error) => Err(locked(error.diagnostic("cannot draft a network"))),
         }
     }
 
-    fn path(&self, path: &str, item: &Json) -> String {
+    fn item_path(&self, path: &str, item: &Json) -> String {
         let id = values::text(item, self.kind.id)
             .or_else(|| values::text(&item["pending"], self.kind.id))
             .unwrap_or_default();
@@ -291,7 +313,7 @@ impl Sdn {
         ))
         .await?;
         // Said twice it is the same: an answer that was lost is asked for once more.
-        let path = self.path(path, item);
+        let path = self.item_path(path, item);
         let mut changed = cluster.client.write(Method::Put, &path, &form).await;
         if changed
             .as_ref()
@@ -299,7 +321,7 @@ impl Sdn {
         {
             changed = cluster.client.write(Method::Put, &path, &form).await;
         }
-        changed.map_err(|error| error.diagnostic("cannot draft a network"))?;
+        changed.map_err(|error| locked(error.diagnostic("cannot draft a network")))?;
         Ok(true)
     }
 
@@ -310,7 +332,7 @@ impl Sdn {
         path: &str,
         item: &Json,
     ) -> Result<(), Diagnostic> {
-        let path = self.path(path, item);
+        let path = self.item_path(path, item);
         cx.begin(&format!("draft the end of a {}", self.kind.noun))
             .await?;
         let mut gone = cluster.client.write(Method::Delete, &path, &[]).await;
@@ -323,7 +345,7 @@ impl Sdn {
         match gone {
             Ok(_) => Ok(()),
             Err(error) if error.is_missing() => Ok(()),
-            Err(error) => Err(error.diagnostic("cannot remove a network")),
+            Err(error) => Err(locked(error.diagnostic("cannot remove a network"))),
         }
     }
 }
