@@ -36,6 +36,9 @@ pub(crate) enum Command {
     /// Take over an object that is there already, for an instance that the stack describes, after asking. An `import` block
     /// does the same for everybody.
     Import(Import),
+    /// List what is there of a resource type, dmp's own and others', and write `import` and `resource` blocks for what the
+    /// state does not have. It only reads.
+    Query(Query),
     /// Remove everything that the stack made, after asking.
     Destroy(Apply),
     /// Look what is left after a failure, and bring back what is lost, after asking.
@@ -214,6 +217,24 @@ impl Import {
         };
         (apply, errand)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    /// The resource type, such as `proxmox_vm`.
+    #[arg(value_name = "TYPE")]
+    pub resource_type: String,
+    /// Only those for which this condition holds; `each.key` is the id, `each.value` the object as `--json` shows it.
+    #[arg(long, value_name = "CONDITION")]
+    pub r#where: Option<String>,
+    /// Write blocks for those that the state does not have into this new file of the stack.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub variables: Variables,
+    /// Print JSON.
+    #[arg(long, conflicts_with = "out")]
+    pub json: bool,
 }
 
 /// How a run is carried out and told of.

@@ -87,6 +87,19 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         )],
     ),
     (
+        "query",
+        &[
+            (
+                "dmp query proxmox_vm",
+                "All machines of the cluster, and which of them the state has.",
+            ),
+            (
+                "dmp query proxmox_vm --where 'contains(each.value.tags, \"web\")' --out web.hcl",
+                "Blocks for those that carry a tag; the next apply takes them over.",
+            ),
+        ],
+    ),
+    (
         "destroy",
         &[
             (

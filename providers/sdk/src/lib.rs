@@ -36,7 +36,7 @@ pub use resource::{
     FetchFailure, Job, Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading,
     Resource, Verb, Work, configured,
 };
-pub use schema::{Attribute, HoldsData, Layer, MarkWay, Presence, Quantifier, Schema};
+pub use schema::{Attribute, HoldsData, Layer, ListedBy, MarkWay, Presence, Quantifier, Schema};
 pub use script::{Each, Output, Script};
 pub use sorted_map::SortedMap;
 pub use types::{Strictness, Type, convert};

@@ -32,6 +32,23 @@ pub struct Schema {
     pub on_delete: &'static str,
     /// Whose objects can be imported out of a state of Terraform or OpenTofu.
     pub counterparts: Vec<Counterpart>,
+    /// What lists the objects that are there, dmp's own and others'.
+    pub listed_by: Option<ListedBy>,
+}
+
+/// The data source that lists what is there of a resource type, for `dmp query`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListedBy {
+    /// The data source.
+    pub data_source: &'static str,
+    /// What it is told, beside nothing: attributes that are texts.
+    pub only: &'static [(&'static str, &'static str)],
+    /// Its attribute with the list of objects.
+    pub items: &'static str,
+    /// The member of each that is the id of an `import` block: a text or a number.
+    pub id: &'static str,
+    /// The member of each that is its name.
+    pub name: &'static str,
 }
 
 /// One argument or attribute.
@@ -200,6 +217,7 @@ impl Schema {
             mark: MarkWay::NaturalKey(&[]),
             on_delete: "",
             counterparts: Vec::new(),
+            listed_by: None,
         }
     }
 
@@ -257,6 +275,13 @@ impl Schema {
     #[must_use]
     pub fn counterpart(mut self, name: &'static str, ids: &'static [&'static str]) -> Self {
         self.counterparts.push(Counterpart { name, ids });
+        self
+    }
+
+    /// Says which data source lists what is there of the type.
+    #[must_use]
+    pub fn listed_by(mut self, listing: ListedBy) -> Self {
+        self.listed_by = Some(listing);
         self
     }
 

@@ -78,57 +78,78 @@ pub(super) async fn generate(
     let mut text = String::new();
     let mut secrets = String::new();
     let mut written = Vec::new();
-    for (address, finding) in services.reader.read(requests).await {
-        let made = match finding {
-            Finding::Found(object) | Finding::HalfMade(object, _) => world
-                .schema_of(&address)
-                .ok_or_else(|| "its type is not known".to_owned())
-                .and_then(|schema| {
-                    let value = conform(schema, &object.attributes);
-                    block(&address, schema, &value, &mut secrets)
-                }),
-            Finding::Absent => Err("there is nothing with this id".into()),
-            Finding::Unreachable(why) | Finding::NotConfigured(why) => Err(why),
-            Finding::Failed(diagnostic) => {
-                wrong.push(diagnostic.address(&address));
-                continue;
-            }
-            Finding::Data(_) | Finding::Candidates(_) => Err("it can't be read by an id".into()),
-        };
+    for (address, made) in blocks(stack, services, requests, &mut secrets).await {
         match made {
             Ok(block) => {
                 text.push_str(&block);
                 written.push(address.to_string());
             }
-            Err(why) => wrong.push(cannot(&address, &why)),
+            Err(diagnostic) => wrong.push(*diagnostic),
         }
     }
     if !wrong.is_empty() {
         return Err(wrong);
     }
-    let text = format!("{text}{secrets}");
-    let text = dmp_lang::format_file(&text, &path.display().to_string()).map_err(|found| {
-        let mut found = found.into_iter();
-        let why = found.next().map_or_else(String::new, |one| one.to_string());
-        vec![Diagnostic::bug(format!(
-            "what was generated is no HCL: {why}"
-        ))]
-    })?;
-    let failed = |error: std::io::Error| {
-        vec![
-            Diagnostic::error("generated-file", "cannot write what was generated")
-                .cause(format!("`{}`: {error}", path.display())),
-        ]
-    };
-    // What somebody has written there is not written over.
-    let mut file = std::fs::File::create_new(&path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
+    write(&path, &format!("{text}{secrets}")).map_err(|diagnostic| vec![diagnostic])?;
     say(&format!(
         "Written to `{}`: {}.\n",
         path.display(),
         written.join(", ")
     ));
     Ok(())
+}
+
+/// A block for each object that is asked for, or why there is none. What is secret of them becomes a variable in
+/// `secrets`.
+pub(super) async fn blocks(
+    stack: &Stack,
+    services: &Services,
+    requests: Vec<ReadRequest>,
+    secrets: &mut String,
+) -> Vec<(Address, Result<String, Box<Diagnostic>>)> {
+    let world = stack.world();
+    let mut made = Vec::new();
+    for (address, finding) in services.reader.read(requests).await {
+        let block = match finding {
+            Finding::Found(object) | Finding::HalfMade(object, _) => world
+                .schema_of(&address)
+                .ok_or_else(|| "its type is not known".to_owned())
+                .and_then(|schema| {
+                    let value = conform(schema, &object.attributes);
+                    block(&address, schema, &value, secrets)
+                }),
+            Finding::Absent => Err("there is nothing with this id".into()),
+            Finding::Unreachable(why) | Finding::NotConfigured(why) => Err(why),
+            Finding::Failed(diagnostic) => {
+                let failed = Err(Box::new(diagnostic.address(&address)));
+                made.push((address, failed));
+                continue;
+            }
+            Finding::Data(_) | Finding::Candidates(_) => Err("it can't be read by an id".into()),
+        };
+        let block = block.map_err(|why| Box::new(cannot(&address, &why)));
+        made.push((address, block));
+    }
+    made
+}
+
+/// Writes what was generated into a new file.
+///
+/// # Errors
+/// When it is no HCL, or the file is there already or can't be written.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Diagnostic> {
+    let text = dmp_lang::format_file(text, &path.display().to_string()).map_err(|found| {
+        let mut found = found.into_iter();
+        let why = found.next().map_or_else(String::new, |one| one.to_string());
+        Diagnostic::bug(format!("what was generated is no HCL: {why}"))
+    })?;
+    let failed = |error: std::io::Error| {
+        Diagnostic::error("generated-file", "cannot write what was generated")
+            .cause(format!("`{}`: {error}", path.display()))
+    };
+    // What somebody has written there is not written over.
+    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
 }
 
 fn cannot(address: &Address, why: &str) -> Diagnostic {
@@ -139,7 +160,7 @@ fn cannot(address: &Address, why: &str) -> Diagnostic {
 }
 
 /// Asks for an object by its id, and by nothing that a configuration would say.
-fn request(
+pub(super) fn request(
     stack: &Stack,
     snapshot: &Snapshot,
     services: &Services,
@@ -164,20 +185,26 @@ fn request(
             config = config.with(key, id.into());
         }
     }
-    let provider = world.registry.provider_of(Mode::Managed, name);
+    let provider = default_provider(stack, name);
+    let configured = provider_of_record(&world, snapshot, &provider, &services.configure)?;
+    import_request(resource, address, &config, id, &configured, &provider)
+        .map_err(|diagnostic| diagnostic.to_string())
+}
+
+/// The provider configuration that a resource type has where a block names none.
+pub(super) fn default_provider(stack: &Stack, resource_type: &str) -> String {
+    let world = stack.world();
+    let provider = world.registry.provider_of(Mode::Managed, resource_type);
     let key = ProviderKey {
         name: provider.unwrap_or_default(),
         alias: None,
     };
-    let provider = ProviderAt {
+    let at = ProviderAt {
         module: ModulePath::root(),
         key,
         instance: None,
     };
-    let provider = provider.to_string();
-    let configured = provider_of_record(&world, snapshot, &provider, &services.configure)?;
-    import_request(resource, address, &config, id, &configured, &provider)
-        .map_err(|diagnostic| diagnostic.to_string())
+    at.to_string()
 }
 
 /// A block with what is set of an object: without defaults, and without what only the server fills.

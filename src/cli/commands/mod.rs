@@ -14,6 +14,7 @@ mod lab;
 mod man;
 mod output;
 mod plan;
+mod query;
 mod rebuild;
 mod refresh;
 mod show;
@@ -81,6 +82,7 @@ pub(crate) async fn dispatch(context: &Context, arguments: Arguments) -> Exit {
         Command::Ssh(arguments) => ssh::run(context, &directory, &arguments).await,
         Command::Copy(arguments) => copy::run(context, &directory, &arguments).await,
         Command::Facts(arguments) => facts::run(context, &directory, &arguments).await,
+        Command::Query(arguments) => query::run(context, &directory, &arguments).await,
         Command::Lab(arguments) => lab::run(context, &directory, &arguments).await,
         Command::Graph(arguments) => graph::run(context, &directory, &arguments),
         Command::Console(arguments) => console::run(context, &directory, &arguments).await,

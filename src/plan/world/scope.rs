@@ -48,6 +48,13 @@ impl Place {
         self
     }
 
+    /// Where `each` is an object and its key.
+    #[must_use]
+    pub fn of_each(mut self, key: &str, value: Value) -> Self {
+        self.each = Some((key.into(), value));
+        self
+    }
+
     /// Where `self` is an object.
     #[must_use]
     pub fn of_object(mut self, object: Value) -> Self {

@@ -58,6 +58,13 @@ fn facts(text: &mut String, schema: &Schema) {
             names.join(", ")
         );
     }
+    if schema.listed_by.is_some() {
+        let _ = writeln!(
+            text,
+            "- `dmp query {}` lists what is there, and writes blocks to take it over.",
+            schema.name
+        );
+    }
     if schema.ends_hosted {
         text.push_str("- What lives on it ends with it.\n");
     }

@@ -1,6 +1,6 @@
 //! The attributes of a machine.
 
-use dmp_sdk::{Attribute, HoldsData, Layer, Machine, MarkWay, Quantifier, Schema, Type};
+use dmp_sdk::{Attribute, HoldsData, Layer, ListedBy, Machine, MarkWay, Quantifier, Schema, Type};
 
 pub(super) fn schema() -> Schema {
     let schema = Schema::new(
@@ -12,6 +12,13 @@ pub(super) fn schema() -> Schema {
     .layer(Layer::Machine)
     .mark(MarkWay::Field("description"))
     .ends_hosted()
+    .listed_by(ListedBy {
+        data_source: "proxmox_guests",
+        only: &[("kind", "qemu")],
+        items: "guests",
+        id: "vmid",
+        name: "name",
+    })
     .holds_data(HoldsData::None)
     .on_delete(
         "The machine is stopped and destroyed with its disks. Where a disk is `primary` that is refused.",
