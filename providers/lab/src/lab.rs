@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::calls::{self, Failure, Served};
 use crate::machines::{self, Machines};
-use crate::site::Site;
+use crate::site::{Release, Site};
 use crate::wire::{control, server, tls};
 use crate::world::store::Store;
 use crate::world::{Order, World, now};
@@ -78,6 +78,8 @@ pub(crate) struct Shared {
     files: AtomicU64,
     folder: PathBuf,
     pub machines: Machines,
+    /// What the nodes run.
+    pub release: Release,
     /// What went wrong beside the calls.
     notes: Mutex<Vec<String>>,
     pub stop: Notify,
@@ -170,7 +172,9 @@ impl Lab {
             password,
             key: world.cluster.secret.clone(),
         };
+        let release = world.cluster.site.release;
         let shared = Arc::new(Shared {
+            release,
             state: Mutex::new(State { world, store }),
             served: calls::served().collect(),
             missing: Mutex::default(),

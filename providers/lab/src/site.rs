@@ -6,12 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::machines::is_same_network;
 
+/// A release of Proxmox VE that the lab can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Release {
+    /// 8.4.
+    #[serde(rename = "8.4")]
+    Eight,
+    /// 9.1.
+    #[default]
+    #[serde(rename = "9.1")]
+    Nine,
+}
+
+impl Release {
+    /// The release, `9.1`, the version, and the kernel's.
+    pub(crate) fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Release::Eight => ("8.4", "8.4.16", "6.8.12-18-pve"),
+            Release::Nine => ("9.1", "9.1.9", "6.17.2-1-pve"),
+        }
+    }
+}
+
 /// A cluster before anything is done with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Site {
     /// The cluster's name.
     pub cluster: String,
+    /// What its nodes run.
+    pub release: Release,
     /// Decides everything that is drawn: MAC addresses, uuids, faults.
     pub seed: u64,
     /// How many times faster than life tasks run.
@@ -96,6 +120,7 @@ impl Default for Site {
             };
         Site {
             cluster: "lab".into(),
+            release: Release::default(),
             seed: 1,
             speed: 20.0,
             nodes: (1..=3).map(node).collect(),

@@ -1,13 +1,11 @@
-//! The built-in description of methods against a published one: `../shared/proxmox/pve-api-9.1.json.gz`, in a folder above
-//! the workspace. With `DMP_LAB_WRITE_SCHEMA=1` the built-in one is written from it.
+//! The built-in descriptions of methods against published ones: `shared/proxmox/pve-api-9.1.json.gz` and that of 8.4, in a
+//! folder above the workspace. With `DMP_LAB_WRITE_SCHEMA=1` the built-in ones are written from them.
 
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
-
-const BUILT_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/schema/published.json");
 
 /// What is kept of a parameter; the rest is prose.
 const KEPT: [&str; 12] = [
@@ -25,54 +23,105 @@ const KEPT: [&str; 12] = [
     "keyAlias",
 ];
 
-fn shared(name: &str) -> Option<PathBuf> {
+/// Returns the methods of a published description.
+fn published(name: &str) -> Option<Value> {
     let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().skip(1);
-    above
+    let path = above
         .map(|folder| folder.join("shared/proxmox").join(name))
-        .find(|path| path.exists())
-}
-
-#[test]
-#[expect(clippy::print_stderr, reason = "a test that was left out says so")]
-fn the_built_in_description_is_what_is_published() {
-    let Some(path) = shared("pve-api-9.1.json.gz") else {
-        eprintln!("SKIPPED: there is no published description to hold it against");
-        return;
-    };
+        .find(|path| path.exists())?;
     let mut text = String::new();
     let file = std::fs::File::open(path).expect("the file");
     flate2::read::GzDecoder::new(file)
         .read_to_string(&mut text)
         .expect("text");
-    let published: Value = serde_json::from_str(&text).expect("JSON");
-    let made = compact(&published["endpoints"]);
-    if std::env::var_os("DMP_LAB_WRITE_SCHEMA").is_some() {
-        std::fs::write(BUILT_IN, &made).expect("written");
-    }
-    let built_in = std::fs::read_to_string(BUILT_IN).expect("the file");
-    assert!(
-        built_in == made,
-        "`{BUILT_IN}` is not what is published; DMP_LAB_WRITE_SCHEMA=1 writes it anew"
-    );
+    let mut published: Value = serde_json::from_str(&text).expect("JSON");
+    Some(published["endpoints"].take())
 }
 
-/// Returns the compact form of the methods that are served: one line for each parameter and each method.
-fn compact(endpoints: &Value) -> String {
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that was left out says so")]
+fn the_built_in_descriptions_are_what_is_published() {
+    let newest = published("pve-api-9.1.json.gz");
+    let older = published("pve-api-8.4.json.gz");
+    let (Some(newest), Some(older)) = (newest, older) else {
+        eprintln!("SKIPPED: there is no published description to hold them against");
+        return;
+    };
+    let newest = methods(&newest);
+    let missing: Vec<_> = newest.iter().filter(|(_, it)| it.is_none()).collect();
+    assert!(missing.is_empty(), "served and not published: {missing:?}");
+    let mut other = methods(&older);
+    other.retain(|name, method| newest[name] != *method);
+    for (file, methods) in [("published.json", &newest), ("published-8.json", &other)] {
+        let made = compact(methods);
+        let path = format!("{}/src/schema/{file}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("DMP_LAB_WRITE_SCHEMA").is_some() {
+            std::fs::write(&path, &made).expect("written");
+        }
+        let built_in = std::fs::read_to_string(&path).expect("the file");
+        assert!(
+            built_in == made,
+            "`{path}` is not what is published; DMP_LAB_WRITE_SCHEMA=1 writes it anew"
+        );
+    }
+}
+
+/// A method of which only that is kept which is no prose, its parameters whole.
+#[derive(Debug, PartialEq)]
+struct Kept {
+    parameters: BTreeMap<String, Value>,
+    more: Map<String, Value>,
+}
+
+/// Returns the methods that are served; none where they are not published.
+fn methods(endpoints: &Value) -> BTreeMap<String, Option<Kept>> {
+    let kept = |name: &str| {
+        let (method, path) = name.split_once(' ').expect("a method and a path");
+        let described = &endpoints[path][method];
+        described.is_object().then(|| method_of(described))
+    };
+    let served = dmp_lab::served().into_iter();
+    served.map(|name| (name.clone(), kept(&name))).collect()
+}
+
+fn method_of(described: &Value) -> Kept {
+    let parameters = described["params"].as_object().into_iter().flatten();
+    let mut more = Map::new();
+    if described["additionalProperties"] != json!(0) {
+        more.insert("open".into(), json!(true));
+    }
+    let permission = match &described["permissions"] {
+        Value::Null => json!("root"),
+        told if told.get("check").is_some() => told["check"].clone(),
+        told => told.get("user").cloned().unwrap_or(json!("all")),
+    };
+    more.insert("permission".into(), permission);
+    for (key, own) in [("proxyto", "node"), ("allowtoken", "token")] {
+        if described.get(key).is_some_and(|value| *value != json!(0)) {
+            more.insert(own.into(), json!(true));
+        }
+    }
+    Kept {
+        parameters: parameters
+            .map(|(name, property)| (name.clone(), property_of(property)))
+            .collect(),
+        more,
+    }
+}
+
+/// Returns the compact form of methods: one line for each parameter and each method.
+fn compact(all: &BTreeMap<String, Option<Kept>>) -> String {
     let mut properties: Vec<String> = Vec::new();
     let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     let mut methods = Vec::new();
-    let mut served = dmp_lab::served();
-    served.sort();
-    for name in served {
-        let (method, path) = name.split_once(' ').expect("a method and a path");
-        let described = &endpoints[path][method];
-        assert!(
-            described.is_object(),
-            "`{name}` is served and not published"
-        );
+    for (name, kept) in all {
+        let Some(kept) = kept else {
+            methods.push(format!("  {}: null", json!(name)));
+            continue;
+        };
         let mut parameters = Map::new();
-        for (name, property) in described["params"].as_object().into_iter().flatten() {
-            let text = property_of(property).to_string();
+        for (name, property) in &kept.parameters {
+            let text = property.to_string();
             let next = properties.len();
             let number = *numbers.entry(text.clone()).or_insert_with(|| {
                 properties.push(text);
@@ -80,23 +129,9 @@ fn compact(endpoints: &Value) -> String {
             });
             parameters.insert(name.clone(), json!(number));
         }
-        let mut kept = Map::new();
-        kept.insert("parameters".into(), Value::Object(parameters));
-        if described["additionalProperties"] != json!(0) {
-            kept.insert("open".into(), json!(true));
-        }
-        let permission = match &described["permissions"] {
-            Value::Null => json!("root"),
-            told if told.get("check").is_some() => told["check"].clone(),
-            told => told.get("user").cloned().unwrap_or(json!("all")),
-        };
-        kept.insert("permission".into(), permission);
-        for (key, own) in [("proxyto", "node"), ("allowtoken", "token")] {
-            if described.get(key).is_some_and(|value| *value != json!(0)) {
-                kept.insert(own.into(), json!(true));
-            }
-        }
-        methods.push(format!("  {}: {}", json!(name), Value::Object(kept)));
+        let mut told = kept.more.clone();
+        told.insert("parameters".into(), Value::Object(parameters));
+        methods.push(format!("  {}: {}", json!(name), Value::Object(told)));
     }
     let properties: Vec<_> = properties.iter().map(|text| format!("  {text}")).collect();
     format!(

@@ -29,8 +29,9 @@ pub(super) const METHODS: &[(&str, Handler)] = &[
     ("DELETE /access/roles/{roleid}", drop_role),
 ];
 
-fn version(_: &mut Call<'_>) -> Outcome {
-    Answer::data(json!({ "version": "9.1.9", "release": "9.1", "repoid": "1ab0000000000000" }))
+pub(super) fn version(call: &mut Call<'_>) -> Outcome {
+    let (release, version, _) = call.world.cluster.site.release.words();
+    Answer::data(json!({ "version": version, "release": release, "repoid": "1ab0000000000000" }))
 }
 
 fn log_in(call: &mut Call<'_>) -> Outcome {
@@ -417,10 +418,14 @@ fn role(call: &mut Call<'_>) -> Outcome {
 fn add_role(call: &mut Call<'_>) -> Outcome {
     let name = call.parameters.needed("roleid").to_owned();
     let privileges: BTreeSet<_> = call.parameters.list("privs").into_iter().collect();
-    if let Some(unknown) = privileges
-        .iter()
-        .find(|name| !Access::privileges().any(|known| known == *name))
-    {
+    if let Some(unknown) = privileges.iter().find(|name| {
+        !call
+            .world
+            .cluster
+            .access
+            .privileges()
+            .any(|known| known == *name)
+    }) {
         return Err(Failure::parameter(
             "privs",
             format!("invalid format - invalid privilege '{unknown}'\n"),

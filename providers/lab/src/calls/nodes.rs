@@ -28,9 +28,10 @@ fn status(call: &mut Call<'_>) -> Outcome {
         return Answer::done();
     };
     let used = cluster::memory_in_use(call.world, &name);
+    let (_, version, kernel) = call.world.cluster.site.release.words();
     Answer::data(json!({
-        "pveversion": "pve-manager/9.1.9/1ab0000000000000", "kversion": "Linux 6.17.2-1-pve #1 SMP PREEMPT_DYNAMIC",
-        "current-kernel": { "sysname": "Linux", "release": "6.17.2-1-pve", "version": "#1 SMP PREEMPT_DYNAMIC", "machine": "x86_64" },
+        "pveversion": format!("pve-manager/{version}/1ab0000000000000"), "kversion": format!("Linux {kernel} #1 SMP PREEMPT_DYNAMIC"),
+        "current-kernel": { "sysname": "Linux", "release": kernel, "version": "#1 SMP PREEMPT_DYNAMIC", "machine": "x86_64" },
         "uptime": now().saturating_sub(node.booted) / 1000, "loadavg": ["0.00", "0.00", "0.00"],
         "cpu": 0.01, "wait": 0, "idle": 0,
         "cpuinfo": { "cpus": node.cores, "cores": node.cores, "sockets": 1, "model": "lab", "mhz": "2400.000", "hvm": "1", "flags": "", "user_hz": 100 },
@@ -42,8 +43,8 @@ fn status(call: &mut Call<'_>) -> Outcome {
     }))
 }
 
-fn version(_: &mut Call<'_>) -> Outcome {
-    Answer::data(json!({ "version": "9.1.9", "release": "9.1", "repoid": "1ab0000000000000" }))
+fn version(call: &mut Call<'_>) -> Outcome {
+    super::access::version(call)
 }
 
 fn interfaces(call: &Call<'_>) -> Vec<Value> {

@@ -1,7 +1,8 @@
 //! What the published description says of each method that the lab serves: its parameters, who may call it, where it runs.
 //!
-//! `published.json` holds names, types, ranges and formats, no prose. The test `schema` writes it from a published
-//! description and holds it against that.
+//! `published.json` holds names, types, ranges and formats, no prose, and `published-8.json` those methods that an older
+//! release has otherwise or not at all. The test `schema` writes them from published descriptions and holds them against
+//! these.
 
 pub(crate) mod check;
 mod format;
@@ -15,9 +16,11 @@ pub(crate) use format::size;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::site::Release;
+
 /// The methods that are described.
 pub(crate) struct Schema {
-    methods: BTreeMap<String, Method>,
+    methods: BTreeMap<String, Arc<Method>>,
 }
 
 /// One method of one path.
@@ -111,7 +114,8 @@ pub(crate) enum Kind {
 #[derive(Deserialize)]
 struct Published {
     properties: Vec<Property>,
-    methods: BTreeMap<String, PublishedMethod>,
+    /// Null is a method that this release does not have.
+    methods: BTreeMap<String, Option<PublishedMethod>>,
 }
 
 #[derive(Deserialize)]
@@ -129,52 +133,80 @@ struct PublishedMethod {
 }
 
 impl Schema {
-    /// Returns what is built in.
+    /// Returns what is built in, of the newest release.
     pub(crate) fn built_in() -> &'static Schema {
         static SCHEMA: OnceLock<Schema> = OnceLock::new();
         SCHEMA.get_or_init(|| {
-            let published = serde_json::from_str(include_str!("published.json"));
-            Schema::of(published.unwrap_or_else(|error| {
-                unreachable!("the built-in description can't be read: {error}")
-            }))
+            let mut schema = Schema {
+                methods: BTreeMap::new(),
+            };
+            schema.take(include_str!("published.json"));
+            schema
         })
     }
 
-    fn of(published: Published) -> Schema {
-        let properties: Vec<_> = published.properties.into_iter().map(Arc::new).collect();
-        let methods = published.methods.into_iter().map(|(name, method)| {
-            let described =
-                |(name, index): (String, usize)| Some((name, properties.get(index)?.clone()));
-            let method = Method {
-                parameters: method
-                    .parameters
-                    .into_iter()
-                    .filter_map(described)
-                    .collect(),
-                is_open: method.open,
-                permission: match method.permission {
-                    Value::String(word) if word == "all" => Permission::All,
-                    Value::String(word) if word == "world" => Permission::World,
-                    Value::Null | Value::String(_) => Permission::Root,
-                    check => Permission::Check(check),
-                },
-                on_node: method.node,
-                by_token: method.token,
-            };
-            (name, method)
+    /// Returns what is built in of a release.
+    pub(crate) fn of(release: Release) -> &'static Schema {
+        static OLDER: OnceLock<Schema> = OnceLock::new();
+        match release {
+            Release::Nine => Schema::built_in(),
+            Release::Eight => OLDER.get_or_init(|| {
+                let mut schema = Schema {
+                    methods: Schema::built_in().methods.clone(),
+                };
+                schema.take(include_str!("published-8.json"));
+                schema
+            }),
+        }
+    }
+
+    /// Takes up a description: methods that it has, in place of those of the same name.
+    fn take(&mut self, text: &str) {
+        let published: Published = serde_json::from_str(text).unwrap_or_else(|error| {
+            unreachable!("the built-in description can't be read: {error}")
         });
-        Schema {
-            methods: methods.collect(),
+        let properties: Vec<_> = published.properties.into_iter().map(Arc::new).collect();
+        for (name, method) in published.methods {
+            match method {
+                Some(method) => {
+                    let method = Arc::new(Method::of(method, &properties));
+                    self.methods.insert(name, method);
+                }
+                None => {
+                    self.methods.remove(&name);
+                }
+            }
         }
     }
 
     /// Returns the method of a path such as `GET /nodes/{node}/qemu`.
     pub(crate) fn method(&self, name: &str) -> Option<&Method> {
-        self.methods.get(name)
+        self.methods.get(name).map(AsRef::as_ref)
     }
 }
 
 impl Method {
+    fn of(method: PublishedMethod, properties: &[Arc<Property>]) -> Method {
+        let described =
+            |(name, index): (String, usize)| Some((name, properties.get(index)?.clone()));
+        Method {
+            parameters: method
+                .parameters
+                .into_iter()
+                .filter_map(described)
+                .collect(),
+            is_open: method.open,
+            permission: match method.permission {
+                Value::String(word) if word == "all" => Permission::All,
+                Value::String(word) if word == "world" => Permission::World,
+                Value::Null | Value::String(_) => Permission::Root,
+                check => Permission::Check(check),
+            },
+            on_node: method.node,
+            by_token: method.token,
+        }
+    }
+
     /// Returns what is said of a parameter, also of one of a numbered family.
     pub(crate) fn parameter(&self, name: &str) -> Option<&Property> {
         if let Some(property) = self.parameters.get(name) {

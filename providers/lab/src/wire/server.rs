@@ -338,7 +338,7 @@ fn find(shared: &Shared, method: &str, path: &str) -> Option<Found> {
     Some(Found {
         template: served.path,
         handler: served.handler,
-        described: Schema::built_in().method(&format!("{method} {}", served.path))?,
+        described: Schema::of(shared.release).method(&format!("{method} {}", served.path))?,
         placeholders,
     })
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::site::Release;
+
 /// All that is known of users.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Access {
@@ -12,6 +14,9 @@ pub(crate) struct Access {
     pub rules: Vec<Rule>,
     /// The secret of the token that the lab comes with.
     pub first_token: String,
+    /// Which privileges there are.
+    #[serde(default)]
+    release: Release,
 }
 
 /// A user.
@@ -123,7 +128,7 @@ const MORE: [&str; 7] = [
 ];
 
 impl Access {
-    pub(crate) fn begin(password: String, token: String) -> Access {
+    pub(crate) fn begin(password: String, token: String, release: Release) -> Access {
         let mut users = BTreeMap::new();
         let root = User {
             password: Some(password),
@@ -153,12 +158,17 @@ impl Access {
             roles: BTreeMap::new(),
             rules: vec![rule("user", "dmp@pve"), rule("token", "dmp@pve!lab")],
             first_token: token,
+            release,
         }
     }
 
     /// Returns all privileges that there are.
-    pub(crate) fn privileges() -> impl Iterator<Item = &'static str> {
-        PRIVILEGES.into_iter().chain(MORE)
+    pub(crate) fn privileges(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let is_older = self.release == Release::Eight;
+        let is_newer = |name: &str| name.starts_with("VM.GuestAgent.") || name == "VM.Replicate";
+        let is_there = move |name: &&str| !is_older || !is_newer(name);
+        let all = PRIVILEGES.into_iter().chain(MORE).filter(is_there);
+        all.chain(is_older.then_some("VM.Monitor"))
     }
 
     /// Returns the privileges of a role, or none where there is no such role.
@@ -166,7 +176,7 @@ impl Access {
         if let Some(privileges) = self.roles.get(name) {
             return Some(privileges.clone());
         }
-        let all = Access::privileges();
+        let all = self.privileges();
         let takes = |wanted: &dyn Fn(&str) -> bool| {
             Some(all.filter(|name| wanted(name)).map(str::to_owned).collect())
         };
@@ -256,7 +266,7 @@ impl Access {
         pool: Option<&str>,
     ) -> BTreeSet<String> {
         if caller.is_root() {
-            return Access::privileges().map(str::to_owned).collect();
+            return self.privileges().map(str::to_owned).collect();
         }
         let pool_path = pool.map(|pool| format!("/pool/{pool}"));
         let of = |kind: &str, who: &str| {
@@ -267,7 +277,7 @@ impl Access {
             rights
         };
         let users = if caller.user == "root@pam" {
-            Access::privileges().map(str::to_owned).collect()
+            self.privileges().map(str::to_owned).collect()
         } else {
             of("user", &caller.user)
         };

@@ -309,7 +309,7 @@ impl Cluster {
             draw: Draw::new(site.seed),
             nodes: nodes.collect(),
             storages: storages.collect(),
-            access: Access::begin(crate::secret(12)?, Draw::secret_uuid()?),
+            access: Access::begin(crate::secret(12)?, Draw::secret_uuid()?, site.release),
             secret,
             pools: BTreeMap::new(),
             options: BTreeMap::new(),
@@ -398,7 +398,7 @@ impl World {
             .users
             .get("root@pam")
             .and_then(|user| user.password.clone());
-        new.access = Access::begin(password.unwrap_or_default(), first);
+        new.access = Access::begin(password.unwrap_or_default(), first, new.site.release);
         *self.cluster = new;
         self.make_templates();
         self.tell(now(), true);

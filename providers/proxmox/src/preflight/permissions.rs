@@ -123,7 +123,8 @@ fn of_machine(facts: &Facts, change: &Intended<'_>, planned: &Value, needs: &mut
             needs
                 .entry(format!("/storage/{storage}"))
                 .or_default()
-                .insert("Datastore.AllocateTemplate");
+                // It is uploaded, and removed after the first boot.
+                .extend(["Datastore.Allocate", "Datastore.AllocateTemplate"]);
         }
         let bridges = wanted::devices(planned)
             .into_iter()

@@ -28,10 +28,19 @@ pub struct Lab {
 impl Lab {
     /// A new lab whose tasks hardly take time.
     pub fn start() -> Self {
+        Self::of_site(&json!({}))
+    }
+
+    /// The same, of a site of its own.
+    pub fn of_site(site: &Json) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        let told = folder.path().join("site.json");
+        std::fs::write(&told, site.to_string()).expect("writable");
         let mut process = Command::new(env!("CARGO_BIN_EXE_dmp-e2e"))
             .args(["lab", "serve", "--speed", "2000", "--dir"])
             .arg(folder.path().join("lab"))
+            .arg("--site")
+            .arg(&told)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
