@@ -82,8 +82,8 @@ impl<'a> Refresh<'a> {
         wanted
     }
 
-    /// Reads. What is on a machine that an API tells of waits for what that tells: on one that is switched off nothing is
-    /// asked.
+    /// Reads. What is on a machine that an API tells of waits for what that tells: on one that is switched off or gone
+    /// nothing is asked.
     pub async fn read(self, reader: &Reader) -> Findings {
         let Self {
             snapshot,
@@ -102,7 +102,7 @@ impl<'a> Refresh<'a> {
         });
         findings.extend(reader.read(first).await);
         let mut on = Vec::new();
-        let mut off = Findings::default();
+        let mut silent = Findings::default();
         for request in later {
             let is_off = |host: &Address| match (findings.get(host), told.get(host)) {
                 (Some(Finding::Found(object)), Some(resource)) => {
@@ -110,15 +110,23 @@ impl<'a> Refresh<'a> {
                 }
                 _ => false,
             };
-            match hosted_by(&request, &is_off) {
-                Some(host) => {
-                    let finding = Finding::Unreachable(format!("`{host}` is switched off"));
-                    off.insert(request.address, finding);
+            let is_gone = |host: &Address| {
+                let record = snapshot.instances.get(host);
+                matches!(findings.get(host), Some(Finding::Absent))
+                    && record.is_some_and(|record| record.ends_hosted)
+            };
+            let why = match hosted_by(&request, &is_off) {
+                Some(host) => Some(format!("`{host}` is switched off")),
+                None => hosted_by(&request, &is_gone).map(|host| format!("`{host}` is gone")),
+            };
+            match why {
+                Some(why) => {
+                    silent.insert(request.address, Finding::Unreachable(why));
                 }
                 None => on.push(request),
             }
         }
-        findings.extend(off);
+        findings.extend(silent);
         findings.extend(reader.read(on).await);
         findings
     }

@@ -530,7 +530,7 @@ fn a_machine_is_told_its_host_key_and_reached_by_it() {
     lab.task("POST", &format!("/nodes/{node}/qemu/{id}/status/stop"), "");
     lab.task("DELETE", &format!("/nodes/{node}/qemu/{id}"), "");
     sandbox.run(&["plan"]).expect_success().shows("3 to create");
-    sandbox.run(&["rebuild", "--yes"]).expect_success();
+    sandbox.run(&["apply", "--yes"]).expect_success();
     sandbox
         .run(&["plan", "--detailed-exitcode"])
         .expect_success();
@@ -584,51 +584,4 @@ fn a_first_boot_that_is_killed_at_every_place_is_finished() {
         );
     }
     panic!("it never came to its end");
-}
-
-const NETWORKS: &str = r#"
-resource "proxmox_sdn_zone" "lab" {
-  name   = "lab"
-  type   = "vlan"
-  bridge = "vmbr0"
-}
-resource "proxmox_sdn_vnet" "net" {
-  count = 4
-  name  = "lab${count.index}"
-  zone  = proxmox_sdn_zone.lab.name
-  tag   = 20 + count.index
-}
-"#;
-
-fn rounds(lab: &Lab) -> usize {
-    let tasks = lab.api("GET", "/cluster/tasks", "");
-    let tasks = tasks.as_array().expect("a list").iter();
-    tasks
-        .filter(|task| task["type"] == "reloadnetworkall")
-        .count()
-}
-
-#[test]
-fn networks_are_applied_together_and_never_with_the_drafts_of_others() {
-    let lab = Lab::start();
-    lab.api("POST", "/cluster/sdn/zones", "zone=others&type=simple");
-    let sandbox = stack(&lab, NETWORKS);
-    sandbox
-        .run(&["apply", "--yes"])
-        .expect_code(3)
-        .says("`/cluster/sdn/zones/others`");
-    assert_eq!(rounds(&lab), 0, "nothing was applied");
-    lab.task("PUT", "/cluster/sdn", "");
-    sandbox.run(&["apply", "--yes"]).expect_success();
-    assert_eq!(
-        rounds(&lab),
-        3,
-        "one by the other, the zone, its networks together"
-    );
-    sandbox
-        .run(&["plan", "--detailed-exitcode"])
-        .expect_success();
-    sandbox.run(&["destroy", "--yes"]).expect_success();
-    let left = lab.api("GET", "/cluster/sdn/zones", "");
-    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
 }

@@ -253,9 +253,7 @@ pub(super) fn plan_delete(prior: &Value) -> (Vec<Effect>, Vec<String>) {
         })
         .collect();
     let name = text(prior, "name").unwrap_or_default();
-    let mut effects = vec![Effect::Downtime {
-        what: format!("`{name}`"),
-    }];
+    let mut effects = Vec::new();
     if disks.iter().any(|(.., primary)| *primary) {
         effects.push(Effect::DataLoss {
             what: format!("primary disks of `{name}`"),
