@@ -72,6 +72,7 @@ resource "host" "this" {
   port        = var.ssh_port
   address     = local.is_new ? one(proxmox_vm.this[*].address) : var.address
   user        = var.user
+  sudo        = var.sudo
   key_file    = var.key_file
   private_key = var.private_key
   host_key    = local.is_new ? one(proxmox_vm.this[*].host_key) : var.host_key

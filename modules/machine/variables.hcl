@@ -34,6 +34,12 @@ variable "user" {
   default     = "debian"
 }
 
+variable "sudo" {
+  description = "Whether that user becomes root by `sudo`. False: what it may by itself has to do."
+  type        = bool
+  default     = true
+}
+
 variable "key_file" {
   description = "Path of the private key to log in with; null for your SSH configuration and agent."
   type        = string

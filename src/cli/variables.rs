@@ -1,4 +1,5 @@
-//! The stack's input variables: from the lab of the stack, the environment, `*.auto.hcl`, `--var-file` and `--var`, later ones winning.
+//! The stack's input variables: from the environment, `*.auto.hcl`, `--var-file` and `--var`, later ones winning; and what says
+//! where a cluster is from the lab of the stack, where nothing else does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +24,6 @@ pub(crate) fn collect(
         values: BTreeMap::new(),
         diagnostics: Vec::new(),
     };
-    collected.lab(directory);
     for name in module.variables.keys() {
         if let Ok(text) = std::env::var(format!("DMP_VAR_{name}")) {
             collected.text(name, &text, &format!("DMP_VAR_{name}"));
@@ -44,6 +44,7 @@ pub(crate) fn collect(
             ),
         }
     }
+    collected.lab(directory);
     collected.finish()
 }
 
@@ -62,8 +63,12 @@ struct Collected<'a> {
 }
 
 impl Collected<'_> {
-    /// Where a lab is served for the stack, it gives the values that say where a cluster is; any other place wins.
+    /// Where a lab is served for the stack, it gives the values that say where a cluster is. Where another place says any of
+    /// them, that is another cluster, of which the lab knows nothing.
     fn lab(&mut self, directory: &Path) {
+        if LAB.iter().any(|name| self.values.contains_key(*name)) {
+            return;
+        }
         let Ok(lab) = dmp_lab::Written::read(&lab_folder_of(directory)) else {
             return;
         };
@@ -71,15 +76,13 @@ impl Collected<'_> {
             .endpoints
             .iter()
             .map(|endpoint| Value::from(endpoint.as_str()));
+        let authority = std::fs::read_to_string(&lab.ca_file).unwrap_or_default();
         let values = [
-            ("proxmox_endpoints", Value::list(endpoints.collect())),
-            ("proxmox_api_token", Value::from(lab.token.as_str())),
-            (
-                "proxmox_ca",
-                Value::from(std::fs::read_to_string(&lab.ca_file).unwrap_or_default()),
-            ),
+            Value::list(endpoints.collect()),
+            Value::from(lab.token.as_str()),
+            Value::from(authority),
         ];
-        for (name, value) in values {
+        for (name, value) in LAB.iter().zip(values) {
             self.set(name, &value, None);
         }
     }
@@ -193,3 +196,6 @@ impl Collected<'_> {
         }
     }
 }
+
+/// What a lab gives, in this order.
+const LAB: [&str; 3] = ["proxmox_endpoints", "proxmox_api_token", "proxmox_ca"];

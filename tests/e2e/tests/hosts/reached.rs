@@ -45,6 +45,56 @@ fn only_a_persons_word_drops_the_pin_of_a_machine_that_was_silent() {
         .shows("6 instances, 0 open intents");
 }
 
+/// The module gives for a machine that is there what it gives for one that it makes.
+#[test]
+fn a_machine_that_exists_is_taken_by_the_module_as_a_new_one_would_be() {
+    let Some(sshd) = Sshd::start() else { return };
+    let module = concat!(env!("CARGO_MANIFEST_DIR"), "/../../modules/machine");
+    let text = format!(
+        r#"
+module "box" {{
+  source   = "{module}"
+  name     = "box"
+  kind     = "existing"
+  address  = "127.0.0.1"
+  ssh_port = {port}
+  user     = "{user}"
+  sudo     = false
+  key_file = "{key}"
+}}
+resource "host_file" "motd" {{
+  host    = module.box.connection
+  path    = "{root}/motd"
+  content = "${{module.box.name}} at ${{module.box.address}}\n"
+}}
+output "hostname" {{
+  value = module.box.hostname
+}}
+"#,
+        port = sshd.port,
+        user = dmp_testkit::user(),
+        key = sshd.path("user_key").display(),
+        root = sshd.path("").display(),
+    );
+    let sandbox = Sandbox::stack(&text);
+    sandbox.run(&["apply", "--yes"]).expect_success();
+    let motd = std::fs::read_to_string(sshd.path("motd")).expect("is written");
+    assert_eq!(motd, "box at 127.0.0.1\n");
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+    sandbox.run(&["output", "hostname"]).expect_success();
+    // What only a new machine has is not asked for, and what an existing one needs is.
+    sandbox.write(
+        "main.hcl",
+        &text.replace("  address  = \"127.0.0.1\"\n", ""),
+    );
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("a machine that exists needs its `address`");
+}
+
 /// Somebody's own SSH configuration, for the sandbox's home.
 fn ssh_config(sandbox: &Sandbox, text: &str) {
     let folder = sandbox.path().join(".ssh");
