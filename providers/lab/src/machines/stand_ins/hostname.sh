@@ -3,7 +3,9 @@
 if [ "$(basename "$0")" = hostnamectl ]; then
     case $1 in
         --version) echo "hostnamectl (stand-in of the dmp lab)"; exit 0 ;;
-        set-hostname | hostname) [ $# -lt 2 ] || set -- "$2" ;;
+        set-hostname | hostname)
+            [ "$2" != -- ] || { verb=$1; shift 2; set -- "$verb" "$@"; }
+            [ $# -lt 2 ] || set -- "$2" ;;
         '' | status) echo "   Static hostname: $(cat /etc/hostname)"; echo "(stand-in of the dmp lab)"; exit 0 ;;
         *) echo "hostnamectl (stand-in of the dmp lab): not carried out" >&2; exit 1 ;;
     esac

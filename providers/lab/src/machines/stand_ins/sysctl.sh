@@ -2,7 +2,7 @@
 # Stand-in of the dmp lab for sysctl: values are kept for the machine; the kernel is the host's, and is not touched.
 state=/var/lib/lab/sysctl
 only_value=
-write=
+quiet=
 mkdir -p "$state"
 one() {
     case $1 in
@@ -11,7 +11,7 @@ one() {
             value=$(echo "${1#*=}" | sed 's/^ *//; s/ *$//')
             [ -e "/proc/sys/$(echo "$key" | tr . /)" ] || { echo "sysctl: cannot stat /proc/sys/$(echo "$key" | tr . /): No such file or directory" >&2; return 1; }
             echo "$value" >"$state/$key"
-            echo "$key = $value" ;;
+            [ -n "$quiet" ] || if [ -n "$only_value" ]; then echo "$value"; else echo "$key = $value"; fi ;;
         *)
             key=$(echo "$1" | tr / .)
             if [ -e "$state/$key" ]; then value=$(cat "$state/$key")
@@ -20,8 +20,8 @@ one() {
     esac
 }
 load() {
-    [ -e "$1" ] || { echo "sysctl: cannot open \"$1\": No such file or directory" >&2; return 1; }
-    lines=$(sed 's/[#;].*//; /^[[:space:]]*$/d; s/^-//' "$1")
+    [ "$1" = - ] || [ -e "$1" ] || { echo "sysctl: cannot open \"$1\": No such file or directory" >&2; return 1; }
+    lines=$(cat -- "$1" | sed 's/[#;].*//; /^[[:space:]]*$/d; s/^-//')
     result=0
     while read -r line; do
         [ -z "$line" ] || one "$line" || result=1
@@ -35,9 +35,11 @@ while [ $# -gt 0 ]; do
     case $1 in
         --version | -V) echo "sysctl (stand-in of the dmp lab)" ;;
         -n | --values) only_value=1 ;;
-        -w | --write | -q | -e | --ignore) ;;
+        -q | --quiet) quiet=1 ;;
+        -qw | -wq) quiet=1 ;;
+        -w | --write | -e | --ignore) ;;
         --system) for file in /etc/sysctl.d/*.conf /etc/sysctl.conf; do [ ! -e "$file" ] || load "$file" || code=1; done ;;
-        -p | --load) case ${2:-} in '' | -*) load /etc/sysctl.conf || code=1 ;; *) shift; load "$1" || code=1 ;; esac ;;
+        -p | --load) case ${2:-} in '' | -?*) load /etc/sysctl.conf || code=1 ;; *) shift; load "$1" || code=1 ;; esac ;;
         -p* ) load "${1#-p}" || code=1 ;;
         --load=*) load "${1#*=}" || code=1 ;;
         -*) ;;

@@ -76,7 +76,7 @@ finish() {
 again() {
     if ! is_active "$1"; then echo "$1 is not active, cannot reload." >&2; return 1; fi
     if [ "$1" = ssh.service ]; then return 0; fi
-    if [ -z "$(value_of "$1" ExecReload)" ]; then echo "Failed to reload $1: Job type reload is not applicable for unit $1." >&2; return 1; fi
+    if [ -z "$(value_of "$1" ExecReload)" ]; then echo "Failed to reload $1: Job type reload is not applicable for unit $1." >&2; return 3; fi
     MAINPID=$(main_pid "$1") sh -c "$(line_of "$1" ExecReload)"
 }
 failed() { echo "Job for $1 failed; see /var/log/lab/$1.log (stand-in of the dmp lab)." >&2; tail -n 3 "/var/log/lab/$1.log" >&2; }
@@ -124,7 +124,7 @@ case $verb in
                     begin "$unit" || { failed "$unit"; code=1; } ;;
                 try-restart | try-reload-or-restart)
                     if is_active "$unit" && [ "$unit" != ssh.service ]; then finish "$unit"; begin "$unit" || { failed "$unit"; code=1; }; fi ;;
-                reload) again "$unit" || code=1 ;;
+                reload) again "$unit" || code=$? ;;
                 stop) finish "$unit" ;;
                 enable) rm -f "$state/$unit.disabled"; : >"$state/$unit.enabled"; [ -z "$now" ] || begin "$unit" || { failed "$unit"; code=1; } ;;
                 disable) rm -f "$state/$unit.enabled"; : >"$state/$unit.disabled"; [ -z "$now" ] || finish "$unit" ;;
@@ -135,7 +135,10 @@ case $verb in
     is-active)
         code=3
         for unit in $units; do
-            if is_active "$(full "$unit")"; then say active; code=0; else say inactive; fi
+            unit=$(full "$unit")
+            if is_active "$unit"; then say active; code=0; continue; fi
+            say inactive
+            [ $code = 0 ] || file_of "$unit" >/dev/null || code=4
         done ;;
     is-enabled)
         code=1
