@@ -295,6 +295,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "dmp lab serve --dir /tmp/lab --listen 127.0.0.1:8006 --speed 100",
                 "A lab for a script, at a known place, with tasks that hardly take time.",
             ),
+            (
+                "dmp lab serve --root debian-13=/srv/debian-13.tar --network vmbr0=10.90.0.1/24",
+                "Machines that are whole systems, made of this archive; by the superuser.",
+            ),
         ],
     ),
     (

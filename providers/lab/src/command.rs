@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::faults::CallFaultKind;
 use crate::lab::{Lab, LabOptions, Written};
-use crate::site::Site;
+use crate::site::{More, NetworkSite, RootSite, Site};
 use crate::wire::client::ask;
 use crate::{Trouble, folder};
 
@@ -67,6 +67,13 @@ pub struct Serve {
     /// What a new lab draws from: addresses, identities, faults.
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
+    /// A root file system, as a folder or a tar archive: machines cloned from the template of this name, or with a disk from the
+    /// image of this name, are system containers. Needs the superuser. May be given more than once.
+    #[arg(long, value_name = "NAME=PATH")]
+    pub root: Vec<RootSite>,
+    /// The host's own address on a bridge or network of such machines: without one nothing but their neighbours reaches them.
+    #[arg(long, value_name = "BRIDGE=ADDRESS/PREFIX")]
+    pub network: Vec<NetworkSite>,
 }
 
 /// What can go wrong.
@@ -338,11 +345,15 @@ async fn serve_until_stopped(
         folder: lab,
         listen: serve.listen,
         site: Some(site(serve)?),
+        more: More {
+            roots: serve.root.clone(),
+            networks: serve.network.clone(),
+        },
         has_machines: true,
     })
     .await?;
     say(&serving(lab.written()));
-    if let Some(reason) = lab.no_machines() {
+    for reason in lab.no_machines().into_iter().chain(lab.no_containers()) {
         say(&format!("warning: {reason}\n"));
     }
     let mut terminated = signal(SignalKind::terminate()).map_err(Trouble::file(&folder))?;
@@ -351,7 +362,7 @@ async fn serve_until_stopped(
         _ = tokio::signal::ctrl_c() => {}
         _ = terminated.recv() => {}
     }
-    lab.end();
+    lab.end().await;
     Ok(String::new())
 }
 
@@ -366,6 +377,12 @@ fn site(serve: &Serve) -> Result<Site, Trouble> {
     site.speed = serve.speed.unwrap_or(site.speed);
     if site.speed.is_nan() || site.speed <= 0.0 {
         return Err(Trouble::Refused("the speed has to be more than 0".into()));
+    }
+    for root in &mut site.roots {
+        root.path = std::path::absolute(&root.path).map_err(Trouble::file(&root.path))?;
+    }
+    for network in &site.networks {
+        network.checked().map_err(Trouble::Refused)?;
     }
     if site.nodes.is_empty() {
         return Err(Trouble::Refused("a site needs a node".into()));
@@ -465,6 +482,7 @@ fn status_text(written: &Written, status: &Value) -> String {
         .into_iter()
         .flatten()
         .chain(status.get("no_machines").filter(|it| it.is_string()))
+        .chain(status.get("no_containers").filter(|it| it.is_string()))
     {
         text.push_str(&format!("warning: {}\n", word(note)));
     }

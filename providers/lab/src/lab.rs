@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::calls::{self, Failure, Served};
 use crate::machines::{self, Machines};
-use crate::site::{Release, Site};
+use crate::site::{More, Release, Site};
 use crate::wire::{control, server, tls};
 use crate::world::store::Store;
 use crate::world::{Order, World, now};
@@ -31,6 +31,8 @@ pub struct LabOptions {
     pub listen: SocketAddr,
     /// What a new lab begins as.
     pub site: Option<Site>,
+    /// What it is told of beside that, also when it is taken up again.
+    pub more: More,
     /// Whether there are to be machines behind the API; they are processes of this program under another name.
     pub has_machines: bool,
 }
@@ -129,8 +131,14 @@ impl Lab {
         let store = Store::open(&lab.join("lab.sqlite"))?;
         let site = options.site.unwrap_or_default();
         let mut world = World::open(&store, || Ok(site), files)?;
+        world.learn(options.more);
         if options.has_machines {
             world.no_machines = machines::probe(&lab).await;
+            // Who has none of these machines misses nothing.
+            let has_roots = !world.cluster.site.roots.is_empty();
+            world.no_containers = has_roots
+                .then(|| machines::no_containers(&lab))
+                .flatten();
         }
         let mut listeners = Vec::new();
         let (mut endpoints, mut fingerprints, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
@@ -217,7 +225,13 @@ impl Lab {
     /// Returns why machines can't be started here, where that is so.
     #[must_use]
     pub fn no_machines(&self) -> Option<String> {
-        self.shared.no_machines()
+        self.shared.with(|world| world.no_machines.clone())
+    }
+
+    /// Returns why machines can't be made of the root file systems that there are, where that is so.
+    #[must_use]
+    pub fn no_containers(&self) -> Option<String> {
+        self.shared.with(|world| world.no_containers.clone())
     }
 
     /// Waits until somebody asks the lab to stop.
@@ -226,11 +240,11 @@ impl Lab {
     }
 
     /// Ends it; what it holds stays in its folder.
-    pub fn end(self) {
+    pub async fn end(self) {
         for worker in &self.workers {
             worker.abort();
         }
-        self.shared.machines.end_all();
+        self.shared.machines.end_all(&self.shared.folder).await;
         // A lab that does not run is not to be found.
         let _ = std::fs::remove_file(self.shared.folder.join("lab.json"));
     }
@@ -313,11 +327,6 @@ impl Shared {
         notes.drain(..surplus);
     }
 
-    /// Returns why machines can't be started, where that is so.
-    pub(crate) fn no_machines(&self) -> Option<String> {
-        self.with(|world| world.no_machines.clone())
-    }
-
     /// Looks at the world.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -392,9 +401,12 @@ impl Shared {
         self.with(|world| {
             let port = world.cluster.site.ssh_port;
             let machines = world.guests.values().map(|guest| {
-                let machine = self.machines.get(guest.vmid);
+                let strength = match world.system_of(guest) {
+                    Some(_) => "container",
+                    None => "process",
+                };
                 json!({
-                    "addresses": machine.map(|machine| machine.addresses.iter().map(|(address, _)| format!("{address}:{port}")).collect::<Vec<_>>()),
+                    "addresses": self.machines.doors(guest.vmid, port), "strength": strength,
                     "vmid": guest.vmid, "name": guest.name(), "node": guest.node, "template": guest.is_template(),
                     "running": guest.is_running(), "lock": guest.lock(),
                 })
@@ -403,7 +415,7 @@ impl Shared {
             json!({
                 "cluster": world.cluster.site.cluster, "speed": world.cluster.site.speed, "seed": world.cluster.site.seed,
                 "quorate": world.is_quorate(), "nodes": nodes, "machines": machines.collect::<Vec<_>>(),
-                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "notes": notes,
+                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "no_containers": world.no_containers, "notes": notes,
                 "faults": if world.cluster.faults.is_none() { Value::Null } else { json!(world.cluster.faults) },
             })
         })

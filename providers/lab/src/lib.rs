@@ -32,7 +32,7 @@ mod world;
 use std::path::Path;
 
 pub use lab::{Lab, LabOptions, Written};
-pub use site::{NodeSite, Release, Site, StorageSite, TemplateSite};
+pub use site::{More, NetworkSite, NodeSite, Release, RootSite, Site, StorageSite, TemplateSite};
 
 /// Why a lab can't do what was asked.
 #[derive(Debug, thiserror::Error)]

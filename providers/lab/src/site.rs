@@ -1,6 +1,8 @@
 //! What a lab begins as: nodes, storages, bridges, templates. Read from a JSON file, or the small site that is built in.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,96 @@ pub struct Site {
     pub ssh_port: u16,
     /// Loopback networks, as `127.20.0.0/24`, whose machines are reached from the host only through another machine of that network.
     pub private: Vec<String>,
+    /// Root file systems that `container` machines are made of.
+    pub roots: Vec<RootSite>,
+    /// Networks of `container` machines that the host is on as well.
+    pub networks: Vec<NetworkSite>,
+}
+
+/// A root file system, which is what a template or an image of its name holds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootSite {
+    /// The name: that of a template, or of an image that disks are imported from, with or without its ending.
+    pub name: String,
+    /// A folder, or a tar archive, which may be compressed.
+    pub path: PathBuf,
+}
+
+/// A network that the host is on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSite {
+    /// The bridge or the network (SDN); with a VLAN, `vmbr0.20`.
+    pub bridge: String,
+    /// The host's address there, `10.90.0.1/24`.
+    pub address: String,
+}
+
+/// What a lab is told of whenever it is served, beside what it began as.
+#[derive(Clone, Debug, Default)]
+pub struct More {
+    /// Root file systems.
+    pub roots: Vec<RootSite>,
+    /// Networks that the host is on.
+    pub networks: Vec<NetworkSite>,
+}
+
+impl FromStr for RootSite {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<RootSite, String> {
+        let (name, path) = pair(text, "debian-13=/srv/debian-13.tar")?;
+        let path = std::path::absolute(path).map_err(|error| format!("`{path}`: {error}"))?;
+        if !path.exists() {
+            return Err(format!("there is no `{}`", path.display()));
+        }
+        Ok(RootSite {
+            name: name.to_owned(),
+            path,
+        })
+    }
+}
+
+impl FromStr for NetworkSite {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<NetworkSite, String> {
+        let (bridge, address) = pair(text, "vmbr0=10.90.0.1/24")?;
+        let network = NetworkSite {
+            bridge: bridge.to_owned(),
+            address: address.to_owned(),
+        };
+        network.checked()?;
+        Ok(network)
+    }
+}
+
+fn pair<'a>(text: &'a str, example: &str) -> Result<(&'a str, &'a str), String> {
+    let parts = text.split_once('=');
+    parts
+        .filter(|(name, value)| !name.is_empty() && !value.is_empty())
+        .ok_or(format!("it has the form `{example}`"))
+}
+
+impl NetworkSite {
+    /// Refuses what is no address with its prefix, or one that is on no network of its own.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn checked(&self) -> Result<(), String> {
+        let parts = self.address.split_once('/');
+        let parsed = parts.and_then(|(address, bits)| {
+            Some((address.parse::<Ipv4Addr>().ok()?, bits.parse::<u8>().ok()?))
+        });
+        match parsed {
+            Some((address, 1..=30)) if !address.is_loopback() => Ok(()),
+            _ => Err(format!(
+                "`{}` is no address of the host with its prefix, such as 10.90.0.1/24",
+                self.address
+            )),
+        }
+    }
 }
 
 /// One hypervisor.
@@ -150,6 +242,8 @@ impl Default for Site {
             }],
             ssh_port: 2222,
             private: vec!["127.20.0.0/16".into()],
+            roots: Vec::new(),
+            networks: Vec::new(),
         }
     }
 }

@@ -382,6 +382,7 @@ fn a_lab_that_runs_can_not_be_served_twice() {
         folder: place,
         listen: "127.0.0.1:0".parse().expect("an address"),
         site: None,
+        more: dmp_lab::More::default(),
         has_machines: false,
     };
 
@@ -395,5 +396,108 @@ fn a_lab_that_runs_can_not_be_served_twice() {
             "this lab is served already, by process {}",
             std::process::id()
         )
+    );
+}
+
+#[test]
+fn a_guest_is_a_whole_system_by_what_its_disk_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("lab");
+    let root = |name: &str| dmp_lab::RootSite {
+        name: name.into(),
+        path: folder.path().to_owned(),
+    };
+    let lab = Running::begin(&place, quick());
+    let client = lab.client();
+    cloned(&client, 101, "before");
+    lab.end();
+    let more = dmp_lab::More {
+        roots: vec![root("debian-13"), root("noble"), root("gone")],
+        networks: Vec::new(),
+    };
+    let lab = Running::told(&place, None, more);
+    let client = lab.client();
+    let done = |answer: support::Answer| client.wait(&answer.data());
+
+    cloned(&client, 102, "clone");
+    let download = "content=import&filename=noble.qcow2&url=https%3A%2F%2Fexample.invalid%2Fx";
+    let path = "/nodes/pve1/storage/shared/download-url";
+    assert_eq!(done(client.post(path, download)), "OK");
+    let form = "vmid=103&name=imported&scsi0=shared%3A0%2Cimport-from%3Dshared%3Aimport%2Fnoble.qcow2&boot=order%3Dscsi0";
+    assert_eq!(done(client.post(GUESTS, form)), "OK");
+    let form = "vmid=104&name=plain&scsi0=shared%3A1";
+    assert_eq!(done(client.post(GUESTS, form)), "OK");
+    let form = "newid=105&name=copy&full=1";
+    assert_eq!(
+        done(client.post(&format!("{GUESTS}/103/clone"), form)),
+        "OK"
+    );
+    let form = "disk=scsi0&storage=local-lvm&delete=1";
+    assert_eq!(
+        done(client.post(&format!("{GUESTS}/105/move_disk"), form)),
+        "OK"
+    );
+
+    let strength = |name: &str| {
+        let status = lab.control().call("GET", "/lab/status", "", b"").value();
+        let machines = status["machines"].as_array().expect("machines").clone();
+        let found = machines.into_iter().find(|machine| machine["name"] == name);
+        found.expect("it is there")["strength"].clone()
+    };
+    for (name, expected) in [
+        // What was made before the lab was told stays what it was.
+        ("before", "process"),
+        ("debian-13", "container"),
+        ("clone", "container"),
+        ("imported", "container"),
+        ("plain", "process"),
+        ("copy", "container"),
+        // A name that no template had is one.
+        ("gone", "container"),
+    ] {
+        assert_eq!(strength(name), expected, "{name}");
+    }
+
+    // An address that can only be its own loopback, and a root file system that is not where it was.
+    let loopback = "ipconfig0=ip%3D127.30.0.5%2F24";
+    client.put(&format!("{GUESTS}/102/config"), loopback).data();
+    let ended = done(client.post(&format!("{GUESTS}/102/status/start"), ""));
+    assert!(ended.contains("127.30.0.5 is its own loopback"), "{ended}");
+    lab.end();
+    let more = dmp_lab::More {
+        roots: vec![dmp_lab::RootSite {
+            name: "noble".into(),
+            path: folder.path().join("nowhere"),
+        }],
+        networks: Vec::new(),
+    };
+    let lab = Running::told(&place, None, more);
+    let client = lab.client();
+    let ended = client.wait(
+        &client
+            .post(&format!("{GUESTS}/103/status/start"), "")
+            .data(),
+    );
+    assert!(
+        ended.contains("nowhere") && ended.contains("--root noble=PATH"),
+        "{ended}"
+    );
+}
+
+#[test]
+fn a_network_of_the_host_needs_an_address_with_a_prefix() {
+    for given in [
+        "vmbr0=10.90.0.1",
+        "vmbr0=10.90.0.1/32",
+        "vmbr0=127.0.0.1/8",
+        "vmbr0",
+        "=10.90.0.1/24",
+    ] {
+        assert!(given.parse::<dmp_lab::NetworkSite>().is_err(), "{given}");
+    }
+    let network: dmp_lab::NetworkSite = "vmbr0.20=10.90.0.1/24".parse().expect("one");
+    assert_eq!(
+        (network.bridge.as_str(), network.address.as_str()),
+        ("vmbr0.20", "10.90.0.1/24")
     );
 }

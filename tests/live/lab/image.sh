@@ -17,6 +17,26 @@ build_image() {
     note "machine: $suite, $(du -sh "$image/root" | cut -f1) in $(since "$start") s"
 }
 
+# Archives for dmp's own lab, as its guide has people make them; the second has cloud-init.
+build_roots() {
+    need mmdebstrap
+    local start sources more file
+    host_proxy
+    mkdir -p "$CACHE/image"
+    for more in '' ,cloud-init; do
+        file=$(root_archive "${more#,}")
+        [[ ! -f $file ]] || continue
+        start=$(now)
+        sources=$(mktemp "$CACHE/image/sources.XXXXXX")
+        apt_sources "$SUITE" >"$sources"
+        mmdebstrap --quiet --variant=minbase --aptopt='Acquire::Languages "none"' --format=tar \
+            --include="systemd-sysv,dbus,libpam-systemd,openssh-server,sudo,iproute2,kmod,procps,ca-certificates$more" "$SUITE" "$file.new" "$sources"
+        rm "$sources"
+        mv "$file.new" "$file"
+        note "root: $(basename "$file"), $(du -sh "$file" | cut -f1) in $(since "$start") s"
+    done
+}
+
 # A virtual machine's image: the same with a kernel of its own, and what a cloud's image has for disks and a firewall.
 build_vm() {
     local suite=$SUITE work root start unit image

@@ -43,6 +43,7 @@ RUN=$CACHE/run
 
 # Where the machines' image of a suite lies, and that of virtual machines.
 image() { echo "$CACHE/image/debian-$1-$RECIPE"; }
+root_archive() { echo "$CACHE/image/root-$SUITE${1:+-$1}.tar"; }
 vm_image() { echo "$CACHE/image/vm-$1-$RECIPE"; }
 
 note() { echo "lab: $*" >&2; }

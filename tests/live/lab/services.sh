@@ -80,6 +80,7 @@ CONFIG
 # All that a stack for this lab has to be told, as the suite hands it on.
 values() {
     printf '%s\n' "DMP_LIVE_CACHE=$CACHE" "DMP_LIVE_NETNS=$NETNS" "DMP_LIVE_GATEWAY=$GATEWAY" "DMP_LIVE_SUITE=$SUITE" \
+        "DMP_LIVE_IMAGE=$(image "$SUITE")/root" "DMP_LIVE_ROOT=$(root_archive)" "DMP_LIVE_ROOT_CLOUD=$(root_archive cloud-init)" \
         "DMP_LIVE_KUBERNETES_VERSION=$KUBERNETES_VERSION" "DMP_LIVE_CONTAINERD_VERSION=$CONTAINERD_VERSION" \
         "DMP_LIVE_FLANNEL_VERSION=$FLANNEL_VERSION" "DMP_LIVE_FLANNEL_CNI_VERSION=$FLANNEL_CNI_VERSION" \
         "DMP_LIVE_APT_KUBERNETES=$APT_URL/core:/stable:/v$KUBERNETES_MINOR/deb/" \

@@ -50,6 +50,9 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
         &[]
     };
     lab.prepare(parts).await?;
+    if arguments.name == "proxmox" {
+        shell.run(lab.command(&["build", "roots"])).await?;
+    }
     lab.must_be_empty().await?;
     let binary = build_dmp(shell).await?;
     // The same with places at which a test kills it.

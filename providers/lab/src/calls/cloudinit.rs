@@ -131,7 +131,7 @@ pub(crate) fn user_data(config: &Settings) -> String {
 }
 
 /// Returns the network configuration that the API's own settings give.
-fn network_data(config: &Settings) -> String {
+pub(crate) fn network_data(config: &Settings) -> String {
     let mut text = "version: 1\nconfig:\n".to_owned();
     for (key, device) in config.iter().filter(|(key, _)| is_net(key)) {
         let number = key.trim_start_matches("net");

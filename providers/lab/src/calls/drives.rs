@@ -221,6 +221,7 @@ pub(crate) fn make(
                     size,
                     owner: Some(vmid),
                     parent: None,
+                    root: from.as_deref().and_then(|source| world.root_named(source)),
                 },
             );
             log.push(format!("allocated target volume '{volid}'"));
@@ -241,6 +242,7 @@ pub(crate) fn make(
                     size,
                     owner: Some(vmid),
                     parent: None,
+                    root: None,
                 },
             );
             parsed.insert("file".into(), volid);

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::work::Work;
 use super::{Answer, Call, Failure, Handler, Outcome};
 use crate::world::guest::{self, Power};
-use crate::world::now;
+use crate::world::{Order, now};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("GET /nodes/{node}/qemu/{vmid}/status/current", current),
@@ -118,6 +118,9 @@ fn shutdown(call: &mut Call<'_>) -> Outcome {
     let forced = call.parameters.is_set("forceStop");
     let is_running = call.guest()?.is_running();
     let agent_answers = call.guest()?.agent_channel;
+    if is_running && !hangs && has_system(call)? {
+        return go_down(call, "qmshutdown", timeout, forced, false);
+    }
     let (seconds, work) = match (is_running, hangs, forced) {
         (false, ..) => (0.0, Work::Stop { vmid }),
         (true, false, _) => (timeout.min(4.0), Work::Stop { vmid }),
@@ -143,10 +146,58 @@ fn shutdown(call: &mut Call<'_>) -> Outcome {
     power(call, "qmshutdown", seconds, work)
 }
 
+/// Whether the guest has a system of its own, which takes the time it takes.
+fn has_system(call: &Call<'_>) -> Result<bool, Failure> {
+    let guest = call.guest()?;
+    Ok(call.world.system_of(guest).is_some() && call.world.alive.contains(&guest.vmid))
+}
+
+/// Presses the power button; the task waits for what comes of it. Its time is that of life, however fast other tasks run.
+fn go_down(
+    call: &mut Call<'_>,
+    kind: &str,
+    timeout: f64,
+    is_forced: bool,
+    comes_back: bool,
+) -> Outcome {
+    let vmid = call.vmid();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a timeout that was checked to be in its range"
+    )]
+    let until = now() + (timeout * 1000.0) as u64;
+    let work = Work::GoDown {
+        vmid,
+        until,
+        is_forced,
+        comes_back,
+    };
+    let answer = power(call, kind, 0.0, work)?;
+    // A task that is to fail, by a lock or a fault, leaves the button alone.
+    let mut running = call.world.running.iter();
+    let is_begun = running.any(|upid| {
+        let work = call
+            .world
+            .tasks
+            .get(upid)
+            .and_then(|task| task.work.as_ref());
+        matches!(work, Some(Work::GoDown { vmid: of, .. }) if *of == vmid)
+    });
+    if is_begun {
+        call.world.orders.push(Order::PowerButton(vmid));
+    }
+    Ok(answer)
+}
+
 fn reboot(call: &mut Call<'_>) -> Outcome {
     let vmid = call.vmid();
     if !call.guest()?.is_running() {
         return Err("VM is not running".into());
+    }
+    if has_system(call)? {
+        let timeout = call.parameters.number("timeout").unwrap_or(180.0);
+        return go_down(call, "qmreboot", timeout, false, true);
     }
     power(call, "qmreboot", 6.0, Work::Reboot { vmid })
 }

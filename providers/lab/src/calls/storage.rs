@@ -308,6 +308,7 @@ fn allocate(call: &mut Call<'_>) -> Outcome {
             size,
             owner: Some(vmid),
             parent: None,
+            root: None,
         },
     );
     Answer::data(volid)

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_yaml_ng::Value;
 
+use super::interfaces::NetworkData;
 use super::iso::Image;
 use super::root::{Person, WrittenFile};
 use crate::calls;
@@ -19,11 +20,14 @@ pub(super) struct Told {
     pub fqdn: Option<String>,
     pub instance: String,
     pub addresses: Vec<(Ipv4Addr, u8)>,
+    pub network: NetworkData,
     pub people: Vec<Person>,
     pub host_keys: BTreeMap<String, String>,
     pub files: Vec<WrittenFile>,
     pub commands: Vec<String>,
     pub ignored: Vec<String>,
+    /// All of it, by the names of the files that cloud-init reads.
+    pub seed: BTreeMap<String, String>,
 }
 
 /// The user of an image that names none.
@@ -34,7 +38,22 @@ pub(super) fn of_settings(config: &Settings) -> Told {
     let mut told = of_user_data(&calls::user_data(config));
     told.instance = crate::hash::sha1(&calls::meta_data(config));
     told.addresses = addresses_of(config);
+    told.network = of_network_settings(config);
+    told.seed = BTreeMap::from([
+        ("user-data".to_owned(), calls::user_data(config)),
+        ("meta-data".to_owned(), calls::meta_data(config)),
+        ("network-config".to_owned(), calls::network_data(config)),
+    ]);
     told
+}
+
+/// Returns what a guest's settings say of its network, without the name servers that a node would fill in.
+pub(super) fn of_network_settings(config: &Settings) -> NetworkData {
+    let mut network = NetworkData::read(&calls::network_data(config));
+    if !config.contains_key("nameserver") {
+        network.nameservers.clear();
+    }
+    network
 }
 
 /// Returns the addresses that a guest's settings give.
@@ -64,61 +83,87 @@ pub(super) fn of_seed(seed: &Image, config: &Settings) -> Told {
         .hostname
         .or(word("local-hostname"))
         .or_else(|| config.get("name").cloned());
-    told.addresses = of_network(&text("network-config"));
-    if told.addresses.is_empty() {
-        told.addresses = addresses_of(config);
+    told.network = NetworkData::read(&text("network-config"));
+    if told.network.addresses().is_empty() {
+        told.network = of_network_settings(config);
+    }
+    told.addresses = told.network.addresses();
+    for name in seed.files.keys() {
+        told.seed.insert(name.clone(), text(name));
     }
     told
-}
-
-fn of_network(text: &str) -> Vec<(Ipv4Addr, u8)> {
-    let network: Value = serde_yaml_ng::from_str(text).unwrap_or(Value::Null);
-    let network = network.get("network").unwrap_or(&network);
-    let mut found = Vec::new();
-    for device in list(network.get("config")) {
-        for subnet in list(device.get("subnets")) {
-            let address = subnet
-                .get("address")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let mask = subnet
-                .get("netmask")
-                .and_then(Value::as_str)
-                .and_then(|mask| mask.parse::<Ipv4Addr>().ok());
-            let bits = mask.map_or(24, |mask| {
-                u8::try_from(u32::from(mask).count_ones()).unwrap_or(24)
-            });
-            found.extend(cidr(address).or_else(|| Some((address.parse().ok()?, bits))));
-        }
-    }
-    let devices = network.get("ethernets").and_then(Value::as_mapping);
-    for device in devices.into_iter().flat_map(|devices| devices.values()) {
-        found.extend(list(device.get("addresses")).filter_map(|address| cidr(address.as_str()?)));
-    }
-    found
 }
 
 fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_sequence).into_iter().flatten()
 }
 
-/// Reads user data of the form `#cloud-config`.
+/// Reads user data: one `#cloud-config`, or several as parts of one text, put together as cloud-init is asked to by their
+/// `Merge-Type`: lists are joined, and what an earlier part says stays.
 fn of_user_data(text: &str) -> Told {
     let mut told = Told::default();
-    if !text.starts_with("#cloud-config") {
-        if !text.trim().is_empty() {
-            told.ignored
-                .push("user data that is no #cloud-config".into());
+    let (mut whole, mut is_told) = (Value::Null, false);
+    for part in parts_of(text) {
+        if !part.starts_with("#cloud-config") {
+            if !part.trim().is_empty() {
+                told.ignored
+                    .push("user data that is no #cloud-config".into());
+            }
+            continue;
         }
-        return told;
+        match serde_yaml_ng::from_str(part) {
+            Ok(data) => {
+                whole = joined(whole, data);
+                is_told = true;
+            }
+            Err(error) => told.ignored.push(format!("user data: {error}")),
+        }
     }
-    let data: Value = match serde_yaml_ng::from_str(text) {
-        Ok(data) => data,
-        Err(error) => {
-            told.ignored.push(format!("user data: {error}"));
-            return told;
-        }
+    if is_told {
+        add_data(&mut told, &whole);
+    }
+    told
+}
+
+/// Returns the parts of user data, without their headers.
+fn parts_of(text: &str) -> Vec<&str> {
+    let boundary = text
+        .starts_with("Content-Type: multipart/")
+        .then(|| text.split_once("boundary=\"")?.1.split('"').next())
+        .flatten();
+    let Some(boundary) = boundary else {
+        return vec![text];
     };
+    let between = text
+        .split("\n--")
+        .filter_map(|part| part.strip_prefix(boundary));
+    between
+        .filter_map(|part| Some(part.split_once("\n\n")?.1))
+        .collect()
+}
+
+fn joined(first: Value, second: Value) -> Value {
+    match (first, second) {
+        (Value::Null, second) => second,
+        (Value::Sequence(mut first), Value::Sequence(second)) => {
+            first.extend(second);
+            Value::Sequence(first)
+        }
+        (Value::Mapping(mut first), Value::Mapping(second)) => {
+            for (key, value) in second {
+                let both = match first.remove(&key) {
+                    Some(known) => joined(known, value),
+                    None => value,
+                };
+                first.insert(key, both);
+            }
+            Value::Mapping(first)
+        }
+        (first, _) => first,
+    }
+}
+
+fn add_data(told: &mut Told, data: &Value) {
     let word = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     told.hostname = word(data.get("hostname"));
     told.fqdn = word(data.get("fqdn"));
@@ -208,7 +253,6 @@ fn of_user_data(text: &str) -> Told {
             .filter(|name| !CARRIED_OUT.contains(name))
             .map(str::to_owned),
     );
-    told
 }
 
 fn written(file: &Value) -> Option<WrittenFile> {
@@ -256,6 +300,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn parts_of_user_data_are_put_together() {
+        let told = of_user_data(
+            "Content-Type: multipart/mixed; boundary=\"B\"\nMIME-Version: 1.0\n\n--B\nContent-Type: text/cloud-config\n\n\
+             #cloud-config\nhostname: web\nusers: [{name: ops}]\nruncmd: [one]\n\n--B\nContent-Type: text/cloud-config\n\n\
+             #cloud-config\nhostname: other\nruncmd: [two]\n\n--B\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n\n--B--\n",
+        );
+        let people: Vec<_> = told.people.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(
+            (told.hostname.as_deref(), people),
+            (Some("web"), vec!["ops"])
+        );
+        assert_eq!(told.commands, ["one", "two"]);
+        assert_eq!(told.ignored, ["user data that is no #cloud-config"]);
+    }
+
+    #[test]
     fn user_data_gives_people_keys_files_and_commands() {
         let told = of_user_data(
             "#cloud-config\nfqdn: a.lab\nssh_authorized_keys: [k0]\nusers:\n  - default\n  - name: eve\n    sudo: ALL\n    ssh_authorized_keys: [k1]\n\
@@ -281,14 +341,5 @@ mod tests {
         );
         assert_eq!(told.commands, ["echo a", "'touch' 'it'\\''s'"]);
         assert_eq!(told.ignored, ["packages"]);
-    }
-
-    #[test]
-    fn addresses_come_from_both_forms_of_network_configuration() {
-        let one = "version: 1\nconfig:\n  - type: physical\n    subnets:\n      - type: static\n        address: 127.20.0.5\n        netmask: 255.255.0.0\n";
-        let two =
-            "network:\n  version: 2\n  ethernets:\n    eth0:\n      addresses: [127.20.0.6/24]\n";
-        assert_eq!(of_network(one), [(Ipv4Addr::new(127, 20, 0, 5), 16)]);
-        assert_eq!(of_network(two), [(Ipv4Addr::new(127, 20, 0, 6), 24)]);
     }
 }

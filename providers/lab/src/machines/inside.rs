@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, chdir, setgid, setgroups, sethostname, setsid, setuid};
 
+use super::container::boot;
 use super::root;
 use crate::services;
 
@@ -30,7 +31,7 @@ pub(super) const REBOOT: u8 = 3;
 /// The first process ends with this where the machine switched itself off.
 pub(super) const OFF: u8 = 4;
 
-type Done = Result<u8, String>;
+pub(super) type Done = Result<u8, String>;
 
 /// Does what a machine needs, where this process was started for that.
 #[must_use]
@@ -48,6 +49,10 @@ pub fn run_if_asked() -> Option<ExitCode> {
         Some("init") => init(),
         Some("enter") => enter(&rest),
         Some("mapped") => mapped(&rest),
+        Some("contain") => boot::contain(&rest),
+        Some("separate") => boot::separate(&rest),
+        Some("inhabit") => boot::inhabit(&rest),
+        Some("within") => boot::within(&rest),
         _ => Err("unknown mode".to_owned()),
     };
     Some(match done {
@@ -60,15 +65,15 @@ pub fn run_if_asked() -> Option<ExitCode> {
     })
 }
 
-fn said(what: &'static str) -> impl FnOnce(nix::errno::Errno) -> String {
+pub(super) fn said(what: &'static str) -> impl FnOnce(nix::errno::Errno) -> String {
     move |error| format!("{what}: {}", error.desc())
 }
 
-fn told(what: &'static str) -> impl FnOnce(std::io::Error) -> String {
+pub(super) fn told(what: &'static str) -> impl FnOnce(std::io::Error) -> String {
     move |error| format!("{what}: {error}")
 }
 
-fn word(arguments: &[OsString], index: usize) -> Result<&str, String> {
+pub(super) fn word(arguments: &[OsString], index: usize) -> Result<&str, String> {
     arguments
         .get(index)
         .and_then(|word| word.to_str())

@@ -1,24 +1,30 @@
-//! `process` machines: each a root of its own in a user namespace, reached by SSH at a loopback address of its own.
+//! Machines, in two strengths. A `process` machine is a root of its own in a user namespace, reached by SSH at a loopback address
+//! of its own; a `container` machine is a whole system on the host's kernel, with a network of its own.
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `cloud`, `iso` | what a machine is told at its first boot, also by a seed image |
+//! | `cloud`, `interfaces`, `iso` | what a machine is told at its first boot, also by a seed image |
 //! | `inside` | what runs for a machine in a process of its own |
-//! | `root` | what is in a machine |
 //! | `namespace` | starting such processes, and mapping their user ids |
-//! | `ssh` | the server that lets people in |
+//! | `root` | what is in a `process` machine |
+//! | `ssh` | the server that lets people into one |
+//! | `container` | `container` machines |
+//! | `roster` | those that run |
 
 mod cloud;
+mod container;
 pub mod inside;
+mod interfaces;
 mod iso;
 mod namespace;
 mod root;
+mod roster;
 mod ssh;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Trouble;
@@ -29,84 +35,7 @@ use crate::world::{Order, World};
 pub(crate) use cloud::addresses_of;
 use namespace::{Ended, Ids, Namespace};
 use root::Spec;
-
-/// The machines that run.
-#[derive(Debug, Default)]
-pub(crate) struct Machines {
-    running: Mutex<BTreeMap<u32, Arc<Machine>>>,
-}
-
-/// A machine that runs.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    pub vmid: u32,
-    pub name: String,
-    pub addresses: Vec<(Ipv4Addr, u8)>,
-    /// Whether only machines of its network reach it.
-    pub is_private: bool,
-    pub namespace: Namespace,
-    listeners: Vec<tokio::task::JoinHandle<()>>,
-}
-
-impl Machines {
-    pub(crate) fn get(&self, vmid: u32) -> Option<Arc<Machine>> {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&vmid)
-            .cloned()
-    }
-
-    /// Returns the machine at an address.
-    pub(crate) fn at(&self, address: Ipv4Addr) -> Option<Arc<Machine>> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running
-            .values()
-            .find(|machine| machine.addresses.iter().any(|(own, _)| *own == address))
-            .cloned()
-    }
-
-    /// Returns the machine of a name.
-    pub(crate) fn named(&self, name: &str) -> Option<Arc<Machine>> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running
-            .values()
-            .find(|machine| machine.name == name)
-            .cloned()
-    }
-
-    fn put(&self, machine: Arc<Machine>) {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(machine.vmid, machine);
-    }
-
-    fn take(&self, vmid: u32) -> Option<Arc<Machine>> {
-        self.running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&vmid)
-    }
-
-    /// Ends all machines.
-    pub(crate) fn end_all(&self) {
-        let running =
-            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
-        for machine in running.values() {
-            machine.end();
-        }
-    }
-}
-
-impl Machine {
-    fn end(&self) {
-        for listener in &self.listeners {
-            listener.abort();
-        }
-        self.namespace.end();
-    }
-}
+pub(crate) use roster::{Machine, Machines};
 
 /// Whether two addresses are of one network.
 pub(crate) fn is_same_network(one: Ipv4Addr, other: Ipv4Addr, bits: u8) -> bool {
@@ -150,29 +79,61 @@ pub(crate) async fn probe(folder: &Path) -> Option<String> {
     ))
 }
 
+/// Finds out whether `container` machines can be started here; returns why not.
+pub(crate) fn no_containers(lab: &Path) -> Option<String> {
+    container::probe(lab)
+}
+
 /// Starts, ends and forgets machines as the world orders it.
 pub(crate) async fn work(shared: Arc<Shared>) {
     let folder = shared.folder().join("machines");
     begin_again(&shared, &folder).await;
+    let mut waiting: Vec<Order> = Vec::new();
+    let mut under_way = tokio::task::JoinSet::new();
+    let mut busy: BTreeMap<tokio::task::Id, Vec<u32>> = BTreeMap::new();
     loop {
-        // What is ordered for one machine is done in its order, machines beside one another.
-        let mut by_machine: BTreeMap<u32, Vec<Order>> = BTreeMap::new();
-        for order in shared.take_orders() {
-            by_machine.entry(order.machine()).or_default().push(order);
+        while let Some(done) = under_way.try_join_next_with_id() {
+            let id = match done {
+                Ok((id, ())) => id,
+                Err(error) => error.id(),
+            };
+            busy.remove(&id);
         }
-        let mut chains = tokio::task::JoinSet::new();
-        for orders in by_machine.into_values() {
+        waiting.extend(shared.take_orders());
+        // What is ordered for one machine is done in its order, machines beside one another.
+        let mut taken: BTreeSet<u32> = busy.values().flatten().copied().collect();
+        for order in std::mem::take(&mut waiting) {
+            let machines = order.machines();
+            let has_to_wait = machines.iter().any(|vmid| taken.contains(vmid));
+            taken.extend(machines.iter().copied());
+            if has_to_wait {
+                waiting.push(order);
+                continue;
+            }
             let (shared, folder) = (shared.clone(), folder.clone());
-            chains.spawn(async move {
-                for order in orders {
-                    if let Err(trouble) = carry_out(&shared, &folder, order.clone()).await {
-                        shared.note(format!("{order:?}: {trouble}"));
-                    }
+            let task = under_way.spawn(async move {
+                if let Err(trouble) = carry_out(&shared, &folder, order.clone()).await {
+                    shared.note(format!("{order:?}: {trouble}"));
                 }
             });
+            busy.insert(task.id(), machines);
         }
-        chains.join_all().await;
+        pull_cables(&shared);
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Pulls the cables of `container` machines that are cut off, and plugs in those of all others.
+fn pull_cables(shared: &Shared) {
+    let containers = shared.machines.containers().clone();
+    if containers.is_empty() {
+        return;
+    }
+    let cut = shared.with(|world| world.cluster.faults.cut.clone());
+    for (vmid, container) in containers {
+        if let Err(trouble) = container.set_cut(cut.contains(&vmid)) {
+            shared.note(format!("the cable of machine {vmid}: {trouble}"));
+        }
     }
 }
 
@@ -196,6 +157,14 @@ async fn begin_again(shared: &Arc<Shared>, folder: &Path) {
             shared.note(format!("`{}` can't be removed", entry.path().display()));
         }
     }
+    let all = Arc::clone(shared);
+    // Archives have many files, and nothing waits for them to go.
+    tokio::spawn(async move {
+        let _alone = all.machines.unpacking.lock().await;
+        let lab = all.folder().to_owned();
+        // What stays is tried again the next time.
+        let _ = tokio::task::spawn_blocking(move || container::image::tidy(&lab)).await;
+    });
     shared.change(|world| {
         world.orders.extend(
             known
@@ -234,7 +203,16 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             }
             Ok(())
         }
-        Order::Copy(from, to) => copy(&place(from), &place(to)).await,
+        Order::Copy(from, to, disks) => {
+            copy(&place(from), &place(to)).await?;
+            container::rename(&place(to), &disks)
+        }
+        Order::MoveDisk(vmid, from, to) => container::rename(&place(vmid), &[(from, to)]),
+        Order::Grow(vmid, disk, bytes) => container::grow(&place(vmid), &disk, bytes),
+        Order::PowerButton(vmid) => match shared.machines.container(vmid) {
+            Some(container) => container.press_button(),
+            None => Ok(()),
+        },
         Order::Keep(vmid, name) => copy(&place(vmid), &kept(vmid, &name)).await,
         Order::Restore(vmid, name) => {
             end(shared, vmid).await;
@@ -246,10 +224,15 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             namespace::remove(&place(vmid), Ids::here()).await?;
             start(shared, &place(vmid), vmid).await
         }
-        Order::NewHostKey(vmid) => match shared.machines.get(vmid) {
-            Some(machine) => ssh::change_host_key(&machine).await,
-            None => Ok(()),
-        },
+        Order::NewHostKey(vmid) => {
+            if let Some(container) = shared.machines.container(vmid) {
+                return container.change_host_key().await;
+            }
+            match shared.machines.get(vmid) {
+                Some(machine) => ssh::change_host_key(&machine).await,
+                None => Ok(()),
+            }
+        }
         Order::Drop(vmid, name) => namespace::remove(&kept(vmid, &name), Ids::here()).await,
     }
 }
@@ -264,6 +247,12 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
 }
 
 async fn end(shared: &Shared, vmid: u32) {
+    let container = shared.machines.containers().remove(&vmid);
+    if let Some(container) = container {
+        container.end();
+        container.ended().await;
+        shared.change(|world| world.alive.remove(&vmid));
+    }
     if let Some(machine) = shared.machines.take(vmid) {
         machine.end();
         machine.namespace.ended().await;
@@ -358,15 +347,52 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
     })
 }
 
+/// Starts the machine of a guest, if it has one.
 async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trouble> {
+    end(shared, vmid).await;
+    match container::start(shared, place, vmid).await {
+        Ok(Some(container)) => {
+            let ended = container.watch();
+            shared.machines.containers().insert(vmid, container);
+            shared.change(|world| world.alive.insert(vmid));
+            notice(shared, vmid, ended);
+            Ok(())
+        }
+        Ok(None) => start_process(shared, place, vmid).await,
+        Err(trouble) => {
+            // It is off, then, and says why in the status.
+            shared.change(|world| world.power_off(vmid));
+            Err(trouble)
+        }
+    }
+}
+
+/// A machine that goes down by itself is noticed.
+fn notice(shared: &Arc<Shared>, vmid: u32, ended: impl Future<Output = Ended> + Send + 'static) {
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        match ended.await {
+            Ended::Reboot => shared.change(|world| {
+                if let Some(guest) = world.guests.get_mut(&vmid) {
+                    guest.started = crate::world::now();
+                }
+                world.orders.push(Order::Start(vmid));
+            }),
+            Ended::Ordered => {}
+            Ended::Off => shared.change(|world| {
+                world.alive.remove(&vmid);
+                world.power_off(vmid);
+            }),
+        }
+    });
+}
+
+async fn start_process(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trouble> {
     // One that is gone already, or that has no address here, has no machine.
     let before = Spec::of_before(place);
     let Some(mut plan) = shared.change(|world| plan(world, vmid, before.as_ref())) else {
         return Ok(());
     };
-    if shared.machines.get(vmid).is_some() {
-        end(shared, vmid).await;
-    }
     let has_key = plan
         .spec
         .host_keys
@@ -407,19 +433,6 @@ async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trou
         listeners: listeners.collect(),
     });
     shared.machines.put(machine);
-    // A machine that goes down by itself is noticed.
-    let shared = shared.clone();
-    tokio::spawn(async move {
-        match ended.await {
-            Ended::Reboot => shared.change(|world| {
-                if let Some(guest) = world.guests.get_mut(&vmid) {
-                    guest.started = crate::world::now();
-                }
-                world.orders.push(Order::Start(vmid));
-            }),
-            Ended::Off => shared.change(|world| world.power_off(vmid)),
-            Ended::Ordered => {}
-        }
-    });
+    notice(shared, vmid, ended);
     Ok(())
 }

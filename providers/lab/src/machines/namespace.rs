@@ -1,8 +1,11 @@
 //! Processes in namespaces of their own: started, given their user ids, ended.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::Uid;
@@ -40,14 +43,20 @@ pub(super) enum Ended {
     Ordered,
 }
 
-/// The namespaces of a machine that runs.
+/// The namespaces of a `process` machine that runs.
 #[derive(Debug)]
 pub(crate) struct Namespace {
+    ids: Ids,
+    running: Running,
+}
+
+/// A machine's processes.
+#[derive(Debug)]
+pub(super) struct Running {
     /// The machine's first process.
     pid: u32,
-    ids: Ids,
     /// Closing it ends the machine.
-    hold: std::sync::Mutex<Option<ChildStdin>>,
+    hold: Arc<std::sync::Mutex<Option<File>>>,
     ended: watch::Receiver<Option<Ended>>,
 }
 
@@ -86,7 +95,7 @@ impl Ids {
     }
 }
 
-fn program() -> Command {
+pub(super) fn program() -> Command {
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0(NAME)
@@ -110,41 +119,94 @@ fn hand_over(folder: &Path, ids: Ids) -> Result<(), Trouble> {
 }
 
 /// A process that tells line by line how far it is.
-struct Telling {
+pub(super) struct Telling {
     child: Child,
     lines: tokio::io::Lines<BufReader<ChildStdout>>,
     hold: ChildStdin,
+    patience: Duration,
 }
 
 impl Telling {
-    /// Starts a process, and maps its user ids when it has made its namespace.
-    async fn begin(mut command: Command, ids: Ids) -> Result<Telling, Trouble> {
+    /// Starts a process.
+    pub(super) fn spawn(mut command: Command) -> Result<Telling, Trouble> {
         let mut child = command
             .spawn()
             .map_err(|error| refused(&error.to_string()))?;
         let (Some(out), Some(hold)) = (child.stdout.take(), child.stdin.take()) else {
             return Err(refused("no pipes"));
         };
-        let mut telling = Telling {
+        Ok(Telling {
             child,
             lines: BufReader::new(out).lines(),
             hold,
-        };
+            patience: PATIENCE,
+        })
+    }
+
+    /// Gives each step of it so much time.
+    pub(super) fn patient(mut self, patience: Duration) -> Telling {
+        self.patience = patience;
+        self
+    }
+
+    /// Starts a process, and maps its user ids when it has made its namespace.
+    async fn begin(command: Command, ids: Ids) -> Result<Telling, Trouble> {
+        let mut telling = Telling::spawn(command)?;
         telling.expect("unshared").await?;
-        let pid = telling.child.id().ok_or_else(|| refused("it ended"))?;
-        ids.map(pid)
+        ids.map(telling.pid()?)
             .map_err(|error| refused(&format!("user ids can't be mapped: {error}")))?;
-        telling
-            .hold
-            .write_all(b"mapped\n")
-            .await
-            .map_err(|error| refused(&error.to_string()))?;
+        telling.tell("mapped").await?;
         Ok(telling)
     }
 
+    /// Returns the process.
+    pub(super) fn pid(&self) -> Result<u32, Trouble> {
+        self.child.id().ok_or_else(|| refused("it ended"))
+    }
+
+    /// Tells the process something.
+    pub(super) async fn tell(&mut self, word: &str) -> Result<(), Trouble> {
+        self.hold
+            .write_all(format!("{word}\n").as_bytes())
+            .await
+            .map_err(|error| refused(&error.to_string()))
+    }
+
+    /// Leaves the process to what it is for; the machine's first process is told.
+    pub(super) fn running(self, first: &str) -> Result<Running, Trouble> {
+        let Telling {
+            mut child, hold, ..
+        } = self;
+        let pid = first.parse().map_err(|_| refused("no process"))?;
+        let hold = hold
+            .into_owned_fd()
+            .map_err(|error| refused(&error.to_string()))?;
+        let (tell, ended) = watch::channel(None);
+        tokio::spawn(async move {
+            let code = child
+                .wait()
+                .await
+                .ok()
+                .and_then(|status| status.code())
+                .and_then(|code| u8::try_from(code).ok());
+            let how = match code {
+                Some(REBOOT) => Ended::Reboot,
+                Some(OFF) => Ended::Off,
+                _ => Ended::Ordered,
+            };
+            // Nobody may be waiting.
+            let _ = tell.send(Some(how));
+        });
+        Ok(Running {
+            pid,
+            hold: Arc::new(std::sync::Mutex::new(Some(File::from(hold)))),
+            ended,
+        })
+    }
+
     /// Waits for a line that begins with a word, and returns the rest.
-    async fn expect(&mut self, word: &str) -> Result<String, Trouble> {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line()).await;
+    pub(super) async fn expect(&mut self, word: &str) -> Result<String, Trouble> {
+        let line = tokio::time::timeout(self.patience, self.lines.next_line()).await;
         match line {
             Ok(Ok(Some(line))) if line.starts_with(word) => {
                 Ok(line[word.len()..].trim().to_owned())
@@ -185,62 +247,28 @@ impl Namespace {
         let mut command = program();
         command.arg("begin").arg(folder).arg(ids.word());
         let mut telling = Telling::begin(command, ids).await?;
-        let pid = telling
-            .expect("pid")
-            .await?
-            .parse()
-            .map_err(|_| refused("no process"))?;
+        let first = telling.expect("pid").await?;
         telling.expect("ready").await?;
-        let Telling {
-            mut child, hold, ..
-        } = telling;
-        let (tell, ended) = watch::channel(None);
-        tokio::spawn(async move {
-            let code = child
-                .wait()
-                .await
-                .ok()
-                .and_then(|status| status.code())
-                .and_then(|code| u8::try_from(code).ok());
-            let how = match code {
-                Some(REBOOT) => Ended::Reboot,
-                Some(OFF) => Ended::Off,
-                _ => Ended::Ordered,
-            };
-            // Nobody may be waiting.
-            let _ = tell.send(Some(how));
-        });
         Ok(Namespace {
-            pid,
             ids,
-            hold: std::sync::Mutex::new(Some(hold)),
-            ended,
+            running: telling.running(&first)?,
         })
     }
 
     /// Ends the machine.
     pub(super) fn end(&self) {
-        self.hold
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
+        self.running.end();
     }
 
     /// Returns how the machine ends, when it does.
     pub(super) fn watch(&self) -> impl Future<Output = Ended> + Send + use<> {
-        let mut ended = self.ended.clone();
-        async move {
-            match ended.wait_for(Option::is_some).await {
-                Ok(how) => how.unwrap_or(Ended::Ordered),
-                Err(_) => Ended::Ordered,
-            }
-        }
+        self.running.watch()
     }
 
     /// Waits for the machine's end.
     pub(super) async fn ended(&self) {
         // What does not end by itself is ended by the kernel with its first process.
-        let _ = tokio::time::timeout(Duration::from_secs(5), self.watch()).await;
+        self.running.ended(Duration::from_secs(5)).await;
     }
 
     /// Returns a command of the machine, not started yet.
@@ -254,7 +282,7 @@ impl Namespace {
         let mut command = program();
         command
             .arg("enter")
-            .arg(self.pid.to_string())
+            .arg(self.running.pid.to_string())
             .arg(self.ids.word());
         let (uid, gid) = if self.ids.is_range() {
             (user.uid, user.gid)
@@ -275,6 +303,58 @@ impl Namespace {
             .args(words);
         command.kill_on_drop(false);
         command
+    }
+}
+
+impl Running {
+    /// Returns the machine's first process.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn hold(&self) -> std::sync::MutexGuard<'_, Option<File>> {
+        self.hold
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Ends the machine.
+    pub(super) fn end(&self) {
+        self.hold().take();
+    }
+
+    /// Tells the process beside the machine something.
+    pub(super) fn tell(&self, word: &str) -> std::io::Result<()> {
+        match self.hold().as_mut() {
+            Some(hold) => hold.write_all(format!("{word}\n").as_bytes()),
+            // It is about to end.
+            None => Ok(()),
+        }
+    }
+
+    /// Returns how the machine ends, when it does.
+    pub(super) fn watch(&self) -> impl Future<Output = Ended> + Send + use<> {
+        let (mut ended, hold) = (self.ended.clone(), Arc::clone(&self.hold));
+        async move {
+            let how = match ended.wait_for(Option::is_some).await {
+                Ok(how) => how.unwrap_or(Ended::Ordered),
+                Err(_) => Ended::Ordered,
+            };
+            let is_held = hold
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .is_some();
+            // Nobody has ordered it: it went away.
+            if is_held && how == Ended::Ordered {
+                return Ended::Off;
+            }
+            how
+        }
+    }
+
+    /// Waits for the machine's end, for so long.
+    pub(super) async fn ended(&self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.watch()).await;
     }
 }
 

@@ -167,7 +167,7 @@ impl Spec {
     }
 }
 
-fn bound(source: &str, target: &str, flags: MsFlags) -> Result<(), String> {
+pub(super) fn bound(source: &str, target: &str, flags: MsFlags) -> Result<(), String> {
     mount(Some(source), target, NONE, MsFlags::MS_BIND | flags, NONE)
         .map_err(|error| format!("{target} can't be shown: {}", error.desc()))
 }
@@ -219,7 +219,7 @@ fn shown(source: &str, target: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn filesystem(
+pub(super) fn filesystem(
     kind: &str,
     target: &str,
     options: Option<&str>,
@@ -229,7 +229,7 @@ fn filesystem(
         .map_err(|error| format!("{kind} can't be mounted: {}", error.desc()))
 }
 
-fn folder(path: &str, mode: u32) -> Result<(), String> {
+pub(super) fn folder(path: &str, mode: u32) -> Result<(), String> {
     if !Path::new(path).is_dir() {
         fs::create_dir_all(path).map_err(|error| format!("{path}: {error}"))?;
         fs::set_permissions(path, fs::Permissions::from_mode(mode))
@@ -238,7 +238,7 @@ fn folder(path: &str, mode: u32) -> Result<(), String> {
     Ok(())
 }
 
-fn file(path: &str, content: impl AsRef<[u8]>, mode: u32) -> Result<(), String> {
+pub(super) fn file(path: &str, content: impl AsRef<[u8]>, mode: u32) -> Result<(), String> {
     fs::write(path, content).map_err(|error| format!("{path}: {error}"))?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
         .map_err(|error| format!("{path}: {error}"))

@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub(crate) mod draw;
 pub(crate) mod firewall;
 pub(crate) mod guest;
+pub(crate) mod roots;
 pub(crate) mod sdn;
 pub(crate) mod storage;
 pub(crate) mod store;
@@ -44,6 +45,10 @@ pub(crate) struct World {
     pub orders: Vec<Order>,
     /// Why machines can't be started, where that is so.
     pub no_machines: Option<String>,
+    /// Why `container` machines can't be started, where that is so.
+    pub no_containers: Option<String>,
+    /// Machines with a system of their own which is up, or on its way up or down.
+    pub alive: BTreeSet<u32>,
     /// Where uploaded files are.
     pub files: std::path::PathBuf,
 }
@@ -58,8 +63,14 @@ pub(crate) enum Order {
     Forget(u32),
     /// Ends it and starts it with what it holds.
     Reboot(u32),
-    /// Gives one machine the content of another.
-    Copy(u32, u32),
+    /// Gives one machine the content of another, whose disks have other names there.
+    Copy(u32, u32, Vec<(String, String)>),
+    /// Asks the system in a machine to go down.
+    PowerButton(u32),
+    /// Gives what is on a disk another name.
+    MoveDisk(u32, String, String),
+    /// Makes a disk larger.
+    Grow(u32, String, u64),
     /// Keeps, restores or drops what a machine holds, by the name of a snapshot.
     Keep(u32, String),
     Restore(u32, String),
@@ -71,19 +82,22 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Returns the machine that something is done with.
-    pub(crate) fn machine(&self) -> u32 {
+    /// Returns the machines that something is done with.
+    pub(crate) fn machines(&self) -> Vec<u32> {
         match self {
+            Order::Copy(from, to, _) => vec![*from, *to],
             Order::Start(vmid)
             | Order::Stop(vmid)
             | Order::Forget(vmid)
             | Order::Reboot(vmid)
-            | Order::Copy(_, vmid)
+            | Order::PowerButton(vmid)
+            | Order::MoveDisk(vmid, _, _)
+            | Order::Grow(vmid, _, _)
             | Order::Keep(vmid, _)
             | Order::Restore(vmid, _)
             | Order::Drop(vmid, _)
             | Order::Wipe(vmid)
-            | Order::NewHostKey(vmid) => *vmid,
+            | Order::NewHostKey(vmid) => vec![*vmid],
         }
     }
 }
@@ -169,6 +183,8 @@ impl World {
             seen_at: 0,
             orders: Vec::new(),
             no_machines: None,
+            no_containers: None,
+            alive: BTreeSet::new(),
             files,
         };
         if is_new {
@@ -228,61 +244,67 @@ impl World {
 
     fn make_templates(&mut self) {
         for template in self.cluster.site.templates.clone() {
-            let size = template.disk_gib << 30;
-            let mut guest = Guest::new(template.vmid, &template.node);
-            let disk = self.put_volume(
-                &template.node,
-                &template.storage,
-                storage::NewVolume {
-                    name: storage::disk_name(self, &template.storage, template.vmid, "base", 0),
-                    content: "images",
-                    format: storage::format_of(self, &template.storage),
-                    size,
-                    owner: Some(template.vmid),
-                    parent: None,
-                },
-            );
-            let seed = self.put_volume(
-                &template.node,
-                &template.storage,
-                storage::NewVolume {
-                    name: storage::cloudinit_name(self, &template.storage, template.vmid),
-                    content: "images",
-                    format: storage::format_of(self, &template.storage),
-                    size: 4 << 20,
-                    owner: Some(template.vmid),
-                    parent: None,
-                },
-            );
-            let uuid = self.cluster.draw.uuid();
-            let generation = self.cluster.draw.uuid();
-            let settings = [
-                ("name", template.name.clone()),
-                ("template", "1".into()),
-                ("memory", "1024".into()),
-                ("cores", "1".into()),
-                ("agent", "1".into()),
-                ("ostype", "l26".into()),
-                ("boot", "order=scsi0".into()),
-                ("scsihw", "virtio-scsi-single".into()),
-                ("serial0", "socket".into()),
-                (
-                    "net0",
-                    format!("virtio={},bridge=vmbr0", self.cluster.draw.mac()),
-                ),
-                ("smbios1", format!("uuid={uuid}")),
-                ("vmgenid", generation),
-                (
-                    "scsi0",
-                    format!("{disk},size={}", storage::short_size(size)),
-                ),
-                ("ide2", format!("{seed},media=cdrom,size=4M")),
-            ];
-            guest
-                .config
-                .extend(settings.map(|(key, value)| (key.to_owned(), value)));
-            self.guests.insert(template.vmid, guest);
+            self.make_template(&template);
         }
+    }
+
+    fn make_template(&mut self, template: &crate::site::TemplateSite) {
+        let size = template.disk_gib << 30;
+        let mut guest = Guest::new(template.vmid, &template.node);
+        let disk = self.put_volume(
+            &template.node,
+            &template.storage,
+            storage::NewVolume {
+                name: storage::disk_name(self, &template.storage, template.vmid, "base", 0),
+                content: "images",
+                format: storage::format_of(self, &template.storage),
+                size,
+                owner: Some(template.vmid),
+                parent: None,
+                root: self.root_named(&template.name),
+            },
+        );
+        let seed = self.put_volume(
+            &template.node,
+            &template.storage,
+            storage::NewVolume {
+                name: storage::cloudinit_name(self, &template.storage, template.vmid),
+                content: "images",
+                format: storage::format_of(self, &template.storage),
+                size: 4 << 20,
+                owner: Some(template.vmid),
+                parent: None,
+                root: None,
+            },
+        );
+        let uuid = self.cluster.draw.uuid();
+        let generation = self.cluster.draw.uuid();
+        let settings = [
+            ("name", template.name.clone()),
+            ("template", "1".into()),
+            ("memory", "1024".into()),
+            ("cores", "1".into()),
+            ("agent", "1".into()),
+            ("ostype", "l26".into()),
+            ("boot", "order=scsi0".into()),
+            ("scsihw", "virtio-scsi-single".into()),
+            ("serial0", "socket".into()),
+            (
+                "net0",
+                format!("virtio={},bridge=vmbr0", self.cluster.draw.mac()),
+            ),
+            ("smbios1", format!("uuid={uuid}")),
+            ("vmgenid", generation),
+            (
+                "scsi0",
+                format!("{disk},size={}", storage::short_size(size)),
+            ),
+            ("ide2", format!("{seed},media=cdrom,size=4M")),
+        ];
+        guest
+            .config
+            .extend(settings.map(|(key, value)| (key.to_owned(), value)));
+        self.guests.insert(template.vmid, guest);
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Volume {
     pub parent: Option<String>,
     /// Where its bytes are, where it has any.
     pub file: Option<String>,
+    /// The root file system that is on it, where it is the disk of a `container` machine.
+    #[serde(default)]
+    pub root: Option<String>,
     pub notes: Option<String>,
 }
 
@@ -74,6 +77,8 @@ pub(crate) struct NewVolume {
     pub size: u64,
     pub owner: Option<u32>,
     pub parent: Option<String>,
+    /// The root file system that is on it.
+    pub root: Option<String>,
 }
 
 impl Storage {
@@ -193,6 +198,7 @@ impl World {
             owner: new.owner,
             parent: new.parent,
             file: None,
+            root: new.root,
             notes: None,
         };
         self.volumes.insert(key, volume);
@@ -245,6 +251,15 @@ impl World {
 fn ends(volid: &str, name: &str) -> bool {
     let last = volid.rsplit(['/', ':']).next().unwrap_or_default();
     last.split('.').next() == Some(name)
+}
+
+/// Returns which of a guest's disks a drive or a volume is: `disk-1`, on whatever storage.
+pub(crate) fn disk_of(drive: &str) -> Option<String> {
+    let volid = drive.split(',').next()?;
+    let last = volid.rsplit(['/', ':']).next()?.split('.').next()?;
+    let number = last.rsplit_once("-disk-")?.1;
+    number.parse::<u32>().ok()?;
+    Some(format!("disk-{number}"))
 }
 
 /// Returns the name of a disk on a storage.

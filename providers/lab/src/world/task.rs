@@ -59,6 +59,9 @@ impl FromStr for Upid {
     }
 }
 
+/// After how many milliseconds a task that waits for a machine looks again.
+const LOOK_AGAIN: u64 = 50;
+
 /// How many tasks that have ended are kept.
 const KEPT: usize = 20_000;
 
@@ -191,6 +194,17 @@ impl World {
             let Some(task) = self.tasks.get(&upid) else {
                 continue;
             };
+            let waits = task
+                .work
+                .as_ref()
+                .is_some_and(|work| work::is_waiting(self, work, now));
+            if waits && self.is_up(&task.node) {
+                if let Some(task) = self.tasks.get_mut(&upid) {
+                    task.due = now + LOOK_AGAIN;
+                }
+                self.running.insert(upid);
+                continue;
+            }
             let (node, user, work) = (task.node.clone(), task.user.clone(), task.work.clone());
             let is_lost = !self.is_up(&node);
             let done = match work {

@@ -20,6 +20,11 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn begin(folder: &Path, site: Site) -> Running {
+        Running::told(folder, Some(site), dmp_lab::More::default())
+    }
+
+    /// A lab that is told of more than it began as.
+    pub(crate) fn told(folder: &Path, site: Option<Site>, more: dmp_lab::More) -> Running {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -28,7 +33,8 @@ impl Running {
         let options = LabOptions {
             folder: folder.to_owned(),
             listen: "127.0.0.1:0".parse().expect("an address"),
-            site: Some(site),
+            site,
+            more,
             has_machines: false,
         };
         let lab = runtime.block_on(Lab::serve(options)).expect("a lab");
@@ -61,8 +67,7 @@ impl Running {
 
     pub(crate) fn end(mut self) {
         if let Some(lab) = self.lab.take() {
-            let _inside = self.runtime.enter();
-            lab.end();
+            self.runtime.block_on(lab.end());
         }
     }
 }
@@ -70,8 +75,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(lab) = self.lab.take() {
-            let _inside = self.runtime.enter();
-            lab.end();
+            self.runtime.block_on(lab.end());
         }
     }
 }

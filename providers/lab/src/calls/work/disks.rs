@@ -3,8 +3,8 @@
 use super::{Done, set};
 use crate::calls::drives;
 use crate::schema;
-use crate::world::World;
-use crate::world::storage::{self, NewVolume};
+use crate::world::storage::{self, NewVolume, disk_of};
+use crate::world::{Order, World};
 
 pub(super) fn resize(world: &mut World, node: &str, vmid: u32, disk: &str, bytes: u64) -> Done {
     let guest = world
@@ -36,6 +36,9 @@ pub(super) fn resize(world: &mut World, node: &str, vmid: u32, disk: &str, bytes
     set(world, vmid, |guest| {
         guest.config.insert(disk.to_owned(), made);
     })?;
+    if let Some(disk) = disk_of(&volid) {
+        world.orders.push(Order::Grow(vmid, disk, bytes));
+    }
     Ok(vec!["Image resized.".into()])
 }
 
@@ -58,10 +61,9 @@ pub(super) fn move_disk(
         .ok_or(format!("disk '{disk}' does not exist"))?;
     let mut parsed = drives::parse(disk, &drive)?;
     let old = parsed.get("file").cloned().unwrap_or_default();
-    let size = world
-        .volumes
-        .get(&world.key(node, &old))
-        .map_or(0, |volume| volume.size);
+    let volume = world.volumes.get(&world.key(node, &old));
+    let size = volume.map_or(0, |volume| volume.size);
+    let root = volume.and_then(|volume| volume.root.clone());
     world.room(node, storage, size)?;
     let number = world.free_disk(vmid);
     log.push(format!("create full clone of drive {disk} ({old})"));
@@ -75,8 +77,12 @@ pub(super) fn move_disk(
             size,
             owner: Some(vmid),
             parent: None,
+            root,
         },
     );
+    if let (Some(from), Some(to)) = (disk_of(&old), disk_of(&made)) {
+        world.orders.push(Order::MoveDisk(vmid, from, to));
+    }
     drives::detach(world, node, vmid, &mut guest.config, disk, deletes)?;
     parsed.insert("file".into(), made);
     guest

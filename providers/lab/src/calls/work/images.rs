@@ -86,6 +86,7 @@ fn put(world: &mut World, node: &str, volid: &str, content: &str, size: u64, fil
         owner: None,
         parent: None,
         file,
+        root: None,
         notes: None,
     };
     world.volumes.insert(key, volume);

@@ -5,7 +5,7 @@ use crate::calls::{Call, Failure, drives, settings};
 use crate::schema::check::Parameters;
 use crate::world::access::Caller;
 use crate::world::guest::{self, Settings};
-use crate::world::storage::{self, NewVolume, Volume};
+use crate::world::storage::{self, NewVolume, Volume, disk_of};
 use crate::world::task::NewTask;
 use crate::world::{Order, World, now};
 
@@ -95,6 +95,7 @@ pub(super) fn clone(world: &mut World, node: &str, cloning: &Cloning) -> Done {
         ..
     } = cloning;
     let mut log = vec![format!("creating a clone of VM {source} with ID {newid}")];
+    let mut disks = Vec::new();
     let mut config = cloning.config.clone();
     config.retain(|key, _| {
         !guest::is_unused(key)
@@ -109,6 +110,7 @@ pub(super) fn clone(world: &mut World, node: &str, cloning: &Cloning) -> Done {
         .filter(|(key, _)| guest::is_drive(key))
     {
         let made = clone_drive(world, node, cloning, key, drive, &mut log)?;
+        disks.extend(disk_of(drive).zip(disk_of(&made)));
         config.insert(key.clone(), made);
     }
     for (key, device) in &mut config {
@@ -142,7 +144,7 @@ pub(super) fn clone(world: &mut World, node: &str, cloning: &Cloning) -> Done {
         .ok_or(format!("VM {newid} does not exist"))?;
     guest.config = config;
     guest.node.clone_from(target);
-    world.orders.push(Order::Copy(*source, *newid));
+    world.orders.push(Order::Copy(*source, *newid, disks));
     Ok(log)
 }
 
@@ -194,6 +196,7 @@ fn clone_drive(
             size: volume.size,
             owner: Some(cloning.newid),
             parent: is_linked.then(|| volid.clone()),
+            root: volume.root.clone(),
         },
     );
     log.push(if is_linked {

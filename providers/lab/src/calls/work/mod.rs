@@ -64,6 +64,13 @@ pub(crate) enum Work {
     Reboot {
         vmid: u32,
     },
+    /// A machine with a system of its own goes down, and up again; at a time in milliseconds it is too late.
+    GoDown {
+        vmid: u32,
+        until: u64,
+        is_forced: bool,
+        comes_back: bool,
+    },
     Reset {
         vmid: u32,
     },
@@ -189,6 +196,14 @@ pub(crate) fn allocates_on(world: &World, work: &Work) -> Option<String> {
     (!is_files).then_some(storage)
 }
 
+/// Whether work has to wait for something else than its time.
+pub(crate) fn is_waiting(world: &World, work: &Work, now: u64) -> bool {
+    match work {
+        Work::GoDown { vmid, until, .. } => world.alive.contains(vmid) && now < *until,
+        _ => false,
+    }
+}
+
 /// Undoes what was there in expectation of work that did not come about.
 pub(crate) fn give_up(world: &mut World, work: &Work) {
     match work {
@@ -254,6 +269,12 @@ pub(crate) fn finish(world: &mut World, node: &str, user: &str, work: &Work) -> 
         Work::Start { vmid } => running::start(world, *vmid),
         Work::Stop { vmid } => running::stop(world, *vmid),
         Work::Reboot { vmid } => running::reboot(world, *vmid),
+        Work::GoDown {
+            vmid,
+            is_forced,
+            comes_back,
+            ..
+        } => running::go_down(world, *vmid, *is_forced, *comes_back),
         Work::Reset { vmid } => {
             world.orders.push(Order::Reboot(*vmid));
             set(world, *vmid, |guest| guest.started = now())

@@ -38,8 +38,14 @@ pub(super) fn start(world: &mut World, vmid: u32) -> Done {
     if node.is_some_and(|node| taken + guest.memory() > node.memory) {
         return Err("start failed: QEMU exited with code 1".into());
     }
+    let system = world.system_of(guest);
+    if let Some(system) = &system {
+        world
+            .can_contain(guest, system)
+            .map_err(|reason| format!("start failed: {reason}"))?;
+    }
     let wanted = crate::machines::own_addresses(&crate::machines::addresses_of(&guest.config));
-    if let (Some(reason), false) = (&world.no_machines, wanted.is_empty()) {
+    if let (Some(reason), false, None) = (&world.no_machines, wanted.is_empty(), &system) {
         return Err(format!("start failed: {reason}"));
     }
     let has_image = guest
@@ -72,6 +78,18 @@ pub(super) fn stop(world: &mut World, vmid: u32) -> Done {
     })?;
     world.take_over_pending(vmid)?;
     world.orders.push(Order::Stop(vmid));
+    Ok(Vec::new())
+}
+
+/// What a request to go down has come to, once the machine is off or it is too late.
+pub(super) fn go_down(world: &mut World, vmid: u32, is_forced: bool, comes_back: bool) -> Done {
+    if world.alive.contains(&vmid) && !is_forced {
+        return Err("VM quit/powerdown failed - got timeout".into());
+    }
+    stop(world, vmid)?;
+    if comes_back {
+        return start(world, vmid);
+    }
     Ok(Vec::new())
 }
 

@@ -1,0 +1,129 @@
+//! The machines that run, by number, address and name.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::container::Container;
+use super::container::network::Bridges;
+use super::namespace::{Ids, Namespace};
+
+/// The machines that run.
+#[derive(Debug, Default)]
+pub(crate) struct Machines {
+    running: Mutex<BTreeMap<u32, Arc<Machine>>>,
+    containers: Mutex<BTreeMap<u32, Arc<Container>>>,
+    /// Held while an archive is unpacked, which two machines may want at once.
+    pub(super) unpacking: tokio::sync::Mutex<()>,
+    /// Held while cables are plugged in.
+    pub(super) plugging: tokio::sync::Mutex<()>,
+}
+
+/// A `process` machine that runs.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub vmid: u32,
+    pub name: String,
+    pub addresses: Vec<(Ipv4Addr, u8)>,
+    /// Whether only machines of its network reach it.
+    pub is_private: bool,
+    pub namespace: Namespace,
+    pub(super) listeners: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Machines {
+    pub(crate) fn get(&self, vmid: u32) -> Option<Arc<Machine>> {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&vmid)
+            .cloned()
+    }
+
+    /// Returns the machine at an address.
+    pub(crate) fn at(&self, address: Ipv4Addr) -> Option<Arc<Machine>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running
+            .values()
+            .find(|machine| machine.addresses.iter().any(|(own, _)| *own == address))
+            .cloned()
+    }
+
+    /// Returns the machine of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<Machine>> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running
+            .values()
+            .find(|machine| machine.name == name)
+            .cloned()
+    }
+
+    pub(super) fn put(&self, machine: Arc<Machine>) {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(machine.vmid, machine);
+    }
+
+    pub(super) fn take(&self, vmid: u32) -> Option<Arc<Machine>> {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&vmid)
+    }
+
+    pub(super) fn containers(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Arc<Container>>> {
+        self.containers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns a `container` machine.
+    pub(crate) fn container(&self, vmid: u32) -> Option<Arc<Container>> {
+        self.containers().get(&vmid).cloned()
+    }
+
+    /// Returns where a machine lets people in.
+    pub(crate) fn doors(&self, vmid: u32, port: u16) -> Option<Vec<String>> {
+        if let Some(machine) = self.get(vmid) {
+            let addresses = machine.addresses.iter();
+            return Some(
+                addresses
+                    .map(|(address, _)| format!("{address}:{port}"))
+                    .collect(),
+            );
+        }
+        let container = self.container(vmid)?;
+        let addresses = container.addresses.iter();
+        Some(addresses.map(|address| format!("{address}:22")).collect())
+    }
+
+    /// Ends all machines, and removes the networks of a lab.
+    pub(crate) async fn end_all(&self, lab: &Path) {
+        let running =
+            std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for machine in running.values() {
+            machine.end();
+        }
+        let containers = std::mem::take(&mut *self.containers());
+        for container in containers.values() {
+            container.end();
+        }
+        for container in containers.values() {
+            container.ended().await;
+        }
+        if Ids::here().is_range() {
+            Bridges::of(lab).remove();
+        }
+    }
+}
+
+impl Machine {
+    pub(super) fn end(&self) {
+        for listener in &self.listeners {
+            listener.abort();
+        }
+        self.namespace.end();
+    }
+}

@@ -1,0 +1,17 @@
+//! dmp's own lab with machines that are whole systems, and a cluster on them: `cargo xtask live proxmox`.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are for the person who runs it"
+)]
+
+#[path = "proxmox/life.rs"]
+mod life;
+#[path = "proxmox/networks.rs"]
+mod networks;
+#[path = "proxmox/served.rs"]
+mod served;
+#[path = "proxmox/stand_ins.rs"]
+mod stand_ins;
+#[path = "proxmox/told.rs"]
+mod told;
