@@ -52,6 +52,8 @@ pub struct Site {
     pub ssh_port: u16,
     /// Loopback networks, as `127.20.0.0/24`, whose machines are reached from the host only through another machine of that network.
     pub private: Vec<String>,
+    /// The loopback network whose addresses `process` machines get that ask for one by DHCP.
+    pub dhcp: String,
     /// Root file systems that `container` machines are made of.
     pub roots: Vec<RootSite>,
     /// Networks of `container` machines that the host is on as well.
@@ -242,6 +244,7 @@ impl Default for Site {
             }],
             ssh_port: 2222,
             private: vec!["127.20.0.0/16".into()],
+            dhcp: "127.21.0.0/16".into(),
             roots: Vec::new(),
             networks: Vec::new(),
         }
@@ -251,11 +254,24 @@ impl Default for Site {
 impl Site {
     /// Whether an address is of a private network.
     pub(crate) fn is_private(&self, address: Ipv4Addr) -> bool {
-        self.private.iter().any(|network| {
-            let parts = network
-                .split_once('/')
-                .and_then(|(start, bits)| Some((start.parse().ok()?, bits.parse().ok()?)));
-            parts.is_some_and(|(start, bits)| is_same_network(start, address, bits))
-        })
+        let mut networks = self.private.iter().filter_map(|text| network(text));
+        networks.any(|(start, bits)| is_same_network(start, address, bits))
     }
+
+    /// Returns the first address that DHCP can give and `is_taken` does not name, with the bits of its network.
+    pub(crate) fn lease(&self, is_taken: impl Fn(Ipv4Addr) -> bool) -> Option<(Ipv4Addr, u8)> {
+        let (start, bits) = network(&self.dhcp)?;
+        let start = u32::from(start);
+        let last = start | u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
+        let mut all = (start.saturating_add(10)..last).map(Ipv4Addr::from);
+        let found = all.find(|address| address.is_loopback() && !is_taken(*address));
+        found.map(|address| (address, bits))
+    }
+}
+
+/// Takes a network such as `127.20.0.0/16` apart.
+fn network(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (start, bits) = text.split_once('/')?;
+    let bits = bits.parse().ok().filter(|bits| *bits <= 32)?;
+    Some((start.parse().ok()?, bits))
 }

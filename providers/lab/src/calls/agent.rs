@@ -70,7 +70,13 @@ fn interfaces(call: &mut Call<'_>) -> Outcome {
             .config
             .get(&format!("ipconfig{number}"))
             .map_or("", String::as_str);
-        let addresses: Vec<Value> = configured.split(',').filter_map(address).collect();
+        let mut addresses: Vec<Value> = configured.split(',').filter_map(address).collect();
+        let by_dhcp = guest
+            .lease
+            .filter(|_| number == "0" && addresses.is_empty());
+        addresses.extend(by_dhcp.map(|(address, bits)| {
+            json!({ "ip-address": address.to_string(), "ip-address-type": "ipv4", "prefix": bits })
+        }));
         if has_addresses && !addresses.is_empty() {
             interface["ip-addresses"] = json!(addresses);
         }

@@ -84,7 +84,7 @@ pub(super) fn of_seed(seed: &Image, config: &Settings) -> Told {
         .or(word("local-hostname"))
         .or_else(|| config.get("name").cloned());
     told.network = NetworkData::read(&text("network-config"));
-    if told.network.addresses().is_empty() {
+    if told.network.addresses().is_empty() && !told.network.is_dynamic {
         told.network = of_network_settings(config);
     }
     told.addresses = told.network.addresses();

@@ -11,6 +11,8 @@ pub(super) struct NetworkData {
     pub interfaces: Vec<Interface>,
     pub nameservers: Vec<String>,
     pub domains: Vec<String>,
+    /// Whether an address of version 4 is asked for by DHCP.
+    pub is_dynamic: bool,
 }
 
 /// One interface.
@@ -54,6 +56,8 @@ impl NetworkData {
             self.nameservers
                 .extend(words(subnet.get("dns_nameservers")));
             self.domains.extend(words(subnet.get("dns_search")));
+            let kind = word(subnet, "type").unwrap_or_default();
+            self.is_dynamic |= matches!(kind.as_str(), "dhcp" | "dhcp4");
             let text = word(subnet, "address").unwrap_or_default();
             let mask = word(subnet, "netmask").and_then(|mask| bits_of(&mask));
             let bare = || Some((text.parse().ok()?, mask.unwrap_or(24)));
@@ -86,6 +90,7 @@ impl NetworkData {
                 .filter_map(|text| text.parse().ok())
                 .collect(),
         };
+        self.is_dynamic |= device.get("dhcp4").and_then(Value::as_bool) == Some(true);
         let names = device.get("nameservers");
         let of = |key: &str| words(names.and_then(|names| names.get(key)));
         self.nameservers.extend(of("addresses"));

@@ -308,6 +308,11 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
     if let (true, Some(before)) = (addresses.is_empty(), before) {
         addresses.clone_from(&before.addresses);
     }
+    let lease = match addresses.is_empty() && told.network.is_dynamic {
+        true => guest.lease.or_else(|| world.free_lease()),
+        false => None,
+    };
+    addresses.extend(lease);
     if addresses.is_empty() {
         return None;
     }
@@ -318,6 +323,7 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
         .flat_map(|other| {
             own_addresses(&addresses_of(&other.config))
                 .into_iter()
+                .chain(other.lease)
                 .map(|(address, _)| (address.to_string(), other.name()))
         });
     let name = told.hostname.unwrap_or_else(|| guest.name());
@@ -339,6 +345,9 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
         hosts: others.collect(),
         ignored: told.ignored,
     };
+    if let (Some(_), Some(guest)) = (lease, world.guests.get_mut(&vmid)) {
+        guest.lease = lease;
+    }
     Some(Plan {
         spec,
         addresses,

@@ -1,6 +1,7 @@
 //! A guest: its configuration as it is in its file, what waits for a stop, its snapshots.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,9 @@ pub(crate) struct Guest {
     /// Whether it was started with a channel for an agent.
     pub agent_channel: bool,
     pub pid: u32,
+    /// The address that its network's DHCP gave its machine, with the bits of its network.
+    #[serde(default)]
+    pub lease: Option<(Ipv4Addr, u8)>,
 }
 
 /// Whether a machine runs.
@@ -75,6 +79,7 @@ impl Guest {
             image: None,
             agent_channel: false,
             pid: 0,
+            lease: None,
         }
     }
 

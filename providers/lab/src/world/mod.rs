@@ -13,6 +13,7 @@ pub(crate) mod table;
 pub(crate) mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -192,6 +193,16 @@ impl World {
         }
         world.tell(now(), true);
         Ok(world)
+    }
+
+    /// Returns an address for a machine that asks for one by DHCP.
+    pub(crate) fn free_lease(&self) -> Option<(Ipv4Addr, u8)> {
+        let given = self.guests.values().flat_map(|guest| {
+            let fixed = crate::machines::addresses_of(&guest.config).into_iter();
+            fixed.chain(guest.lease).map(|(address, _)| address)
+        });
+        let taken: BTreeSet<Ipv4Addr> = given.collect();
+        self.cluster.site.lease(|address| taken.contains(&address))
     }
 
     /// How long something takes here that takes so many seconds in life.

@@ -18,7 +18,7 @@ const UNPACKED: &str = "roots";
 /// Where a machine keeps which one it is made of, in the folder of its disk.
 const MADE_OF: &str = "made-of";
 
-fn refused(reason: String) -> Trouble {
+fn refused(reason: &str) -> Trouble {
     Trouble::Refused(format!("a machine can't be started: {reason}"))
 }
 
@@ -37,13 +37,13 @@ pub(super) async fn below(
         if known.is_dir() {
             return Ok(known);
         }
-        return Err(refused(format!(
+        return Err(refused(&format!(
             "the root file system that it was made of is not at `{}` any more",
             known.display()
         )));
     }
     let told = told.ok_or_else(|| {
-        refused(format!(
+        refused(&format!(
             "the lab does not know the root file system `{name}`"
         ))
     })?;
@@ -53,7 +53,7 @@ pub(super) async fn below(
         unpacked(lab, name, &told).await?
     };
     if !has_init(&found) {
-        return Err(refused(format!(
+        return Err(refused(&format!(
             "`{}` is no root file system with an init: there is no /sbin/init in it",
             told.display()
         )));
@@ -105,9 +105,9 @@ async fn unpacked(lab: &Path, name: &str, archive: &Path) -> Result<PathBuf, Tro
         .kill_on_drop(true)
         .output()
         .await
-        .map_err(|error| refused(format!("tar: {error}")))?;
+        .map_err(|error| refused(&format!("tar: {error}")))?;
     if !output.status.success() {
-        return Err(refused(format!(
+        return Err(refused(&format!(
             "`{}` can't be unpacked: {}",
             archive.display(),
             String::from_utf8_lossy(&output.stderr).trim()

@@ -352,7 +352,8 @@ fn address(guest: &Guest, value: &Value) -> Option<String> {
         .or_else(|| text(value, "address"))
 }
 
-/// The first address of the first network device that can be reached from elsewhere.
+/// The first address of the first network device that can be reached from elsewhere. An address of the loopback network that
+/// a device has, and no loopback interface, is one that a lab gave it.
 pub(super) fn agent_address(guest: &Guest) -> Option<String> {
     let macs: BTreeSet<String> = guest.macs().into_values().collect();
     let interfaces = items(&guest.interfaces).iter();
@@ -371,9 +372,7 @@ pub(super) fn agent_address(guest: &Guest) -> Option<String> {
 
 fn is_reachable(address: &std::net::IpAddr) -> bool {
     match address {
-        std::net::IpAddr::V4(address) => {
-            !address.is_loopback() && !address.is_link_local() && !address.is_unspecified()
-        }
+        std::net::IpAddr::V4(address) => !address.is_link_local() && !address.is_unspecified(),
         std::net::IpAddr::V6(address) => {
             let is_link_local = address.segments()[0] & 0xffc0 == 0xfe80;
             !address.is_loopback() && !is_link_local && !address.is_unspecified()
