@@ -66,7 +66,9 @@ pub fn run(registry: Registry) -> ExitCode {
         arguments::Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_logging();
     no_core_dumps();
+    // Files that many connections read at once are small: a thread for each would hold more memory than they do.
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(8)
         .enable_all()
         .build();
     let Ok(runtime) = runtime else {
