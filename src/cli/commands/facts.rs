@@ -10,24 +10,16 @@ use dmp_sdk::codec::to_display_json;
 use dmp_sdk::{Address, Diagnostic, Presence, Schema, Value};
 use dmp_state::Snapshot;
 
-use super::{fail, fail_broken, print};
+use super::{fail, open_both, print};
 use crate::arguments::Facts;
-use crate::stack::{Stack, check_state, open_state};
 use crate::{Context, Exit, run as runs};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Facts) -> Exit {
-    let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
-        Ok(stack) => stack,
-        Err(broken) => return fail_broken(context, &broken),
+    let (stack, store) = match open_both(context, directory, &arguments.variables) {
+        Ok(both) => both,
+        Err(exit) => return exit,
     };
     let fail = |diagnostic: Diagnostic| fail(context, &stack.sources, &[diagnostic]);
-    let store = match open_state(directory) {
-        Ok(store) => store,
-        Err(diagnostic) => return fail(diagnostic),
-    };
-    if let Some(older) = check_state(&stack, &store) {
-        return fail(older);
-    }
     let snapshot = store.snapshot();
     let address = match recorded(snapshot, &arguments.address) {
         Ok(address) => address,

@@ -34,15 +34,16 @@ pub(crate) use lab::folder_of as lab_folder_of;
 pub use state_import::import_blocks;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dmp_lang::Sources;
 use dmp_sdk::Diagnostic;
+use dmp_state::Store;
 
 pub(crate) use apply::Errand;
 
-use crate::arguments::{Arguments, Command};
-use crate::stack::Broken;
+use crate::arguments::{Arguments, Command, Variables};
+use crate::stack::{Broken, Stack, check_state, open_state};
 use crate::{Context, Exit};
 
 /// Runs the command that was asked for.
@@ -132,6 +133,22 @@ pub(crate) fn fail(context: &Context, sources: &Sources, diagnostics: &[Diagnost
         say("\n");
     }
     Exit::of(diagnostics)
+}
+
+/// Opens a stack and the state of its folder, which is looked into as it is; what is wrong with either is printed.
+pub(crate) fn open_both(
+    context: &Context,
+    directory: &Path,
+    variables: &Variables,
+) -> Result<(Stack, Store), Exit> {
+    let stack = Stack::open(context, directory, Some(variables))
+        .map_err(|broken| fail_broken(context, &broken))?;
+    let refused = |diagnostic: Diagnostic| fail(context, &stack.sources, &[diagnostic]);
+    let store = open_state(directory).map_err(refused)?;
+    match check_state(&stack, &store) {
+        Some(older) => Err(refused(older)),
+        None => Ok((stack, store)),
+    }
 }
 
 /// Prints what is wrong with a description.

@@ -15,9 +15,9 @@ use dmp_state::Snapshot;
 use serde_json::json;
 
 use super::generate::{self, quoted};
-use super::{fail, fail_broken, print, print_raw, say};
+use super::{fail, open_both, print, print_raw, say};
 use crate::arguments::Query;
-use crate::stack::{Stack, check_state, open_state};
+use crate::stack::Stack;
 use crate::{Context, Exit, run as runs};
 use dmp_apply::Services;
 
@@ -31,17 +31,10 @@ struct Found {
 }
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &Query) -> Exit {
-    let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
-        Ok(stack) => stack,
-        Err(broken) => return fail_broken(context, &broken),
+    let (stack, store) = match open_both(context, directory, &arguments.variables) {
+        Ok(both) => both,
+        Err(exit) => return exit,
     };
-    let store = match open_state(directory) {
-        Ok(store) => store,
-        Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
-    };
-    if let Some(older) = check_state(&stack, &store) {
-        return fail(context, &stack.sources, &[older]);
-    }
     let services = runs::looking(context, &stack, 10);
     let exit = match look(&stack, store.snapshot(), &services, arguments).await {
         Ok(()) => Exit::Success,

@@ -5,24 +5,16 @@ use std::path::Path;
 use dmp_plan::what_if::{Loss, Subject, as_planned, what_if};
 use dmp_sdk::Diagnostic;
 
-use super::{fail, fail_broken, print};
+use super::{fail, open_both, print};
 use crate::arguments::WhatIf;
 use crate::run::Look;
-use crate::stack::{Stack, check_state, open_state};
 use crate::{Context, Exit, run as runs};
 
 pub(crate) async fn run(context: &Context, directory: &Path, arguments: &WhatIf) -> Exit {
-    let stack = match Stack::open(context, directory, Some(&arguments.variables)) {
-        Ok(stack) => stack,
-        Err(broken) => return fail_broken(context, &broken),
+    let (stack, store) = match open_both(context, directory, &arguments.variables) {
+        Ok(both) => both,
+        Err(exit) => return exit,
     };
-    let store = match open_state(directory) {
-        Ok(store) => store,
-        Err(diagnostic) => return fail(context, &stack.sources, &[diagnostic]),
-    };
-    if let Some(older) = check_state(&stack, &store) {
-        return fail(context, &stack.sources, &[older]);
-    }
     let losses = if arguments.planned {
         let services = runs::looking(context, &stack, 10);
         let planning = runs::plan(&stack, store.snapshot(), &services, &Look::default()).await;

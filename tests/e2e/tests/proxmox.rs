@@ -1,10 +1,13 @@
 //! Machines on Proxmox VE through the whole program, against the lab: killed at every place, with answers that are lost at
 //! every request, beside copies and under ids that are somebody else's.
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "support/lab.rs"]
 mod lab;
 mod support;
 
+use cluster::{killed_at_every_place, only, seeds, stack};
 use lab::Lab;
 use serde_json::{Value as Json, json};
 use support::Sandbox;
@@ -49,10 +52,6 @@ resource "proxmox_snapshot" "before" {
 }
 "#;
 
-fn stack(lab: &Lab, text: &str) -> Sandbox {
-    Sandbox::stack(&format!("{}{text}", lab.block()))
-}
-
 fn names(lab: &Lab) -> Vec<String> {
     let guests = lab.guests();
     let mut names: Vec<String> = guests
@@ -71,18 +70,6 @@ fn names(lab: &Lab) -> Vec<String> {
         .collect();
     names.sort();
     names
-}
-
-fn seeds(lab: &Lab) -> usize {
-    let on = |node: &str| {
-        let content = lab.api(
-            "GET",
-            &format!("/nodes/{node}/storage/local/content?content=iso"),
-            "",
-        );
-        content.to_string().matches("dmp-seed").count()
-    };
-    ["pve1", "pve2", "pve3"].into_iter().map(on).sum()
 }
 
 fn is_as_described(lab: &Lab, sandbox: &Sandbox, when: &str) {
@@ -118,30 +105,17 @@ fn machines_live_through_everything_and_leave_nothing_behind() {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "how many places there are")]
 fn killed_at_every_place_nothing_is_made_twice_and_nothing_is_left_over() {
     let lab = Lab::start();
-    for number in 1..1000 {
-        lab.reset();
-        let sandbox = stack(&lab, STACK);
-        let at = format!("*:{number}");
-        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
-        if ran.code == Some(0) {
-            assert!(number > 30, "only {number} places");
-            println!("killed at {} places", number - 1);
-            return;
-        }
-        assert_eq!(ran.code, None, "it was killed at {at}: {}", ran.err);
-        sandbox.run(&["apply", "--yes"]).expect_success();
-        is_as_described(&lab, &sandbox, &format!("killed at {at}"));
+    killed_at_every_place(&lab, STACK, 30, |sandbox, at| {
+        is_as_described(&lab, sandbox, &format!("killed at {at}"));
         sandbox.run(&["destroy", "--yes"]).expect_success();
         assert_eq!(
             (names(&lab).len(), seeds(&lab)),
             (0, 0),
             "destroyed after {at}"
         );
-    }
-    panic!("it never came to its end");
+    });
 }
 
 /// Each write in turn loses its answer, in each way in which an answer can be lost.
@@ -220,15 +194,6 @@ resource "proxmox_vm" "web" {
   }
 }
 "#;
-
-fn only(lab: &Lab) -> (String, i64) {
-    let guests = lab.guests();
-    let [guest] = guests.as_slice() else {
-        panic!("one guest: {guests:?}")
-    };
-    let id = guest["vmid"].as_i64().expect("a number");
-    (guest["node"].as_str().expect("a node").to_owned(), id)
-}
 
 #[test]
 fn a_copy_that_somebody_makes_is_never_taken_for_the_original() {

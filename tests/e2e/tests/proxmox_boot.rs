@@ -1,16 +1,15 @@
 //! First boots of machines on Proxmox VE through the whole program, against the lab's own: told a host key and an address, or
 //! asked for the one that DHCP gave, reached, killed on the way, gone and made again.
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "support/lab.rs"]
 mod lab;
 mod support;
 
+use cluster::{killed_at_every_place, only, seeds, stack};
 use lab::Lab;
 use support::Sandbox;
-
-fn stack(lab: &Lab, text: &str) -> Sandbox {
-    Sandbox::stack(&format!("{}{text}", lab.block()))
-}
 
 /// A stack with a key to log in by.
 fn with_key(lab: &Lab, text: &str) -> Sandbox {
@@ -21,27 +20,6 @@ fn with_key(lab: &Lab, text: &str) -> Sandbox {
         .status();
     assert!(made.is_ok_and(|status| status.success()), "a key");
     sandbox
-}
-
-fn only(lab: &Lab) -> (String, i64) {
-    let guests = lab.guests();
-    let [guest] = guests.as_slice() else {
-        panic!("one guest: {guests:?}")
-    };
-    let id = guest["vmid"].as_i64().expect("a number");
-    (guest["node"].as_str().expect("a node").to_owned(), id)
-}
-
-fn seeds(lab: &Lab) -> usize {
-    let on = |node: &str| {
-        let content = lab.api(
-            "GET",
-            &format!("/nodes/{node}/storage/local/content?content=iso"),
-            "",
-        );
-        content.to_string().matches("dmp-seed").count()
-    };
-    ["pve1", "pve2", "pve3"].into_iter().map(on).sum()
 }
 
 const TOLD: &str = r#"
@@ -122,7 +100,6 @@ fn a_machine_is_told_its_host_key_and_reached_by_it() {
 
 /// Told, booted, and its seed image removed: killed in between, it comes to the same.
 #[test]
-#[expect(clippy::print_stdout, reason = "how many places there are")]
 fn a_first_boot_that_is_killed_at_every_place_is_finished() {
     let lab = Lab::start();
     if !lab.has_machines() {
@@ -136,18 +113,7 @@ fn a_first_boot_that_is_killed_at_every_place_is_finished() {
     let told = TOLD.replace("ADDRESS", &address);
     let end = told.find("resource \"host\"").expect("a host");
     let told = told[..end].replace("file(\"id.pub\")", "\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIH0S8mJ5y6n2m2Cq0b4nL0m1C1QF4n7l0pW9v8X5x3aA me@example\"");
-    for number in 1..200 {
-        lab.reset();
-        let sandbox = stack(&lab, &told);
-        let at = format!("*:{number}");
-        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
-        if ran.code == Some(0) {
-            assert!(number > 10, "only {number} places");
-            println!("killed at {} places", number - 1);
-            return;
-        }
-        assert_eq!(ran.code, None, "it was killed at {at}: {}", ran.err);
-        sandbox.run(&["apply", "--yes"]).expect_success();
+    killed_at_every_place(&lab, &told, 10, |sandbox, at| {
         let (node, id) = only(&lab);
         let config = lab.api("GET", &format!("/nodes/{node}/qemu/{id}/config"), "");
         assert!(
@@ -164,8 +130,7 @@ fn a_first_boot_that_is_killed_at_every_place_is_finished() {
             (0, 0),
             "destroyed after {at}"
         );
-    }
-    panic!("it never came to its end");
+    });
 }
 
 /// Nobody knows the address before the machine has it: the guest agent tells it.

@@ -1,12 +1,14 @@
 //! Networks of a whole cluster on Proxmox VE, through the whole program, against the lab: drafted one after the other and
 //! applied once, never with the drafts of others, killed at every place.
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "support/lab.rs"]
 mod lab;
 mod support;
 
+use cluster::{killed_at_every_place, stack};
 use lab::Lab;
-use support::Sandbox;
 
 const NETWORKS: &str = r#"
 resource "proxmox_sdn_zone" "lab" {
@@ -36,10 +38,6 @@ resource "proxmox_vm" "on" {
   }
 }
 "#;
-
-fn stack(lab: &Lab, text: &str) -> Sandbox {
-    Sandbox::stack(&format!("{}{text}", lab.block()))
-}
 
 /// How often the networks were applied.
 fn rounds(lab: &Lab) -> usize {
@@ -104,32 +102,17 @@ fn who_holds_the_lock_of_networks_is_waited_for_by_a_person() {
 
 /// Some are drafted, some applied: the next run applies what is left, and takes its own drafts for its own.
 #[test]
-#[expect(clippy::print_stdout, reason = "how many places there are")]
 fn networks_that_are_killed_at_every_place_are_finished() {
     let lab = Lab::start();
-    for number in 1..200 {
-        lab.reset();
-        let sandbox = stack(
-            &lab,
-            &NETWORKS
-                .replace("count = 4", "count = 2")
-                .replace("count   = 4", "count   = 2"),
-        );
-        let at = format!("*:{number}");
-        let ran = sandbox.run_with(&["apply", "--yes"], &[("DMP_FAIL_AT", &at)]);
-        if ran.code == Some(0) {
-            assert!(number > 10, "only {number} places");
-            println!("killed at {} places", number - 1);
-            return;
-        }
-        assert_eq!(ran.code, None, "it was killed at {at}: {}", ran.err);
-        sandbox.run(&["apply", "--yes"]).expect_success();
+    let fewer = NETWORKS
+        .replace("count = 4", "count = 2")
+        .replace("count   = 4", "count   = 2");
+    killed_at_every_place(&lab, &fewer, 10, |sandbox, at| {
         sandbox
             .run(&["plan", "--detailed-exitcode"])
             .expect_success();
         let networks = lab.api("GET", "/cluster/sdn/vnets?running=1", "");
         let networks = networks.as_array().map(Vec::len);
         assert_eq!(networks, Some(2), "killed at {at}");
-    }
-    panic!("it never came to its end");
+    });
 }

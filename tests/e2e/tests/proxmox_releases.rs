@@ -1,9 +1,12 @@
 //! An older release of Proxmox VE: every request of the provider is one that it knows, by its own published description.
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "support/lab.rs"]
 mod lab;
 mod support;
 
+use cluster::stack;
 use lab::Lab;
 use serde_json::{Value as Json, json};
 use support::Sandbox;
@@ -149,7 +152,7 @@ fn the_rights_that_the_guide_names_are_enough_on_both_releases() {
         let token = lab.api("POST", path, "privsep=0");
         let secret = token["value"].as_str().expect("a secret");
         lab.token = format!("guide@pve!ci={secret}");
-        let sandbox = Sandbox::stack(&format!("{}{MACHINES}", lab.block()));
+        let sandbox = stack(&lab, MACHINES);
         sandbox.run(&["apply", "--yes"]).expect_success();
         live(&sandbox);
     }
