@@ -158,6 +158,7 @@ impl Drafts {
     async fn reaches_nodes(&self, cx: &dyn Cx, cluster: &Cluster) -> Result<(), Diagnostic> {
         let until = Instant::now() + WITHIN;
         cx.waiting("until all nodes have the networks", WITHIN);
+        let mut pause = SHORTEST_PAUSE;
         loop {
             match waiting_nodes(cluster).await {
                 Ok(waiting) if waiting.is_empty() => return Ok(()),
@@ -178,7 +179,8 @@ impl Drafts {
             if cx.is_cancelled() {
                 return Err(Diagnostic::error("stopped", "stopped on request"));
             }
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
@@ -262,4 +264,6 @@ async fn waiting_nodes(cluster: &Cluster) -> Result<Vec<String>, ApiError> {
 }
 
 const TOGETHER: Duration = Duration::from_millis(150);
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const WITHIN: Duration = Duration::from_secs(120);
