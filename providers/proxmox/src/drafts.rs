@@ -104,6 +104,7 @@ impl Drafts {
         draft: Draft,
     ) -> Result<(), Diagnostic> {
         cx.waiting("drafts of networks, to apply them together", WITHIN);
+        let until = Instant::now() + WITHIN;
         loop {
             tokio::time::sleep(TOGETHER / 2).await;
             let mut applied = self.applied.lock().await;
@@ -118,7 +119,8 @@ impl Drafts {
             let all = {
                 let pace = lock(&self.pace);
                 let is_pause = pace.last.is_none_or(|last| last.elapsed() >= TOGETHER);
-                (pace.drafting == 0 && is_pause).then_some(pace.drafted)
+                let is_time = pace.drafting == 0 && is_pause;
+                (is_time || Instant::now() >= until).then_some(pace.drafted)
             };
             let Some(all) = all else {
                 continue;
