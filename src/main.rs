@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         Arc::new(dmp_provider_kubeadm::KubeadmProvider::new()),
         #[cfg(feature = "kubernetes")]
         Arc::new(dmp_provider_kubernetes::KubernetesProvider::new()),
+        #[cfg(feature = "openstack")]
+        Arc::new(dmp_provider_openstack::OpenStackProvider::new()),
         #[cfg(feature = "proxmox")]
         Arc::new(dmp_provider_proxmox::ProxmoxProvider::new()),
     ];

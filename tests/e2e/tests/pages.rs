@@ -321,6 +321,12 @@ fn who_goes_from_the_lab_to_a_cluster_has_valid_stacks() {
 }
 
 #[test]
+fn who_goes_from_clouds_yaml_to_a_machine_has_valid_stacks() {
+    let [stacks, _, _] = follow(&page("guide/openstack.md"));
+    assert_eq!(stacks, 1);
+}
+
+#[test]
 fn the_example_for_machines_and_its_modules_are_valid_and_in_the_canonical_layout() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sandbox = Sandbox::stack("");

@@ -4,6 +4,7 @@
 //! folder with a stack and looks at what came of it, also by [`Snapshot`]s of a machine before and after. Everything here
 //! panics with the words of what failed, as tests do. Nothing here knows how the lab is made: that is `lab/lab`'s work.
 
+mod cloud;
 mod dmp;
 mod lab;
 mod machine;
@@ -11,6 +12,7 @@ mod proxy;
 mod snapshot;
 mod variables;
 
+pub use cloud::{Answer, Cloud};
 pub use dmp::{Dmp, Outcome};
 pub use lab::Lab;
 pub use machine::{Machine, Plug};

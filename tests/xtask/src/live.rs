@@ -41,6 +41,10 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     if arguments.name == "powercut" {
         return powercut(shell, &lab, arguments).await;
     }
+    if arguments.name == "openstack" {
+        let _owner = lab.lock("`cargo xtask live openstack`")?;
+        return openstack(shell, arguments).await;
+    }
     let _owner = lab.lock(&format!("`cargo xtask live {}`", arguments.name))?;
     let start = Instant::now();
     // Machines alone need no cluster's binaries, which take long to build.
@@ -124,6 +128,54 @@ async fn powercut(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result
     shell.run(lab.command(&["build", "powercut"])).await?;
     let made = shell.read(lab.command(&["powercut"])).await?;
     alone(shell, arguments, ("DMP_LIVE_POWERCUT", made.trim_end())).await
+}
+
+/// The suite that needs an OpenStack: it is installed, started, filled and stopped by `tests/live/openstack/cloud`.
+async fn openstack(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    let program = shell.root().join("tests/live/openstack/cloud");
+    let cloud = |words: &[&str]| {
+        let mut command = shell.command(&program);
+        command.args(words);
+        command
+    };
+    let start = Instant::now();
+    shell.run(cloud(&["install"])).await?;
+    let binary = build_dmp(shell).await?;
+    let killable = executable(
+        shell,
+        &["build", "--package", "dmp-e2e", "--bin", "dmp-e2e"],
+    )
+    .await?;
+    let tests = tests(shell, &arguments.name).await?;
+    let ran = async {
+        shell.run(cloud(&["up"])).await?;
+        let values = shell.read(cloud(&["env"])).await?;
+        say(format_args!(
+            "prepared in {:.1} s",
+            start.elapsed().as_secs_f64()
+        ));
+        let mut command = shell.command(&tests);
+        command
+            .current_dir(shell.root().join("tests/live"))
+            .args(["--ignored", "--test-threads", "1", "--show-output"])
+            .args(&arguments.filters)
+            .envs(values.lines().filter_map(|line| line.split_once('=')))
+            .env("DMP_LIVE_BINARY", binary)
+            .env("DMP_LIVE_KILLABLE", killable);
+        shell.run(command).await
+    }
+    .await;
+    if arguments.keep {
+        say("the cloud stays; `tests/live/openstack/cloud down --purge` ends it");
+    } else {
+        shell.run(cloud(&["down", "--purge"])).await?;
+    }
+    ran?;
+    print(format_args!(
+        "live openstack: passed in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+    Ok(())
 }
 
 /// Runs a suite that needs none of the lab's machines, but something that was built for it.

@@ -6,6 +6,7 @@
 
 mod calls;
 mod cancel;
+mod clouds;
 mod cut;
 mod elsewhere;
 mod leave;

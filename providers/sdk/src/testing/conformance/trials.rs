@@ -1,5 +1,6 @@
 //! Which resource types are tried by the suite, where, and which clauses say nothing about them.
 
+use super::clouds::CLOUD;
 use super::machines::CLUSTER_OF_MACHINES;
 
 /// A test that tries a resource type.
@@ -82,7 +83,10 @@ const BUT_ITS_SECRET_RECORD: &[&str] = BUT_ITS_RECORD.split_at(BUT_ITS_RECORD.le
 const BUT_ITS_CHANGING_RECORD: &[&str] = BUT_ITS_SECRET_RECORD.split_at(1).1;
 
 /// All trials.
-pub const TRIALS: &[Trial] =
+pub const TRIALS: &[Trial] = &joined::<{ HERE.len() + CLOUD.len() }>(HERE, CLOUD);
+
+/// Those that need no cloud.
+const HERE: &[Trial] =
     &joined::<{ OWN.len() + CLUSTER_OF_MACHINES.len() }>(OWN, CLUSTER_OF_MACHINES);
 
 const fn joined<const N: usize>(one: &[Trial], two: &[Trial]) -> [Trial; N] {

@@ -1,0 +1,356 @@
+//! What most types have in common: an object of a collection, with an id that the server chooses, made by one POST that
+//! carries its mark. A type says by a [`Kind`] where its collection is and which attribute is which member of the JSON, and by
+//! [`Model`] what is its own.
+
+mod keyed;
+mod read;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dmp_sdk::{
+    Answers, Attribute, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, HoldsData,
+    Job, Known, MarkWay, Reading, Resource, Schema, Type, Value, Work, configured,
+};
+use serde_json::{Map, Value as Json};
+
+pub(crate) use keyed::{ByKey, Keyed, Seen};
+pub(crate) use work::{Task, wait_for};
+
+use crate::cloud::{Cloud, Question};
+use crate::session::Service;
+use crate::values;
+
+/// Where objects of a type are, and what is what in their JSON.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// What one is called: `network`.
+    pub noun: &'static str,
+    /// Its service.
+    pub service: Service,
+    /// The path of the collection: `/networks`.
+    pub collection: &'static str,
+    /// The path of the listing that shows all of an object.
+    pub listing: &'static str,
+    /// The member of an answer that has one object.
+    pub one: &'static str,
+    /// The member of an answer that has the listed ones.
+    pub many: &'static str,
+    /// Where the mark stands.
+    pub mark: Place,
+    /// Whether an object can be changed by a PUT at all.
+    pub changes: bool,
+    /// Whether metadata are changed by a call of their own.
+    pub metadata_apart: bool,
+    /// Whether objects have tags, set by a call of their own.
+    pub has_tags: bool,
+    /// The attributes that are members of the JSON.
+    pub fields: &'static [Field],
+}
+
+/// Where a mark stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Behind the text of the description.
+    Description,
+    /// Among the metadata.
+    Metadata,
+    /// Behind the name, where there is no other text.
+    Name,
+}
+
+/// One attribute as a member of the JSON.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    /// The attribute.
+    pub attribute: &'static str,
+    /// The member.
+    pub member: &'static str,
+    /// When it is sent.
+    pub sent: Sent,
+    /// What is sent where it is set no more.
+    pub unset: Unset,
+}
+
+/// When a member is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Never: only the server sets it.
+    Never,
+    /// When the object is made.
+    AtCreate,
+    /// When it is made, and when it changes.
+    Always,
+}
+
+/// What stands for "nothing" in an update.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unset {
+    /// JSON's null.
+    Null,
+    /// The empty text.
+    Text,
+    /// The empty list.
+    List,
+}
+
+/// A member that is set at create and changed later.
+pub(crate) const fn changing(attribute: &'static str) -> Field {
+    Field {
+        attribute,
+        member: attribute,
+        sent: Sent::Always,
+        unset: Unset::Null,
+    }
+}
+
+/// A member that is set at create alone.
+pub(crate) const fn fixed(attribute: &'static str) -> Field {
+    Field {
+        sent: Sent::AtCreate,
+        ..changing(attribute)
+    }
+}
+
+/// A member that the server sets.
+pub(crate) const fn told(attribute: &'static str) -> Field {
+    Field {
+        sent: Sent::Never,
+        ..changing(attribute)
+    }
+}
+
+impl Field {
+    /// The same, under another name in the JSON.
+    pub(crate) const fn named(self, member: &'static str) -> Self {
+        Self { member, ..self }
+    }
+
+    /// The same, with the empty text where it is set no more.
+    pub(crate) const fn or_empty(self) -> Self {
+        Self {
+            unset: Unset::Text,
+            ..self
+        }
+    }
+
+    /// The same, with the empty list where it is set no more.
+    pub(crate) const fn or_none(self) -> Self {
+        Self {
+            unset: Unset::List,
+            ..self
+        }
+    }
+}
+
+/// How far an object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It is as it will stay.
+    Ready,
+    /// Something is under way: what.
+    UnderWay(String),
+    /// It has failed: why.
+    Failed(String),
+}
+
+/// What a type has of its own.
+#[async_trait]
+pub(crate) trait Model: Send + Sync + 'static {
+    /// Where its objects are.
+    fn kind(&self) -> &'static Kind;
+
+    /// Its schema, without what all have.
+    fn schema(&self) -> Schema;
+
+    /// More members of the creating call.
+    fn fill(&self, wanted: &Value, body: &mut Map<String, Json>) {
+        let _ = (wanted, body);
+    }
+
+    /// More of what was read, or what has to be read in another way.
+    fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
+        let _ = (known, found);
+        value
+    }
+
+    /// How far an object is.
+    fn state(&self, found: &Json) -> State {
+        let _ = found;
+        State::Ready
+    }
+
+    /// Refines a change.
+    fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
+        let _ = change;
+        Ok(())
+    }
+
+    /// What a delete does to others.
+    fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
+        let _ = prior;
+        (Vec::new(), Vec::new())
+    }
+
+    /// The worth of the data in one object.
+    fn holds_data(&self, value: &Value) -> Option<HoldsData> {
+        let _ = value;
+        None
+    }
+
+    /// What the object is lost with.
+    fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
+        let _ = value;
+        Vec::new()
+    }
+
+    /// What the creating call can't take, and changes that are calls of their own. It is done after the object is made and
+    /// after each update, and does nothing where all is as wanted.
+    async fn settle(
+        &self,
+        task: &Task<'_>,
+        id: &str,
+        found: &Json,
+        wanted: &Value,
+    ) -> Result<(), Diagnostic> {
+        let _ = (task, id, found, wanted);
+        Ok(())
+    }
+
+    /// Whether nothing at all is wished where an attribute is null that the server would fill.
+    fn takes_away(&self, wanted: &Value, attribute: &str) -> bool {
+        let _ = (wanted, attribute);
+        false
+    }
+
+    /// What a creating call has been refused for, in words of its own.
+    fn explain(&self, refused: &crate::session::Refusal) -> Option<String> {
+        let _ = refused;
+        None
+    }
+
+    /// Why an object has failed, where it does not say so itself.
+    async fn fault(&self, task: &Task<'_>, id: &str) -> Option<String> {
+        let _ = (task, id);
+        None
+    }
+
+    /// What still needs the object, where its delete is refused for that.
+    async fn blockers(&self, task: &Task<'_>, id: &str) -> Vec<String> {
+        let _ = (task, id);
+        Vec::new()
+    }
+}
+
+/// A resource type of such objects.
+pub(crate) struct Objects<M> {
+    schema: Schema,
+    model: M,
+}
+
+impl<M: Model> Objects<M> {
+    /// The type.
+    pub(crate) fn of(model: M) -> Arc<dyn Resource> {
+        let kind = model.kind();
+        let text = |doc| Attribute::optional(Type::String, doc);
+        let mut schema = model.schema();
+        schema = match kind.mark {
+            Place::Description => schema.mark(MarkWay::Field("description")),
+            Place::Metadata => schema.mark(MarkWay::Field("metadata")),
+            Place::Name => schema.mark(MarkWay::Field("name")),
+        };
+        let mut own = |name: &str, attribute: Attribute| {
+            schema.attributes.entry(name.into()).or_insert(attribute);
+        };
+        own("id", Attribute::computed(Type::String, "Its id."));
+        own(
+            "project_id",
+            Attribute::computed(Type::String, "The project that it is in."),
+        );
+        match kind.mark {
+            Place::Description => own(
+                "description",
+                text("A text about it. dmp's mark stands behind it."),
+            ),
+            Place::Metadata => own(
+                "metadata",
+                Attribute::optional(
+                    Type::map(Type::String),
+                    "Names and texts about it. dmp's mark is one more, `dmp_mark`.",
+                ),
+            ),
+            Place::Name => {}
+        }
+        if kind.has_tags {
+            own(
+                "tags",
+                Attribute::optional(Type::set(Type::String), "Its tags."),
+            );
+        }
+        Arc::new(Self { schema, model })
+    }
+
+    fn one(&self, id: &str) -> Result<Fetch, Diagnostic> {
+        let kind = self.model.kind();
+        let path = format!("{}/{}", kind.collection, values::segment(id));
+        Question::One {
+            service: kind.service,
+            path,
+        }
+        .fetch()
+    }
+
+    fn all(&self) -> Result<Fetch, Diagnostic> {
+        let kind = self.model.kind();
+        Question::list(kind.service, kind.listing, kind.many).fetch()
+    }
+}
+
+#[async_trait]
+impl<M: Model> Resource for Objects<M> {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
+        self.wanted_answers(known)
+    }
+
+    fn parse(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Reading, Diagnostic> {
+        self.reading(known, answers)
+    }
+
+    fn find(&self, known: &Known<'_>, answers: Answers<'_>) -> Result<Vec<Candidate>, Diagnostic> {
+        self.candidates(known, answers)
+    }
+
+    fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
+        self.check_description(change)?;
+        self.model.plan(change)
+    }
+
+    fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
+        self.model.plan_delete(prior)
+    }
+
+    fn holds_data(&self, value: &Value) -> HoldsData {
+        let own = self.model.holds_data(value);
+        own.unwrap_or(self.schema.holds_data)
+    }
+
+    fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
+        self.model.failure_domains(value)
+    }
+
+    fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {
+        Ok(Work::Calls)
+    }
+
+    async fn call(&self, cx: &dyn Cx, job: &Job<'_>) -> Result<(), Diagnostic> {
+        let cloud: &Cloud = configured(cx.provider())?;
+        self.carry_out(&Task { cx, job, cloud }).await
+    }
+}

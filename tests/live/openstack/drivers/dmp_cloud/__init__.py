@@ -1,0 +1,1 @@
+"""What stands in for hardware: networks without packets, volumes that are files."""

@@ -1,0 +1,212 @@
+"""Where the cloud lies, its ports, and the configuration of each service."""
+
+import os
+import shutil
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PASSWORD = 'live-secret'
+REGION = 'RegionOne'
+HOST = 'paper-node'
+ADDRESS = '127.0.0.1'
+
+# Ports beside those that OpenStack, a database or a message queue of the machine's own would have.
+PORTS = {'keystone': 25000, 'nova': 28774, 'cinder': 28776, 'placement': 28778, 'glance': 29292, 'neutron': 29696,
+         'mariadb': 23306, 'rabbitmq': 25673, 'rabbitmq-peers': 25674, 'epmd': 24369, 'memcached': 21211}
+
+DATABASES = ('keystone', 'glance', 'placement', 'nova', 'nova_api', 'nova_cell0', 'neutron', 'cinder')
+
+
+class Place:
+    """The folders of one cloud."""
+
+    def __init__(self):
+        cache = os.environ.get('DMP_LIVE_CACHE') or os.path.expanduser('~/.cache/dmp-live')
+        self.root = os.path.join(cache, 'openstack')
+        self.etc, self.logs, self.run, self.state = (os.path.join(self.root, name) for name in ('etc', 'log', 'run', 'state'))
+        self.keystone = 'http://%s:%d' % (ADDRESS, PORTS['keystone'])
+
+    def make(self):
+        for folder in (self.etc, self.logs, self.run, self.state):
+            os.makedirs(folder, exist_ok=True)
+
+    def purge(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def conf(self, name):
+        return os.path.join(self.etc, name)
+
+    def kept(self, *names):
+        path = os.path.join(self.state, *names)
+        os.makedirs(path, exist_ok=True)
+        return path
+
+
+def url(service, path=''):
+    return 'http://%s:%d%s' % (ADDRESS, PORTS[service], path)
+
+
+def database(name):
+    return 'mysql+pymysql://cloud:%s@%s:%d/%s?charset=utf8' % (PASSWORD, ADDRESS, PORTS['mariadb'], name)
+
+
+QUEUE = 'rabbit://cloud:%s@%s:%d/' % (PASSWORD, ADDRESS, PORTS['rabbitmq'])
+
+
+def first(*paths):
+    """The first file that is there: packages have moved some."""
+    for path in paths:
+        if os.path.exists(path):
+            return path
+    raise SystemExit('error: none of these is there: %s' % ', '.join(paths))
+
+
+def account(place, user):
+    """How one service logs in at another."""
+    return {'auth_type': 'password', 'auth_url': place.keystone, 'username': user, 'password': PASSWORD,
+            'project_name': 'service', 'user_domain_name': 'Default', 'project_domain_name': 'Default',
+            'region_name': REGION}
+
+
+def checks_tokens(place, user):
+    return dict(account(place, user), www_authenticate_uri=place.keystone,
+                memcached_servers='%s:%d' % (ADDRESS, PORTS['memcached']),
+                service_token_roles='service', service_token_roles_required='true')
+
+
+def pool(name):
+    return {'connection': database(name), 'max_pool_size': 10, 'max_overflow': 20}
+
+
+def common(place, name):
+    return {'oslo_concurrency': {'lock_path': place.kept(name, 'lock')},
+            'oslo_messaging_notifications': {'driver': 'noop'},
+            'oslo_messaging_rabbit': {'heartbeat_in_pthread': 'false'}}
+
+
+def keystone(place):
+    return {
+        'DEFAULT': {'use_stderr': 'true', 'max_token_size': 512},
+        'database': pool('keystone'),
+        'cache': {'enabled': 'true', 'backend': 'dogpile.cache.memcached',
+                  'memcache_servers': '%s:%d' % (ADDRESS, PORTS['memcached'])},
+        'token': {'provider': 'fernet', 'expiration': 86400},
+        'fernet_tokens': {'key_repository': place.kept('keystone', 'fernet')},
+        'credential': {'key_repository': place.kept('keystone', 'credential')},
+    }
+
+
+def placement(place):
+    return {'DEFAULT': {'use_stderr': 'true'}, 'api': {'auth_strategy': 'keystone'},
+            'placement_database': {'connection': database('placement')},
+            'keystone_authtoken': checks_tokens(place, 'placement')}
+
+
+def glance(place):
+    return {
+        'DEFAULT': {'bind_host': ADDRESS, 'bind_port': PORTS['glance'], 'workers': 1, 'use_stderr': 'true',
+                    'enabled_backends': 'disk:file', 'enabled_import_methods': '[glance-direct,web-download]',
+                    'worker_self_reference_url': url('glance')},
+        'database': pool('glance'),
+        'keystone_authtoken': checks_tokens(place, 'glance'),
+        'paste_deploy': {'flavor': 'keystone', 'config_file': first('/usr/share/glance-common/glance-api-paste.ini',
+                                                                    '/etc/glance/glance-api-paste.ini')},
+        'glance_store': {'default_backend': 'disk'},
+        'disk': {'filesystem_store_datadir': place.kept('glance', 'images')},
+        'os_glance_staging_store': {'filesystem_store_datadir': place.kept('glance', 'staging')},
+        'os_glance_tasks_store': {'filesystem_store_datadir': place.kept('glance', 'tasks')},
+        'oslo_concurrency': {'lock_path': place.kept('glance', 'lock')},
+    }
+
+
+def nova(place):
+    return {
+        'DEFAULT': {'my_ip': ADDRESS, 'host': HOST, 'state_path': place.kept('nova'), 'transport_url': QUEUE,
+                    'enabled_apis': 'osapi_compute', 'osapi_compute_listen': ADDRESS,
+                    'osapi_compute_listen_port': PORTS['nova'], 'osapi_compute_workers': 1, 'use_stderr': 'true',
+                    # Servers are on paper: the interfaces, the scheduler and all states are real.
+                    'compute_driver': 'fake.FakeDriver', 'allow_resize_to_same_host': 'true',
+                    'cpu_allocation_ratio': '16.0', 'ram_allocation_ratio': '1.0', 'reserved_host_memory_mb': 0,
+                    'update_resources_interval': 30, 'max_local_block_devices': 3},
+        'api': {'auth_strategy': 'keystone'},
+        'keystone_authtoken': checks_tokens(place, 'nova'),
+        'service_user': dict(account(place, 'nova'), send_service_user_token='true'),
+        'placement': account(place, 'placement'),
+        'neutron': account(place, 'neutron'),
+        'cinder': dict(account(place, 'cinder'), os_region_name=REGION),
+        'glance': {'api_servers': url('glance')},
+        'vnc': {'enabled': 'false'},
+        'scheduler': {'discover_hosts_in_cells_interval': 2, 'workers': 1},
+        'conductor': {'workers': 1},
+        'wsgi': {'api_paste_config': first('/usr/share/nova-common/api-paste.ini', '/etc/nova/api-paste.ini')},
+        **common(place, 'nova'),
+    }
+
+
+def nova_databases(_place):
+    # nova-compute refuses to know them, so they stand in a file of their own.
+    return {'api_database': {'connection': database('nova_api')}, 'database': pool('nova')}
+
+
+def neutron(place):
+    return {
+        'DEFAULT': {'bind_host': ADDRESS, 'bind_port': PORTS['neutron'], 'host': HOST, 'state_path': place.kept('neutron'),
+                    'transport_url': QUEUE, 'core_plugin': 'ml2', 'service_plugins': 'router,qos', 'api_workers': 1,
+                    'rpc_workers': 0, 'rpc_state_report_workers': 0, 'dhcp_agent_notification': 'false',
+                    'use_stderr': 'true', 'api_paste_config': first('/usr/share/neutron-common/api-paste.ini',
+                                                                    '/etc/neutron/api-paste.ini')},
+        'database': pool('neutron'),
+        'keystone_authtoken': checks_tokens(place, 'neutron'),
+        'nova': account(place, 'nova'),
+        'placement': account(place, 'placement'),
+        **common(place, 'neutron'),
+    }
+
+
+def ml2(_place):
+    return {'ml2': {'type_drivers': 'flat,vxlan', 'tenant_network_types': 'vxlan', 'mechanism_drivers': 'paper',
+                    'extension_drivers': 'port_security,qos'},
+            'ml2_type_flat': {'flat_networks': 'external'}, 'ml2_type_vxlan': {'vni_ranges': '1:1000'},
+            'securitygroup': {'enable_security_group': 'true'}}
+
+
+def cinder(place):
+    return {
+        'DEFAULT': {'my_ip': ADDRESS, 'host': HOST, 'osapi_volume_listen': ADDRESS, 'osapi_volume_listen_port': PORTS['cinder'],
+                    'osapi_volume_workers': 1, 'state_path': place.kept('cinder'), 'transport_url': QUEUE,
+                    'auth_strategy': 'keystone', 'glance_api_servers': url('glance'), 'enabled_backends': 'files,more',
+                    'default_volume_type': 'files', 'use_stderr': 'true',
+                    'image_conversion_dir': place.kept('cinder', 'conversion'),
+                    'rootwrap_config': first('/etc/cinder/rootwrap.conf'),
+                    'api_paste_config': first('/usr/share/cinder-common/api-paste.ini', '/etc/cinder/api-paste.ini')},
+        **{name: {'volume_driver': 'dmp_cloud.volumes.FilesDriver', 'volume_backend_name': name,
+                  'paper_folder': place.kept('cinder', name)} for name in ('files', 'more')},
+        'database': pool('cinder'),
+        'keystone_authtoken': checks_tokens(place, 'cinder'),
+        'service_user': dict(account(place, 'cinder'), send_service_user_token='true'),
+        'nova': dict(account(place, 'nova'), interface='internal'),
+        **common(place, 'cinder'),
+    }
+
+
+FILES = {'keystone.conf': keystone, 'placement.conf': placement, 'glance.conf': glance, 'nova.conf': nova,
+         'nova-databases.conf': nova_databases, 'neutron.conf': neutron, 'ml2.conf': ml2, 'cinder.conf': cinder}
+
+
+def write(place):
+    """Writes every file of configuration anew."""
+    for name, make in FILES.items():
+        lines = []
+        for section, options in make(place).items():
+            lines.append('[%s]' % section)
+            lines += ['%s = %s' % option for option in options.items()]
+        # Each service looks for policies in a folder of its own, and never in /etc.
+        lines += ['[oslo_policy]', 'policy_dirs = %s' % place.kept('policies')]
+        with open(os.open(place.conf(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as out:
+            out.write('\n'.join(lines) + '\n')
+    with open(place.conf('rabbitmq.conf'), 'w') as out:
+        out.write('\n'.join(['listeners.tcp.1 = %s:%d' % (ADDRESS, PORTS['rabbitmq']), 'loopback_users = none',
+                             'default_user = cloud', 'default_pass = %s' % PASSWORD, 'disk_free_limit.absolute = 50MB',
+                             'vm_memory_high_watermark.absolute = 512MB', 'log.console = true',
+                             'log.console.level = warning']) + '\n')
+    with open(place.conf('rabbitmq-plugins'), 'w') as out:
+        out.write('[].\n')

@@ -1,0 +1,146 @@
+//! What a plan refuses before the first change, and what a run says when the cloud does not do its part.
+
+use dmp_live::Cloud;
+use serde_json::json;
+
+use crate::world::{Stack, World, clear, left};
+
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn a_quota_that_is_too_small_is_told_in_the_plan() {
+    let world = World::there();
+    clear(&world.cloud);
+    let stack = Stack::of(
+        r#"
+resource "openstack_volume" "many" {
+  count    = 3
+  name     = "many"
+  size_gib = 5000
+}
+"#,
+    );
+    let plan = stack.ends(&["plan"], 1);
+    assert!(
+        plan.contains("the plan adds 15000 to `gigabytes`"),
+        "{plan}"
+    );
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn what_a_server_names_has_to_be_there() {
+    let world = World::there();
+    let stack = Stack::of(
+        r#"
+resource "openstack_server" "web" {
+  name     = "web"
+  flavor   = "nonesuch"
+  image_id = "00000000-0000-0000-0000-000000000000"
+  key_name = "nobody"
+}
+"#,
+    );
+    let plan = stack.ends(&["plan"], 1);
+    for part in ["no such flavor", "no such image", "no such key pair"] {
+        assert!(plan.contains(part), "{part} in\n{plan}");
+    }
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn a_wrong_password_is_told_and_not_shown() {
+    let cloud = Cloud::of_this_suite("member");
+    let text = format!(
+        "provider \"openstack\" {{\n  auth_url = \"{}\"\n  username = \"member\"\n  password = \"hunter2\"\n  \
+         project_name = \"member\"\n  user_domain_name = \"Default\"\n  project_domain_name = \"Default\"\n}}\n\
+         data \"openstack_availability_zones\" \"all\" {{}}\noutput \"zones\" {{\n  value = data.openstack_availability_zones.all.compute\n}}\n",
+        cloud.setting("auth_url")
+    );
+    let said = Stack::of(&text).ends(&["plan"], 3);
+    assert!(
+        said.contains("Keystone refuses the login") && !said.contains("hunter2"),
+        "{said}"
+    );
+}
+
+/// A server for which no host has room ends in `ERROR`; the next plan says why it is replaced.
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn a_server_without_room_says_so_and_is_replaced() {
+    let world = World::there();
+    clear(&world.cloud);
+    let flavor = world.cloud.get("compute", "/flavors/detail")["flavors"][0]["name"].clone();
+    let text = |hints: &str| {
+        format!(
+            "resource \"openstack_server\" \"web\" {{\n  name = \"web\"\n  flavor = {flavor}\n  image_id = \"{}\"\n  network = []\n{hints}}}\n",
+            world.image
+        )
+    };
+    let hints = "  scheduler_hints = { group = openstack_server_group.apart.id }\n";
+    let group = "resource \"openstack_server_group\" \"apart\" {\n  name = \"apart\"\n  policy = \"anti-affinity\"\n}\n";
+    // The cloud has one host: the second of two that are kept apart has none.
+    let second = text(hints).replace(
+        "\"web\" {",
+        "\"second\" {\n  depends_on = [openstack_server.web]",
+    );
+    let stack = Stack::of(&format!("{group}{}{second}", text(hints)));
+    let said = stack.ends(&["apply", "--yes"], 3);
+    assert!(said.contains("no host has room"), "{said}");
+    let plan = stack.ends(&["plan"], 0);
+    assert!(plan.contains("`ERROR`"), "{plan}");
+    stack.write("main.hcl", &format!("{group}{}", text(hints)));
+    stack.ends(&["apply", "--yes"], 0);
+    stack.ends(&["destroy", "--yes"], 0);
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
+
+/// A cloud whose compute service is away in the middle: what was made stays recorded, and the next run goes on.
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn a_service_that_is_away_is_told_of_and_gone_on_with() {
+    let world = World::there();
+    clear(&world.cloud);
+    let stack = Stack::of(
+        r#"
+provider "openstack" {
+  request_seconds = 5
+}
+resource "openstack_network" "inside" {
+  name = "inside"
+}
+resource "openstack_volume" "data" {
+  name       = "data"
+  size_gib   = 1
+  depends_on = [openstack_network.inside]
+}
+"#,
+    );
+    let command =
+        std::env::var_os("DMP_LIVE_CLOUD").expect("started by `cargo xtask live openstack`");
+    let switch = |verb: &str| {
+        let status = std::process::Command::new(&command)
+            .args([verb, "cinder"])
+            .status();
+        assert!(status.expect("it starts").success(), "{verb} cinder");
+    };
+    // The plan looks at quotas, so it is made while all is well.
+    stack.ends(&["plan", "--out", "plan"], 0);
+    switch("stop");
+    let said = stack.run(&["apply", "plan"]);
+    switch("start");
+    assert!(!said.status.success());
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(text.contains("block-storage"), "{text}");
+    world.cloud.until("cinder is back", || {
+        let answer = world
+            .cloud
+            .ask("GET", "block-storage", "/volumes", &json!(null));
+        answer.status == 200
+    });
+    stack.ends(&["apply", "--yes"], 0);
+    stack.ends(&["plan", "--detailed-exitcode"], 0);
+    stack.ends(&["destroy", "--yes"], 0);
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
