@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use dmp_lang::config::Timed;
-use dmp_plan::ending::lives_on;
+use dmp_plan::ending::{all_lost, lives_on};
 use dmp_plan::planner::Configure;
 use dmp_plan::world::ProviderAt;
 use dmp_plan::{Finding, Findings, Planner, PlannerInput, ReadKind, ReadRequest, World};
@@ -101,6 +101,16 @@ impl<'a> Refresh<'a> {
                 && hosted_by(request, &|host| told.contains_key(host)).is_some()
         });
         findings.extend(reader.read(first).await);
+        let is_gone = |host: &&Address| {
+            let record = snapshot.instances.get(*host);
+            matches!(findings.get(*host), Some(Finding::Absent))
+                && record.is_some_and(|record| record.ends_hosted)
+        };
+        let gone: BTreeSet<Address> = told.keys().filter(is_gone).cloned().collect();
+        let lost = match gone.is_empty() {
+            true => gone,
+            false => all_lost(snapshot, &gone),
+        };
         let mut on = Vec::new();
         let mut silent = Findings::default();
         for request in later {
@@ -110,14 +120,10 @@ impl<'a> Refresh<'a> {
                 }
                 _ => false,
             };
-            let is_gone = |host: &Address| {
-                let record = snapshot.instances.get(host);
-                matches!(findings.get(host), Some(Finding::Absent))
-                    && record.is_some_and(|record| record.ends_hosted)
-            };
             let why = match hosted_by(&request, &is_off) {
                 Some(host) => Some(format!("`{host}` is switched off")),
-                None => hosted_by(&request, &is_gone).map(|host| format!("`{host}` is gone")),
+                None if lost.contains(&request.address) => Some("what it lives on is gone".into()),
+                None => None,
             };
             match why {
                 Some(why) => {

@@ -341,10 +341,16 @@ async fn serve_until_stopped(
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<String, Trouble> {
     let folder = lab.clone();
+    let site = site(serve)?;
+    // One that is no more where it was is missed by the machine that needs it; one that was never there is a mistake.
+    if let Some(root) = serve.root.iter().find(|root| !root.path.exists()) {
+        let path = root.path.display();
+        return Err(Trouble::Refused(format!("there is no `{path}`")));
+    }
     let lab = Lab::serve(LabOptions {
         folder: lab,
         listen: serve.listen,
-        site: Some(site(serve)?),
+        site: Some(site),
         more: More {
             roots: serve.root.clone(),
             networks: serve.network.clone(),
