@@ -136,9 +136,7 @@ impl Lab {
             world.no_machines = machines::probe(&lab).await;
             // Who has none of these machines misses nothing.
             let has_roots = !world.cluster.site.roots.is_empty();
-            world.no_containers = has_roots
-                .then(|| machines::no_containers(&lab))
-                .flatten();
+            world.no_containers = has_roots.then(|| machines::no_containers(&lab)).flatten();
         }
         let mut listeners = Vec::new();
         let (mut endpoints, mut fingerprints, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
