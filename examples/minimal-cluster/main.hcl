@@ -1,25 +1,59 @@
-# From a list of addresses to a web service that answers: one control plane, the first N others as workers.
+# From addresses, or from nothing but a Proxmox VE cluster, to a web service that answers: one control plane, the first N others as
+# workers.
 
 stack {
   required_version = ">= 0.1"
 }
 
-locals {
-  control_plane = var.addresses[0]
-  workers       = slice(var.addresses, 1, 1 + var.workers)
-  machines      = toset(concat([local.control_plane], local.workers))
+provider "proxmox" {
+  # Where machines exist already nobody is asked.
+  endpoints = local.is_new ? var.proxmox_endpoints : ["https://unused.invalid"]
+  api_token = local.is_new ? var.proxmox_api_token : "unused@pve!unused=unused"
+  ca        = var.proxmox_ca
+  vm_ids    = { from = 6000, to = 6999 }
 }
 
-resource "host" "node" {
-  for_each = local.machines
-  address  = each.value
-  user     = var.user
-  key_file = var.key_file
+locals {
+  is_new = var.kind == "proxmox"
+  # By their addresses, of which new machines' have a prefix.
+  addresses     = slice(var.addresses, 0, 1 + var.workers)
+  control_plane = split("/", var.addresses[0])[0]
+  machines = {
+    for index, address in local.addresses : split("/", address)[0] => {
+      address = address
+      name    = index == 0 ? "control-plane" : "worker-${index}"
+      memory  = index == 0 ? var.site.control_plane_mib : var.site.worker_mib
+    }
+  }
+  workers = { for address, machine in local.machines : address => machine if address != local.control_plane }
+}
+
+# New machines let nobody in but dmp: whoever has the state can log in, as `dmp ssh` does.
+resource "core_ssh_key" "login" {
+  count = local.is_new ? 1 : 0
+}
+
+module "node" {
+  source      = "../../modules/machine"
+  for_each    = local.machines
+  kind        = var.kind
+  name        = each.value.name
+  address     = each.value.address
+  user        = var.user
+  key_file    = local.is_new ? null : var.key_file
+  private_key = one(core_ssh_key.login[*].private_key)
+  ssh_keys    = core_ssh_key.login[*].public_key
+  group       = "cluster"
+  cores       = 2
+  memory_mib  = each.value.memory
+  disk_gib    = var.site.disk_gib
+  network     = { bridge = var.site.bridge, gateway = var.site.gateway, nameservers = length(var.site.nameservers) > 0 ? var.site.nameservers : null }
+  proxmox     = { template = var.site.template, storage = var.site.storage }
 }
 
 resource "host_file" "motd" {
   for_each = local.machines
-  host     = host.node[each.key].connection
+  host     = module.node[each.key].connection
   path     = "/etc/motd"
   content  = "This machine belongs to the stack ${stack.name}, which dmp manages.\n"
 }
@@ -28,13 +62,13 @@ module "cluster" {
   source = "../../modules/kubeadm-cluster"
 
   control_plane = {
-    connection = host.node[local.control_plane].connection
-    name       = host.node[local.control_plane].hostname
+    connection = module.node[local.control_plane].connection
+    name       = module.node[local.control_plane].hostname
   }
   workers = {
-    for address in local.workers : address => {
-      connection = host.node[address].connection
-      name       = host.node[address].hostname
+    for address, machine in local.workers : address => {
+      connection = module.node[address].connection
+      name       = module.node[address].hostname
       labels     = var.labels
       taints     = var.taints
     }

@@ -1,6 +1,48 @@
+variable "kind" {
+  description = "Where machines come from: `existing` takes those that are there, `proxmox` makes them."
+  type        = string
+  default     = "existing"
+}
+
 variable "addresses" {
-  description = "Addresses of the machines: the first carries the control plane."
+  description = "Addresses of the machines: the first carries the control plane. Those of new ones have a prefix, `192.0.2.11/24`."
   type        = list(string)
+}
+
+# For `kind = "proxmox"`; the lab sets these three (`dmp --lab`).
+
+variable "proxmox_endpoints" {
+  description = "Addresses of the Proxmox VE cluster's nodes, such as `[\"https://pve1.example:8006\"]`."
+  type        = list(string)
+  default     = []
+}
+
+variable "proxmox_api_token" {
+  description = "An API token, `user@realm!name=secret`."
+  type        = string
+  default     = null
+  sensitive   = true
+}
+
+variable "proxmox_ca" {
+  description = "The cluster's authority; null where its certificates are known to the system."
+  type        = string
+  default     = null
+}
+
+variable "site" {
+  description = "What the Proxmox VE cluster has: the template to copy, where its copies go, the network; and how large machines are."
+  type = object({
+    template          = optional(string, "debian-13")
+    storage           = optional(string, "shared")
+    bridge            = optional(string, "vmbr0")
+    gateway           = optional(string)
+    nameservers       = optional(list(string), [])
+    control_plane_mib = optional(number, 4096)
+    worker_mib        = optional(number, 2048)
+    disk_gib          = optional(number, 16)
+  })
+  default = {}
 }
 
 variable "workers" {
@@ -16,7 +58,7 @@ variable "user" {
 }
 
 variable "key_file" {
-  description = "The private key to log in with; null for the SSH agent."
+  description = "The private key to log in with on machines that exist; null for the SSH agent."
   type        = string
   default     = null
 }

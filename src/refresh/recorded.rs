@@ -120,10 +120,10 @@ impl<'a> Refresh<'a> {
                 }
                 _ => false,
             };
+            let is_lost = lost.contains(&request.address) && asks_a_machine(&request);
             let why = match hosted_by(&request, &is_off) {
                 Some(host) => Some(format!("`{host}` is switched off")),
-                None if lost.contains(&request.address) => Some("what it lives on is gone".into()),
-                None => None,
+                None => is_lost.then(|| "what it lives on is gone".to_owned()),
             };
             match why {
                 Some(why) => {

@@ -181,6 +181,60 @@ impl Lab {
         })
     }
 
+    /// Returns what `examples/minimal-cluster` is told of this lab, whatever machines it has: where packages and images come from,
+    /// and what such machines need.
+    ///
+    /// # Panics
+    ///
+    /// If the lab serves no packages.
+    #[must_use]
+    pub fn cluster_values(&self) -> String {
+        let key_of = |name: &str| self.get(self.value(name)).expect("the key is served");
+        let registry = self.value("registry");
+        format!(
+            r#"kubernetes_version       = "{}"
+kubernetes_packages      = {{ uri = "{}", key = <<-EOK
+{}
+EOK
+}}
+containerd_packages      = {{ uri = "{}", suite = "{}", version = "{}-*", key = <<-EOK
+{}
+EOK
+}}
+image_repository         = "{images}"
+pause_image              = "{}"
+registry_mirrors         = {{ "{registry}" = "http://{registry}" }}
+containerd_settings      = "  restrict_oom_score_adj = true"
+flannel_image            = "{images}/flannel:v{}"
+flannel_plugin_image     = "{images}/flannel-cni-plugin:v{}"
+web_image                = "{images}/web:1"
+ignored_preflight_errors = ["SystemVerification"]
+kube_proxy               = {{ mode = "nftables", conntrack = {{ maxPerCore = 0 }} }}
+kubelet = {{
+  failCgroupV1                = false
+  imageGCHighThresholdPercent = 100
+  evictionHard = {{
+    "memory.available"  = "100Mi"
+    "nodefs.available"  = "0%"
+    "nodefs.inodesFree" = "0%"
+    "imagefs.available" = "0%"
+  }}
+}}
+"#,
+            self.value("kubernetes_version"),
+            self.value("apt_kubernetes"),
+            key_of("apt_kubernetes_key").trim(),
+            self.value("apt_containerd"),
+            self.value("suite"),
+            self.value("containerd_version"),
+            key_of("apt_containerd_key").trim(),
+            self.value("pause_image"),
+            self.value("flannel_version"),
+            self.value("flannel_cni_version"),
+            images = self.value("images"),
+        )
+    }
+
     /// Runs one of the lab's commands and returns what it printed.
     ///
     /// # Panics

@@ -142,63 +142,22 @@ impl Stack {
     }
 
     fn values(&self, key: &std::path::Path) -> String {
-        let lab = &self.lab;
-        let key_of = |name: &str| lab.get(lab.value(name)).expect("the key is served");
         let addresses: Vec<_> = self
             .machines
             .iter()
             .map(|machine| format!("{:?}", machine.address()))
             .collect();
-        let registry = lab.value("registry");
         format!(
             r#"addresses                = [{}]
 workers                  = 1
 taints                   = [{{ key = "example.org/reserved", value = "yes", effect = "PreferNoSchedule" }}]
 user                     = "{}"
 key_file                 = "{}"
-kubernetes_version       = "{}"
-kubernetes_packages      = {{ uri = "{}", key = <<-EOK
-{}
-EOK
-}}
-containerd_packages      = {{ uri = "{}", suite = "{}", version = "{}-*", key = <<-EOK
-{}
-EOK
-}}
-image_repository         = "{images}"
-pause_image              = "{}"
-registry_mirrors         = {{ "{registry}" = "http://{registry}" }}
-containerd_settings      = "  restrict_oom_score_adj = true"
-flannel_image            = "{images}/flannel:v{}"
-flannel_plugin_image     = "{images}/flannel-cni-plugin:v{}"
-web_image                = "{images}/web:1"
-ignored_preflight_errors = ["SystemVerification"]
-kube_proxy               = {{ mode = "nftables", conntrack = {{ maxPerCore = 0 }} }}
-kubelet = {{
-  failCgroupV1                = false
-  imageGCHighThresholdPercent = 100
-  evictionHard = {{
-    "memory.available"  = "100Mi"
-    "nodefs.available"  = "0%"
-    "nodefs.inodesFree" = "0%"
-    "imagefs.available" = "0%"
-  }}
-}}
-"#,
+{}"#,
             addresses.join(", "),
             self.machines[0].user(),
             key.display(),
-            lab.value("kubernetes_version"),
-            lab.value("apt_kubernetes"),
-            key_of("apt_kubernetes_key").trim(),
-            lab.value("apt_containerd"),
-            lab.value("suite"),
-            lab.value("containerd_version"),
-            key_of("apt_containerd_key").trim(),
-            lab.value("pause_image"),
-            lab.value("flannel_version"),
-            lab.value("flannel_cni_version"),
-            images = lab.value("images"),
+            self.lab.cluster_values(),
         )
     }
 
@@ -258,7 +217,7 @@ kubelet = {{
     }
 
     fn dmp_ssh_ends_with_the_commands_code(&self) {
-        let node = format!("host.node[\"{}\"]", self.machines[1].address());
+        let node = format!("module.node[\"{}\"].host.this", self.machines[1].address());
         let words = ["ssh", &node, "--", "cat /etc/hostname; exit 9"];
         let said = self.dmp.run(words).expect_code(9);
         assert_eq!(said.stdout.trim(), self.machines[1].name());
@@ -541,7 +500,7 @@ fn a_lost_worker_comes_back() {
     stack.keys_are_nowhere(&said.iter().collect::<Vec<_>>());
     let node = "get node w1 -o jsonpath={.metadata.uid}";
     let uid = stack.kubectl(node);
-    let host = format!("host.node[{:?}]", stack.machines[1].address());
+    let host = format!("module.node[{:?}].host.this", stack.machines[1].address());
     let old_key = stack.machines[1].host_key();
 
     stack.machines[1].kill();

@@ -5,6 +5,8 @@
     reason = "the figures are for the person who runs it"
 )]
 
+#[path = "proxmox/cluster.rs"]
+mod cluster;
 #[path = "proxmox/life.rs"]
 mod life;
 #[path = "proxmox/networks.rs"]
