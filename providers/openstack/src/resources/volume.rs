@@ -152,8 +152,10 @@ impl Model for Volume {
                 format!("the volume is in the state `{fault}`, out of which nothing leads"),
             );
         }
+        // It was not whole when it was looked at.
         if prior.get("bootable").is_null() {
             change.unknown("bootable");
+            change.unknown("host");
         }
         let before = prior.get("size_gib").as_i64();
         if let (Some(before), Some(after)) = (before, size)

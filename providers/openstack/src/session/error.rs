@@ -72,7 +72,7 @@ impl Refusal {
             request: request.to_owned(),
             status,
             kind,
-            message: message.split_whitespace().collect::<Vec<_>>().join(" "),
+            message: without_values(&message.split_whitespace().collect::<Vec<_>>().join(" ")),
             request_id,
         }
     }
@@ -89,6 +89,20 @@ impl Refusal {
     pub(crate) fn is_over_quota(&self) -> bool {
         matches!(self.status, 403 | 409 | 413)
             && self.says(&["quota", "OverQuota", "overLimit", "limit exceeded"])
+    }
+}
+
+/// What checks a request against its schema says the value again that it does not like, which may be a secret.
+fn without_values(message: &str) -> String {
+    let Some(at) = message.find("Invalid input for field") else {
+        return message.to_owned();
+    };
+    let rest = &message[at..];
+    // Nova and Cinder say `attribute x. Value: …`, Keystone says `field 'x': …`.
+    let end = [rest.find(". Value:"), rest.find("':").map(|end| end + 1)];
+    match end.into_iter().flatten().min() {
+        Some(end) => format!("{} (what was sent is not shown)", &message[..at + end]),
+        None => message.to_owned(),
     }
 }
 
@@ -235,6 +249,23 @@ mod tests {
         assert_eq!(
             refusal(500, &Json::Null).message,
             "the service gave no reason"
+        );
+    }
+
+    #[test]
+    fn what_was_sent_is_not_said_again() {
+        let nova = json!({ "badRequest": { "code": 400, "message":
+            "Invalid input for field/attribute user_data. Value: c2VjcmV0. 'c2VjcmV0' is too long" } });
+        let message = refusal(400, &nova).message;
+        assert_eq!(
+            message,
+            "Invalid input for field/attribute user_data (what was sent is not shown)"
+        );
+        let keystone = json!({ "error": { "message": "Invalid input for field 'password': 5 is not of type 'string'" } });
+        let message = refusal(400, &keystone).message;
+        assert_eq!(
+            message,
+            "Invalid input for field 'password' (what was sent is not shown)"
         );
     }
 
