@@ -47,6 +47,9 @@ fn set<const N: usize>(items: [&str; N]) -> Value {
     Value::set(items.into_iter().map(Value::from).collect())
 }
 
+/// What a stranger does to the object.
+type Outside = dyn Fn(&World, Stranger) + Send + Sync;
+
 /// How a type is tried.
 struct Tried {
     resource_type: &'static str,
@@ -56,7 +59,7 @@ struct Tried {
     /// Where its objects are; none where they are found by a natural key.
     collection: Option<Collection>,
     prepare: Box<dyn Fn(&World)>,
-    outside: Box<dyn Fn(&World, Stranger) + Send + Sync>,
+    outside: Box<Outside>,
     can_be_altered: bool,
 }
 
@@ -115,7 +118,7 @@ impl Tried {
 }
 
 async fn keeps_the_contract(world: World, tried: Tried) {
-    let outside: Arc<dyn Fn(&World, Stranger) + Send + Sync> = tried.outside.into();
+    let outside: Arc<Outside> = tried.outside.into();
     let wire = wire(&world.cloud);
     clear(&world.cloud);
     let make = || {
