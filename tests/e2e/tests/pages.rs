@@ -317,7 +317,7 @@ fn who_comes_from_ansible_finds_it_as_the_page_says() {
 #[test]
 fn who_goes_from_the_lab_to_a_cluster_has_valid_stacks() {
     let [stacks, _, _] = follow(&page("guide/proxmox.md"));
-    assert_eq!(stacks, 2);
+    assert_eq!(stacks, 3);
 }
 
 #[test]

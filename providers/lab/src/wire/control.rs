@@ -1,6 +1,7 @@
 //! The lab's own calls, below `/lab/`: what goes on, faults, machines. Only who can read `lab.json` has the key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -57,7 +58,12 @@ pub(super) async fn answer(
             .map(|()| Value::Null)
             .map_err(|error| error.to_string()),
         ("POST", "/lab/stop") => {
-            shared.stop.notify_waiters();
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                // Whoever asked is answered first.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                shared.stop.notify_waiters();
+            });
             Ok(Value::Null)
         }
         _ => Err(format!("there is no `{method} {path}`")),
