@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dmp_sdk::{Configured, Diagnostic, FetchFailure, Machine, Machines, Query};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions,
 };
@@ -426,13 +426,7 @@ impl Configured for Cluster {
 
     /// A query is a kind, `apiVersion kind`, and the answer the list of its objects; or it is a [`Trial`].
     async fn fetch(&self, queries: &[Query]) -> Vec<Result<Json, FetchFailure>> {
-        let answers: Vec<_> = queries
-            .iter()
-            .map(|query| self.answer(query).boxed())
-            .collect();
-        futures::stream::iter(answers)
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        let answers = queries.iter().map(|query| self.answer(query).boxed());
+        dmp_sdk::side_by_side(answers.collect(), AT_ONCE).await
     }
 }

@@ -2,20 +2,9 @@
 
 use std::sync::Arc;
 
+pub(crate) use dmp_cloud::segment;
 use dmp_sdk::{Kind, Number, Type, Value};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json};
-
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-
-/// A text as one segment of a path, or as a value of a query.
-pub(crate) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, KEPT).to_string()
-}
 
 /// A value as JSON. Members that are null are left out; what is unknown is null.
 pub(crate) fn json_of(value: &Value) -> Json {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use dmp_sdk::{Configured, Diagnostic, Fetch, FetchFailure, Intended, Machines, Query};
-use futures::{FutureExt, StreamExt};
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -231,14 +231,8 @@ impl Configured for Cluster {
 
     /// A query is a [`Question`] as JSON.
     async fn fetch(&self, queries: &[Query]) -> Vec<Result<Json, FetchFailure>> {
-        let answers: Vec<_> = queries
-            .iter()
-            .map(|query| self.answer(query).boxed())
-            .collect();
-        futures::stream::iter(answers)
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        let answers = queries.iter().map(|query| self.answer(query).boxed());
+        dmp_sdk::side_by_side(answers.collect(), AT_ONCE).await
     }
 
     async fn preflight(&self, changes: &[Intended<'_>]) -> Vec<Diagnostic> {

@@ -1,5 +1,6 @@
 //! The `provider "proxmox"` block.
 
+use dmp_cloud::whole;
 use dmp_sdk::{Attribute, AttributePath, Diagnostic, Schema, Type, Value};
 
 use crate::client::{Credentials, Settings, Trust};
@@ -284,31 +285,6 @@ fn seconds(config: &Value) -> Result<u64, Diagnostic> {
 fn copies(config: &Value) -> Result<usize, Diagnostic> {
     let copies = whole(config, "clones_per_storage", 3, 1..=64)?;
     Ok(usize::try_from(copies).unwrap_or(3))
-}
-
-fn whole(
-    config: &Value,
-    name: &str,
-    default: u64,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, Diagnostic> {
-    let value = config.get(name);
-    if value.is_null() {
-        return Ok(default);
-    }
-    let number = value.as_i64().and_then(|number| u64::try_from(number).ok());
-    number
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| {
-            wrong(
-                name,
-                format!(
-                    "`{name}` is a whole number from {} to {}",
-                    range.start(),
-                    range.end()
-                ),
-            )
-        })
 }
 
 #[cfg(test)]

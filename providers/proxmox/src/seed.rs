@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use dmp_cloud::{FirstBoot, lines, parts};
 use serde_json::{Value as Json, json};
 
 use crate::iso::{self, File};
@@ -12,16 +13,8 @@ use crate::iso::{self, File};
 pub(crate) struct Seed {
     /// The instance's id: a new one makes cloud-init begin anew.
     pub instance: String,
-    /// The machine's name.
-    pub name: String,
-    /// The user who logs in.
-    pub user: String,
-    /// The keys that are let in.
-    pub keys: Vec<String>,
-    /// The host key, private and public; `None`: the machine makes its own.
-    pub host_key: Option<(String, String)>,
-    /// Whether packages are upgraded at the first boot.
-    pub upgrade: bool,
+    /// Name, user and keys.
+    pub told: FirstBoot,
     /// More cloud-config, in the person's own words.
     pub more: Option<String>,
     /// Addresses of each network device, in order.
@@ -111,11 +104,11 @@ impl Seed {
     }
 
     fn meta_data(&self) -> String {
-        let lines = BTreeMap::from([
+        let members = BTreeMap::from([
             ("instance-id", json!(self.instance)),
-            ("local-hostname", json!(self.name)),
+            ("local-hostname", json!(self.told.name)),
         ]);
-        block(lines)
+        lines(members)
     }
 
     /// Version 1, which every release of cloud-init renders for every distribution.
@@ -135,60 +128,23 @@ impl Seed {
                 "type": "nameserver", "address": self.nameservers, "search": self.domains,
             }));
         }
-        block(BTreeMap::from([
+        lines(BTreeMap::from([
             ("version", json!(1)),
             ("config", json!(config)),
         ]))
     }
 
     fn user_data(&self) -> String {
-        let own = format!("#cloud-config\n{}", block(self.cloud_config()));
-        let Some(more) = &self.more else {
-            return own;
-        };
-        // Two parts, which cloud-init puts together.
-        let part = |text: &str| {
-            format!(
-                "--{BOUNDARY}\nContent-Type: text/cloud-config; charset=\"utf-8\"\nMIME-Version: 1.0\n\
-                 Merge-Type: list(append)+dict(no_replace,recurse_list)+str()\n\n{text}\n"
-            )
-        };
-        format!(
-            "Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n{}{}--{BOUNDARY}--\n",
-            part(&own),
-            part(more)
-        )
-    }
-
-    fn cloud_config(&self) -> BTreeMap<&'static str, Json> {
-        let mut user = json!({ "name": self.user, "ssh_authorized_keys": self.keys });
-        if self.user != "root" {
-            user["sudo"] = json!("ALL=(ALL) NOPASSWD:ALL");
-            user["shell"] = json!("/bin/bash");
-            user["lock_passwd"] = json!(true);
+        let own = self.told.cloud_config();
+        match &self.more {
+            None => own,
+            // Two parts, which cloud-init puts together.
+            Some(more) => parts(
+                BOUNDARY,
+                &[("text/cloud-config", &own), ("text/cloud-config", more)],
+            ),
         }
-        let mut config = BTreeMap::from([
-            ("hostname", json!(self.name)),
-            ("manage_etc_hosts", json!(true)),
-            ("disable_root", json!(self.user != "root")),
-            ("ssh_pwauth", json!(false)),
-            ("package_upgrade", json!(self.upgrade)),
-            ("users", json!([user])),
-        ]);
-        if let Some((private, public)) = &self.host_key {
-            config.insert(
-                "ssh_keys",
-                json!({ "ed25519_private": private, "ed25519_public": public }),
-            );
-        }
-        config
     }
-}
-
-/// A line for each name. What stands behind it is JSON, which YAML takes as it is.
-fn block(members: BTreeMap<&'static str, Json>) -> String {
-    let line = |(name, value): (&str, Json)| format!("{name}: {value}\n");
-    members.into_iter().map(line).collect()
 }
 
 const BOUNDARY: &str = "dmp-part-3f9d2c";
@@ -200,10 +156,13 @@ mod tests {
     fn seed() -> Seed {
         Seed {
             instance: "i-1".into(),
-            name: "web".into(),
-            user: "debian".into(),
-            keys: vec!["ssh-ed25519 AAAA me".into()],
-            host_key: Some(("PRIVATE\nKEY\n".into(), "ssh-ed25519 BBBB".into())),
+            told: FirstBoot {
+                name: "web".into(),
+                user: "debian".into(),
+                keys: vec!["ssh-ed25519 AAAA me".into()],
+                host_key: Some(("PRIVATE\nKEY\n".into(), "ssh-ed25519 BBBB".into())),
+                upgrade: false,
+            },
             networks: vec![Network {
                 mac: Some("BC:24:11:00:00:01".into()),
                 ipv4: Some("192.0.2.7/24".into()),

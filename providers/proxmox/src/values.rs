@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+pub(crate) use dmp_cloud::segment;
+use percent_encoding::percent_decode_str;
 use serde_json::Value as Json;
 
 /// A switch that is set.
@@ -90,18 +91,6 @@ pub(crate) fn gib(bytes: u64) -> i64 {
 }
 
 const GIB: f64 = 1024.0 * 1024.0 * 1024.0;
-
-/// What stays as it is in a path segment, and in the API's own encoding of a value.
-const KEPT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-
-/// A text as one segment of a path.
-pub(crate) fn segment(text: &str) -> String {
-    utf8_percent_encode(text, KEPT).to_string()
-}
 
 /// Keys as the API wants them: encoded as a value, before the form encodes it once more.
 pub(crate) fn encode_keys(keys: &[String]) -> String {

@@ -34,7 +34,7 @@ pub use number::{Digits, Number, NumberError};
 pub use resource::{
     Answer, Answers, Candidate, Configured, Cx, DataReading, DataSource, FailureDomain, Fetch,
     FetchFailure, Job, Known, Mark, Object, OnMachines, Provider, Purpose, Query, Reading,
-    Resource, Verb, Work, configured,
+    Resource, Verb, Work, configured, side_by_side,
 };
 pub use schema::{Attribute, HoldsData, Layer, ListedBy, MarkWay, Presence, Quantifier, Schema};
 pub use script::{Each, Output, Script};

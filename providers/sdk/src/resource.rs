@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt;
+use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -619,6 +621,17 @@ pub trait Configured: Send + Sync {
         let _ = changes;
         Vec::new()
     }
+}
+
+/// Answers side by side, so many at once, in their order: how most providers fetch.
+pub async fn side_by_side(
+    answers: Vec<BoxFuture<'_, Result<Json, FetchFailure>>>,
+    at_once: usize,
+) -> Vec<Result<Json, FetchFailure>> {
+    futures::stream::iter(answers)
+        .buffered(at_once)
+        .collect()
+        .await
 }
 
 /// A provider without an API of its own: everything it does is on machines.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dmp_cloud::whole;
 use dmp_sdk::{Attribute, AttributePath, Diagnostic, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -290,26 +291,6 @@ fn client_certificate(
         pem.push_str(&read(&key)?);
     }
     Ok(Some(pem))
-}
-
-fn whole(
-    config: &Value,
-    name: &str,
-    default: u64,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, Diagnostic> {
-    let value = config.get(name);
-    if value.is_null() {
-        return Ok(default);
-    }
-    let number = value.as_i64().and_then(|number| u64::try_from(number).ok());
-    number
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| {
-            let (from, to) = (range.start(), range.end());
-            wrong(format!("`{name}` is a whole number from {from} to {to}"))
-                .path(AttributePath::of(name))
-        })
 }
 
 #[cfg(test)]

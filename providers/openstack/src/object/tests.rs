@@ -60,7 +60,7 @@ impl Kept {
             .strip_prefix("/network/v2.0/networks/")
             .map(ToOwned::to_owned);
         if heard.line.starts_with("POST ") {
-            let mut made = heard.body["network"].clone();
+            let mut made = heard.json()["network"].clone();
             made["id"] = json!(format!("n{}", networks.len() + 1));
             networks.push(made.clone());
             let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +82,7 @@ impl Kept {
             );
         };
         if heard.line.starts_with("PUT ") {
-            for (name, value) in heard.body["network"].as_object().into_iter().flatten() {
+            for (name, value) in heard.json()["network"].as_object().into_iter().flatten() {
                 network[name] = value.clone();
             }
         }
@@ -175,7 +175,7 @@ async fn an_update_sends_what_differs_and_brings_the_mark() {
     let sent = server.heard("PUT /network/");
     assert_eq!(sent.len(), 1);
     assert_eq!(
-        sent[0].body,
+        sent[0].json(),
         json!({ "network": { "name": "new", "description": "a text [dmp.v1.l.i]" } })
     );
     carry_out(&server, Verb::Update, Some("n1"), &wanted("new"))

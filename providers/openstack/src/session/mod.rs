@@ -17,8 +17,10 @@ mod tls;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+pub(crate) use dmp_cloud::Pauses;
+use dmp_cloud::words;
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 use tokio::sync::{Mutex, Semaphore};
@@ -429,31 +431,6 @@ fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(value.to_owned())
 }
 
-/// Growing pauses, not at the same instant for everybody.
-pub(crate) struct Pauses(Duration);
-
-impl Pauses {
-    /// The first is a quarter of a second.
-    pub(crate) fn new() -> Self {
-        Self(Duration::from_millis(250))
-    }
-
-    /// Pauses; `false` if the time would be over then.
-    pub(crate) async fn wait(&mut self, until: Instant, asked_for: Option<Duration>) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let nanos = now.map_or(0, |now| now.subsec_nanos());
-        let pause = (self.0 + self.0 * (nanos % 256) / 512).max(asked_for.unwrap_or_default());
-        if Instant::now() + pause >= until {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
-        true
-    }
-}
-
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-
 /// Statuses of a service that is too busy or not there for a moment.
 fn is_passing(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504)
@@ -469,22 +446,4 @@ fn judge(request: &str, answer: Answer) -> Result<Json, ApiError> {
         },
         _ => Err(ApiError::Refused(answer.refusal(request))),
     }
-}
-
-/// An error without the address, with its causes: the outer one mostly says nothing.
-fn words(error: &reqwest::Error) -> String {
-    let mut words = match error.is_timeout() {
-        true => "no answer in time".to_owned(),
-        false if error.is_connect() => "no connection".to_owned(),
-        false => "the connection broke".to_owned(),
-    };
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        let text = source.to_string();
-        if !words.ends_with(&text) {
-            words = format!("{words}: {text}");
-        }
-        next = source.source();
-    }
-    words
 }

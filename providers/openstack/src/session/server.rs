@@ -3,29 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(crate) use dmp_cloud::testing::Heard;
+use dmp_cloud::testing::hear;
 use serde_json::{Value as Json, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use super::{Domain, Login, Method, Named, Reach, Scope, Secret, Session, Trust};
-
-/// A request as it arrived.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Heard {
-    pub line: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Json,
-}
-
-impl Heard {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    }
-}
 
 /// What is answered.
 #[derive(Clone, Debug)]
@@ -163,32 +147,4 @@ fn known(base: &str, heard: &Heard, logins: usize) -> Option<Reply> {
         ));
     }
     None
-}
-
-async fn hear(stream: &mut (impl AsyncBufReadExt + AsyncReadExt + Unpin)) -> Option<Heard> {
-    let mut line = String::new();
-    stream
-        .read_line(&mut line)
-        .await
-        .ok()
-        .filter(|read| *read > 0)?;
-    let mut heard = Heard {
-        line: line.trim_end().to_owned(),
-        ..Heard::default()
-    };
-    loop {
-        let mut header = String::new();
-        stream.read_line(&mut header).await.ok()?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else {
-            break;
-        };
-        heard.headers.push((name.to_owned(), value.to_owned()));
-    }
-    let length = heard
-        .header("Content-Length")
-        .map_or(0, |length| length.parse().expect("a number"));
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await.ok()?;
-    heard.body = serde_json::from_slice(&body).unwrap_or_default();
-    Some(heard)
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Reach, words};
+use dmp_cloud::words;
+
+use super::Reach;
 
 /// Whose certificates are accepted.
 #[derive(Clone, Debug)]

@@ -16,8 +16,10 @@ mod upload;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+pub(crate) use dmp_cloud::Pauses;
+use dmp_cloud::words;
 use reqwest::header::HeaderValue;
 use serde_json::Value as Json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -349,29 +351,6 @@ impl Client {
     }
 }
 
-/// Growing pauses, not at the same instant for everybody.
-pub(crate) struct Pauses(Duration);
-
-impl Pauses {
-    /// The first is a quarter of a second.
-    pub(crate) fn new() -> Self {
-        Self(Duration::from_millis(250))
-    }
-
-    /// Pauses; `false` if the time would be over then.
-    pub(crate) async fn wait(&mut self, until: Instant, asked_for: Option<Duration>) -> bool {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let nanos = now.map_or(0, |now| now.subsec_nanos());
-        let pause = (self.0 + self.0 * (nanos % 256) / 512).max(asked_for.unwrap_or_default());
-        if Instant::now() + pause >= until {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
-        self.0 = (self.0 * 2).min(LONGEST_PAUSE);
-        true
-    }
-}
-
 fn is_passing(status: u16) -> bool {
     matches!(status, 429 | 502 | 503 | 504 | 596..=599)
 }
@@ -411,28 +390,9 @@ fn unknown(method: Method, path: &str, why: String) -> ApiError {
     }
 }
 
-/// An error without the address, with its causes: the outer one mostly says nothing.
-fn words(error: &reqwest::Error) -> String {
-    let mut words = match error.is_timeout() {
-        true => "no answer in time".to_owned(),
-        false if error.is_connect() => "no connection".to_owned(),
-        false => "the connection broke".to_owned(),
-    };
-    let mut next = std::error::Error::source(error);
-    while let Some(source) = next {
-        let text = source.to_string();
-        if !words.ends_with(&text) {
-            words = format!("{words}: {text}");
-        }
-        next = source.source();
-    }
-    words
-}
-
 /// The answer's list; anything else has none.
 pub(crate) fn items(answer: &Json) -> &[Json] {
     answer.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 const LOCKS: Duration = Duration::from_secs(120);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);

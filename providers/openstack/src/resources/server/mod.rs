@@ -19,11 +19,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dmp_sdk::{
     Answers, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, Job, Known, Mark,
-    Marks, Object, Purpose, Reading, Resource, Schema, Value, Work, configured,
+    Object, Purpose, Reading, Resource, Schema, Value, Work, configured,
 };
 use serde_json::Value as Json;
-use ssh_key::private::{Ed25519Keypair, KeypairData};
-use ssh_key::{LineEnding, PrivateKey};
 
 use crate::cloud::{Cloud, Question, believe, found};
 use crate::marked;
@@ -199,25 +197,7 @@ impl Resource for Server {
         if !wanted::makes_host_key(wanted) {
             return Ok(Value::null());
         }
-        let failed = |error: ssh_key::Error| {
-            Diagnostic::error("no-key", "cannot make a key").cause(error.to_string())
-        };
-        let mut seed = [0; 32];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_| {
-            Diagnostic::error("no-key", "cannot make a key")
-                .cause("the operating system gives no random numbers")
-        })?;
-        let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
-        let key = PrivateKey::new(pair, "").map_err(failed)?;
-        let private = key.to_openssh(LineEnding::LF).map_err(failed)?;
-        let public = key.public_key().to_openssh().map_err(failed)?;
-        Ok(Value::object_of([
-            (
-                "private_key",
-                Value::from(private.as_str()).marked(&Marks::sensitive()),
-            ),
-            ("public_key", public.trim().into()),
-        ]))
+        dmp_cloud::host_key()
     }
 
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {

@@ -342,24 +342,7 @@ fn first_address(plugs: &[Plugged]) -> Option<String> {
 
 /// How it is reached, where dmp knows the user.
 pub(super) fn connection(value: &Value, address: &str) -> Option<Machine> {
-    let user = wanted::user(value)?;
-    let port = value.get("ssh_port").as_i64();
-    let bastion = value.get("bastion");
-    let mut bastions = Vec::new();
-    if !bastion.is_null() {
-        let mut hop = Machine::from_value(&bastion).ok()?;
-        bastions = std::mem::take(&mut hop.bastions);
-        bastions.push(hop);
-    }
-    Some(Machine {
-        address: address.to_owned(),
-        port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(22),
-        sudo: user != "root",
-        user,
-        host_keys: text_at(value, "host_key").into_iter().collect(),
-        bastions,
-        ..Machine::default()
-    })
+    dmp_cloud::connection(value, address, wanted::user(value)?)
 }
 
 #[cfg(test)]

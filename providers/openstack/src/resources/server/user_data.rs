@@ -1,37 +1,22 @@
 //! What a server is told at its first boot, as cloud-init reads it from Nova's metadata: a user, keys, and the host key that
 //! dmp has made for it.
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value as Json, json};
-
-/// What is told.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Told {
-    /// The machine's name.
-    pub name: String,
-    /// The user who logs in.
-    pub user: String,
-    /// The keys that are let in.
-    pub keys: Vec<String>,
-    /// The host key, private and public; `None`: the machine makes its own.
-    pub host_key: Option<(String, String)>,
-    /// Whether packages are upgraded.
-    pub upgrade: bool,
-}
+use dmp_cloud::{FirstBoot, parts};
 
 /// The user data as Nova takes it, of what dmp tells and what the person has written; `None` if there is neither.
-pub(super) fn encoded(told: Option<&Told>, written: Option<&str>) -> Option<String> {
+pub(super) fn encoded(told: Option<&FirstBoot>, written: Option<&str>) -> Option<String> {
     let text = match (told, written) {
         (None, None) => return None,
         (None, Some(written)) => written.to_owned(),
-        (Some(told), None) => told.text(),
-        (Some(told), Some(written)) => format!(
-            "Content-Type: multipart/mixed; boundary=\"{BOUNDARY}\"\nMIME-Version: 1.0\n\n{}{}--{BOUNDARY}--\n",
-            part("text/cloud-config", &told.text()),
-            part(kind(written), written)
+        (Some(told), None) => told.cloud_config(),
+        (Some(told), Some(written)) => parts(
+            BOUNDARY,
+            &[
+                ("text/cloud-config", &told.cloud_config()),
+                (kind(written), written),
+            ],
         ),
     };
     Some(STANDARD.encode(text))
@@ -42,16 +27,6 @@ pub(super) const MOST_BYTES: usize = 65_535 / 4 * 3;
 
 /// How many bytes what dmp tells comes to at most, beside keys that the person names.
 pub(super) const OWN_BYTES: usize = 2_000;
-
-fn part(kind: &str, text: &str) -> String {
-    let merge = match kind {
-        "text/cloud-config" => "Merge-Type: list(append)+dict(no_replace,recurse_list)+str()\n",
-        _ => "",
-    };
-    format!(
-        "--{BOUNDARY}\nContent-Type: {kind}; charset=\"utf-8\"\nMIME-Version: 1.0\n{merge}\n{text}\n"
-    )
-}
 
 /// What cloud-init takes a text for, by its first line.
 fn kind(text: &str) -> &'static str {
@@ -66,51 +41,22 @@ fn kind(text: &str) -> &'static str {
     }
 }
 
-impl Told {
-    fn text(&self) -> String {
-        let line = |(name, value): (&str, Json)| format!("{name}: {value}\n");
-        let lines: String = self.config().into_iter().map(line).collect();
-        format!("#cloud-config\n{lines}")
-    }
-
-    /// Each value is JSON, which YAML takes as it is.
-    fn config(&self) -> BTreeMap<&'static str, Json> {
-        let mut user = json!({ "name": self.user, "ssh_authorized_keys": self.keys });
-        if self.user != "root" {
-            user["sudo"] = json!("ALL=(ALL) NOPASSWD:ALL");
-            user["shell"] = json!("/bin/bash");
-            user["lock_passwd"] = json!(true);
-        }
-        let mut config = BTreeMap::from([
-            ("hostname", json!(self.name)),
-            ("manage_etc_hosts", json!(true)),
-            ("disable_root", json!(self.user != "root")),
-            ("ssh_pwauth", json!(false)),
-            ("package_upgrade", json!(self.upgrade)),
-            ("users", json!([user])),
-        ]);
-        if let Some((private, public)) = &self.host_key {
-            let keys = json!({ "ed25519_private": private, "ed25519_public": public });
-            config.insert("ssh_keys", keys);
-        }
-        config
-    }
-}
-
 const BOUNDARY: &str = "dmp-part-7b41e9";
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value as Json;
+
     use super::*;
 
-    fn decoded(told: Option<&Told>, written: Option<&str>) -> String {
+    fn decoded(told: Option<&FirstBoot>, written: Option<&str>) -> String {
         let encoded = encoded(told, written).expect("there is something to say");
         String::from_utf8(STANDARD.decode(encoded).expect("base64")).expect("text")
     }
 
     #[test]
     fn what_is_told_is_yaml() {
-        let told = Told {
+        let told = FirstBoot {
             name: "web".into(),
             user: "debian".into(),
             keys: vec!["ssh-ed25519 AAAA a: b".into()],
@@ -132,7 +78,7 @@ mod tests {
 
     #[test]
     fn what_a_person_writes_stands_beside_it() {
-        let told = Told::default();
+        let told = FirstBoot::default();
         let both = decoded(Some(&told), Some("#!/bin/sh\ntrue\n"));
         assert!(both.contains("text/x-shellscript") && both.contains("text/cloud-config"));
         assert_eq!(decoded(None, Some("#!/bin/sh\n")), "#!/bin/sh\n");

@@ -1,9 +1,10 @@
 //! What a configuration says of a server, and the call that makes it.
 
+use dmp_cloud::FirstBoot;
 use dmp_sdk::{AttributePath, Diagnostic, Mark, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::user_data::{self, Told};
+use super::user_data;
 use crate::marked;
 use crate::values::{is_given, is_missing, json_of, object, text_at, texts_at};
 
@@ -57,14 +58,14 @@ pub(super) fn check_plugs(value: &Value) -> Result<(), Diagnostic> {
 }
 
 /// What it is told at its first boot.
-pub(super) fn told(value: &Value, chosen: &Value) -> Option<Told> {
+pub(super) fn told(value: &Value, chosen: &Value) -> Option<FirstBoot> {
     let given = value.get("cloud_init");
     if given.is_null() || !given.is_known() {
         return None;
     }
     let wants_key = given.get("host_key").as_bool() != Some(false);
     let key = text_at(chosen, "private_key").zip(text_at(chosen, "public_key"));
-    Some(Told {
+    Some(FirstBoot {
         name: text_at(value, "name").unwrap_or_default(),
         user: user(value).unwrap_or_default(),
         keys: texts_at(&given, "ssh_keys"),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use dmp_cloud::FirstBoot;
 use dmp_sdk::{Diagnostic, Machine, Value};
 use serde_json::Value as Json;
 use tokio::io::AsyncReadExt;
@@ -107,11 +108,13 @@ impl Task<'_> {
         };
         Seed {
             instance: self.identity.uuid.clone(),
-            name: text(wanted, "name").unwrap_or_default(),
-            user: told.user,
-            keys: told.ssh_keys,
-            host_key: private.zip(public).filter(|_| told.host_key),
-            upgrade: told.upgrade,
+            told: FirstBoot {
+                name: text(wanted, "name").unwrap_or_default(),
+                user: told.user,
+                keys: told.ssh_keys,
+                host_key: private.zip(public).filter(|_| told.host_key),
+                upgrade: told.upgrade,
+            },
             more: text(wanted, "user_data"),
             networks: told
                 .addresses

@@ -20,11 +20,9 @@ pub(crate) mod wanted;
 use async_trait::async_trait;
 use dmp_sdk::{
     Answers, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, Job, Known, Mark,
-    Marks, Object, Purpose, Reading, Resource, Schema, Value, Verb, Work, configured,
+    Object, Purpose, Reading, Resource, Schema, Value, Verb, Work, configured,
 };
 use serde_json::Value as Json;
-use ssh_key::private::{Ed25519Keypair, KeypairData};
-use ssh_key::{LineEnding, PrivateKey};
 
 use crate::client::items;
 use crate::cluster::{self, Cluster, Look, Question};
@@ -289,25 +287,7 @@ impl Resource for Vm {
 
     /// The host key of the first boot.
     fn choose(&self, _mark: &Mark, _wanted: &Value) -> Result<Value, Diagnostic> {
-        let failed = |error: ssh_key::Error| {
-            Diagnostic::error("no-key", "cannot make a key").cause(error.to_string())
-        };
-        let mut seed = [0; 32];
-        aws_lc_rs::rand::fill(&mut seed).map_err(|_| {
-            Diagnostic::error("no-key", "cannot make a key")
-                .cause("the operating system gives no random numbers")
-        })?;
-        let pair = KeypairData::from(Ed25519Keypair::from_seed(&seed));
-        let key = PrivateKey::new(pair, "").map_err(failed)?;
-        let private = key.to_openssh(LineEnding::LF).map_err(failed)?;
-        let public = key.public_key().to_openssh().map_err(failed)?;
-        Ok(Value::object_of([
-            (
-                "private_key",
-                Value::from(private.as_str()).marked(&Marks::sensitive()),
-            ),
-            ("public_key", public.trim().into()),
-        ]))
+        dmp_cloud::host_key()
     }
 
     fn work(&self, _job: &Job<'_>) -> Result<Work, Diagnostic> {

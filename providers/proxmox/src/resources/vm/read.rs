@@ -383,23 +383,7 @@ fn is_reachable(address: &std::net::IpAddr) -> bool {
 /// How it is reached over SSH.
 pub(super) fn connection(value: &Value, address: &str) -> Option<Machine> {
     let told = wanted::cloud_init(value)?;
-    let port = value.get("ssh_port").as_i64();
-    let bastion = value.get("bastion");
-    let mut bastions = Vec::new();
-    if !bastion.is_null() {
-        let mut hop = Machine::from_value(&bastion).ok()?;
-        bastions = std::mem::take(&mut hop.bastions);
-        bastions.push(hop);
-    }
-    Some(Machine {
-        address: address.to_owned(),
-        port: port.and_then(|port| u16::try_from(port).ok()).unwrap_or(22),
-        sudo: told.user != "root",
-        user: told.user,
-        host_keys: text(value, "host_key").into_iter().collect(),
-        bastions,
-        ..Machine::default()
-    })
+    dmp_cloud::connection(value, address, told.user)
 }
 
 /// Node and storages. Whether a storage is on one node alone is told by the listing; what was told before still holds
