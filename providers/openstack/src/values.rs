@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 pub(crate) use dmp_cloud::segment;
-use dmp_sdk::{Kind, Number, Type, Value};
+use dmp_sdk::{AttributePath, Diagnostic, Kind, Number, Type, Value};
 use serde_json::{Map, Value as Json};
 
 /// A value as JSON. Members that are null are left out; what is unknown is null.
@@ -134,6 +134,13 @@ pub(crate) fn object<const N: usize>(pairs: [(&str, Json); N]) -> Map<String, Js
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+/// An argument that can't be used: why.
+pub(crate) fn wrong(attribute: &str, why: impl Into<String>) -> Diagnostic {
+    Diagnostic::error("wrong-argument", "unusable argument")
+        .detail(why)
+        .path(AttributePath::of(attribute))
 }
 
 #[cfg(test)]

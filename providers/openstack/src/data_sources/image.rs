@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::{Listing, asked, not_one};
 use crate::cloud::Question;
+use crate::resources::image::OWN;
 use crate::session::Service;
 use crate::values::{items, number, text, text_at, texts_at, value_of};
 
@@ -103,35 +104,6 @@ pub(super) fn image() -> Listing {
         make,
     }
 }
-
-/// Members of the answer that are no properties.
-const OWN: &[&str] = &[
-    "id",
-    "name",
-    "status",
-    "visibility",
-    "owner",
-    "tags",
-    "min_disk",
-    "min_ram",
-    "size",
-    "virtual_size",
-    "disk_format",
-    "container_format",
-    "created_at",
-    "updated_at",
-    "checksum",
-    "os_hash_algo",
-    "os_hash_value",
-    "os_hidden",
-    "protected",
-    "self",
-    "file",
-    "schema",
-    "stores",
-    "direct_url",
-    "locations",
-];
 
 fn fits(config: &Value, image: &Json) -> bool {
     let is = |name: &str| {

@@ -51,13 +51,19 @@ pub(crate) trait Keyed: Send + Sync + 'static {
     /// Brings about what is wanted, whatever of it is there already.
     async fn bring(&self, task: &Task<'_>, wanted: &Value) -> Result<(), Diagnostic>;
 
-    /// Takes it away, or puts back what stood there before. Already gone is success.
-    async fn remove(
+    /// Takes it away. Already gone is success.
+    async fn remove(&self, task: &Task<'_>, prior: &Value) -> Result<(), Diagnostic>;
+
+    /// Leaves what stood there before, or puts it back where it has become something else.
+    async fn put_back(
         &self,
         task: &Task<'_>,
         prior: &Value,
-        earlier: Option<&Value>,
-    ) -> Result<(), Diagnostic>;
+        earlier: &Value,
+    ) -> Result<(), Diagnostic> {
+        let _ = (task, prior, earlier);
+        Ok(())
+    }
 }
 
 /// A resource type of this kind.
@@ -146,8 +152,11 @@ impl<K: Keyed> Resource for ByKey<K> {
         match job.verb {
             Verb::Create | Verb::Update => self.model.bring(&task, job.wanted()?).await,
             Verb::Delete | Verb::Leave => {
-                let earlier = job.earlier.filter(|earlier| !earlier.is_null());
-                self.model.remove(&task, job.prior()?, earlier).await
+                let prior = job.prior()?;
+                match job.earlier.filter(|earlier| !earlier.is_null()) {
+                    Some(earlier) => self.model.put_back(&task, prior, earlier).await,
+                    None => self.model.remove(&task, prior).await,
+                }
             }
         }
     }

@@ -235,25 +235,23 @@ impl<M: Model> Objects<M> {
                 body.insert(field.member.to_owned(), json_of(&value));
             }
         }
-        match self.kind().mark {
-            Place::Description => {
-                let text = text_at(wanted, "description");
-                let described = describe(text.as_deref(), task.job.mark);
-                body.insert("description".into(), json!(described));
-            }
-            Place::Metadata => {
-                body.insert("metadata".into(), self.metadata(task, wanted));
-            }
-            Place::Name => {
-                let name = text_at(wanted, "name");
-                body.insert(
-                    "name".into(),
-                    json!(describe(name.as_deref(), task.job.mark)),
-                );
-            }
-        }
+        let (name, marked) = self.marked(task, wanted);
+        body.insert(name.into(), marked);
         self.model.fill(wanted, &mut body);
         body
+    }
+
+    /// The member that carries the mark, with what is wanted of it.
+    fn marked(&self, task: &Task<'_>, wanted: &Value) -> (&'static str, Json) {
+        let described = |name| {
+            let text = text_at(wanted, name);
+            (name, json!(describe(text.as_deref(), task.job.mark)))
+        };
+        match self.kind().mark {
+            Place::Description => described("description"),
+            Place::Metadata => ("metadata", self.metadata(task, wanted)),
+            Place::Name => described("name"),
+        }
     }
 
     fn metadata(&self, task: &Task<'_>, wanted: &Value) -> Json {
@@ -295,39 +293,18 @@ impl<M: Model> Objects<M> {
             }
         }
         let is_marked = self.mark_of(&found) == Some(task.job.mark.to_string());
-        let name = match kind.mark {
-            Place::Description => "description",
-            Place::Metadata => "metadata",
-            Place::Name => "name",
-        };
+        let (name, marked) = self.marked(task, wanted);
         if kind.changes && (!is_marked || now.get(name) != wanted.get(name)) {
-            match kind.mark {
-                Place::Description => {
-                    let text = text_at(wanted, "description");
-                    body.insert(
-                        "description".into(),
-                        json!(describe(text.as_deref(), task.job.mark)),
-                    );
-                }
-                Place::Metadata if kind.metadata_apart => {
-                    let title = format!("set the metadata of {}", self.named(wanted));
-                    let path = format!("{}/metadata", self.path(&id));
-                    let body = json!({ "metadata": self.metadata(task, wanted) });
-                    let set = task
-                        .change(&title, kind.service, session::Verb::Put, &path, &body)
-                        .await;
-                    set.map_err(|error| self.cannot("change", &error))?;
-                }
-                Place::Metadata => {
-                    body.insert("metadata".into(), self.metadata(task, wanted));
-                }
-                Place::Name => {
-                    let name = text_at(wanted, "name");
-                    body.insert(
-                        "name".into(),
-                        json!(describe(name.as_deref(), task.job.mark)),
-                    );
-                }
+            if kind.metadata_apart {
+                let title = format!("set the metadata of {}", self.named(wanted));
+                let path = format!("{}/metadata", self.path(&id));
+                let body = json!({ "metadata": marked });
+                let set = task
+                    .change(&title, kind.service, session::Verb::Put, &path, &body)
+                    .await;
+                set.map_err(|error| self.cannot("change", &error))?;
+            } else {
+                body.insert(name.into(), marked);
             }
         }
         if !body.is_empty() {

@@ -171,7 +171,23 @@ impl Keyed for FloatingIpAssociation {
         }
     }
 
-    async fn remove(
+    async fn remove(&self, task: &Task<'_>, prior: &Value) -> Result<(), Diagnostic> {
+        self.lead_back(task, prior, None).await
+    }
+
+    async fn put_back(
+        &self,
+        task: &Task<'_>,
+        prior: &Value,
+        earlier: &Value,
+    ) -> Result<(), Diagnostic> {
+        self.lead_back(task, prior, Some(earlier)).await
+    }
+}
+
+impl FloatingIpAssociation {
+    /// Leads it to where it led before, or nowhere.
+    async fn lead_back(
         &self,
         task: &Task<'_>,
         prior: &Value,

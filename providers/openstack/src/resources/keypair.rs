@@ -153,15 +153,7 @@ impl Keyed for Keypair {
         }
     }
 
-    async fn remove(
-        &self,
-        task: &Task<'_>,
-        prior: &Value,
-        earlier: Option<&Value>,
-    ) -> Result<(), Diagnostic> {
-        if earlier.is_some() {
-            return Ok(());
-        }
+    async fn remove(&self, task: &Task<'_>, prior: &Value) -> Result<(), Diagnostic> {
         let name = text_at(prior, "name").unwrap_or_default();
         let key = text_at(prior, "public_key").unwrap_or_default();
         match look(task, &name).await? {

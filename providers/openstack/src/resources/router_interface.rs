@@ -146,13 +146,8 @@ impl Keyed for RouterInterface {
         }
     }
 
-    async fn remove(
-        &self,
-        task: &Task<'_>,
-        prior: &Value,
-        earlier: Option<&Value>,
-    ) -> Result<(), Diagnostic> {
-        if earlier.is_some() || look(task, prior).await?.is_none() {
+    async fn remove(&self, task: &Task<'_>, prior: &Value) -> Result<(), Diagnostic> {
+        if look(task, prior).await?.is_none() {
             return Ok(());
         }
         let router = text_at(prior, "router_id").unwrap_or_default();

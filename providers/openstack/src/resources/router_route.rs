@@ -142,15 +142,7 @@ impl Keyed for RouterRoute {
         }
     }
 
-    async fn remove(
-        &self,
-        task: &Task<'_>,
-        prior: &Value,
-        earlier: Option<&Value>,
-    ) -> Result<(), Diagnostic> {
-        if earlier.is_some() {
-            return Ok(());
-        }
+    async fn remove(&self, task: &Task<'_>, prior: &Value) -> Result<(), Diagnostic> {
         match look(task, prior).await? {
             Some(router) if has_it(&router, prior) => {}
             _ => return Ok(()),

@@ -1,10 +1,10 @@
 //! `openstack_security_group_rule`: one rule of a group. Neutron changes none in place.
 
-use dmp_sdk::{Attribute, AttributePath, Change, Diagnostic, Layer, Quantifier, Schema, Type};
+use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type};
 
 use crate::object::{Kind, Model, Place, fixed};
 use crate::session::{Refusal, Service};
-use crate::values::{is_given, text_at};
+use crate::values::{is_given, text_at, wrong};
 
 /// The model.
 pub(crate) struct SecurityGroupRule;
@@ -32,12 +32,6 @@ static KIND: Kind = Kind {
         fixed("remote_address_group_id"),
     ],
 };
-
-fn wrong(attribute: &str, why: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("wrong-argument", "unusable argument")
-        .detail(why)
-        .path(AttributePath::of(attribute))
-}
 
 /// A single address is a range of one.
 fn as_prefix(text: &str) -> String {

@@ -2,15 +2,13 @@
 
 use std::net::IpAddr;
 
-use dmp_sdk::{
-    Attribute, AttributePath, Change, Diagnostic, Layer, Quantifier, Schema, Type, Value,
-};
+use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::ports_in_words;
 use crate::object::{Kind, Model, Place, Task, changing, fixed};
 use crate::session::{Refusal, Service};
-use crate::values::{is_given, is_missing, text_at};
+use crate::values::{is_given, is_missing, text_at, wrong};
 
 /// The model.
 pub(crate) struct Subnet;
@@ -82,12 +80,6 @@ fn as_range(cidr: &str) -> Option<String> {
         }
     };
     Some(format!("{network}/{bits}"))
-}
-
-fn wrong(attribute: &str, why: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("wrong-argument", "unusable argument")
-        .detail(why)
-        .path(AttributePath::of(attribute))
 }
 
 #[async_trait::async_trait]

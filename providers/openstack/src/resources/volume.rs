@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::object::{Kind, Model, Place, State, Task, changing, fixed, told, wait_for};
 use crate::session::{Service, Verb};
-use crate::values::{is_given, items, number, text, text_at};
+use crate::values::{is_given, items, number, text, text_at, wrong};
 
 /// The model.
 pub(crate) struct Volume;
@@ -40,12 +40,6 @@ static KIND: Kind = Kind {
         told("host").named("os-vol-host-attr:host"),
     ],
 };
-
-fn wrong(attribute: &str, why: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("wrong-argument", "unusable argument")
-        .detail(why)
-        .path(AttributePath::of(attribute))
-}
 
 #[async_trait::async_trait]
 impl Model for Volume {

@@ -57,6 +57,12 @@ impl Ends {
         format!("{}/{}", self.path(), segment(&self.volume))
     }
 
+    /// Whether one of them says that the server has the volume.
+    fn are_tied(&self, volume: Option<&Json>, server: Option<&Json>) -> bool {
+        volume.is_some_and(|volume| attachment(volume, &self.server).is_some())
+            || server.is_some_and(|server| at_server(server, &self.volume).is_some())
+    }
+
     async fn look(&self, task: &Task<'_>) -> Result<(Option<Json>, Option<Json>), ApiError> {
         let volume = task
             .look(Service::BlockStorage, &volume_path(&self.volume), "volume")
@@ -169,12 +175,7 @@ impl Keyed for VolumeAttachment {
         let failed = |error: ApiError| error.diagnostic("cannot attach a volume");
         let goes = wanted.get("delete_on_termination").as_bool() == Some(true);
         let (volume, server) = ends.look(task).await.map_err(failed)?;
-        let is_begun = volume
-            .as_ref()
-            .is_some_and(|volume| attachment(volume, &ends.server).is_some())
-            || server
-                .as_ref()
-                .is_some_and(|server| at_server(server, &ends.volume).is_some());
+        let is_begun = ends.are_tied(volume.as_ref(), server.as_ref());
         if !is_begun {
             let mut body = json!({ "volumeId": ends.volume, "delete_on_termination": goes });
             // The name is chosen by the configuration, or by nobody.
@@ -199,24 +200,11 @@ impl Keyed for VolumeAttachment {
         Ok(())
     }
 
-    async fn remove(
-        &self,
-        task: &Task<'_>,
-        prior: &Value,
-        earlier: Option<&Value>,
-    ) -> Result<(), Diagnostic> {
-        if earlier.is_some() {
-            return Ok(());
-        }
+    async fn remove(&self, task: &Task<'_>, prior: &Value) -> Result<(), Diagnostic> {
         let ends = Ends::of(prior);
         let failed = |error: ApiError| error.diagnostic("cannot detach a volume");
         let (volume, server) = ends.look(task).await.map_err(failed)?;
-        let is_there = volume
-            .as_ref()
-            .is_some_and(|volume| attachment(volume, &ends.server).is_some())
-            || server
-                .as_ref()
-                .is_some_and(|server| at_server(server, &ends.volume).is_some());
+        let is_there = ends.are_tied(volume.as_ref(), server.as_ref());
         if !is_there {
             return Ok(());
         }

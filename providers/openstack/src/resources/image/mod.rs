@@ -34,7 +34,7 @@ impl Image {
 }
 
 /// Members that an image has of itself, beside its properties.
-const OWN: &[&str] = &[
+pub(crate) const OWN: &[&str] = &[
     "id",
     "name",
     "status",
@@ -60,12 +60,20 @@ const OWN: &[&str] = &[
     "stores",
     "direct_url",
     "locations",
+];
+
+/// Properties that are not people's: what others write of an image's content, and what has arguments of its own.
+const HELD: &[&str] = &[
     "owner_specified.openstack.md5",
     "owner_specified.openstack.sha256",
     "owner_specified.openstack.object",
     "kernel_id",
     "ramdisk_id",
 ];
+
+fn is_own(name: &str) -> bool {
+    OWN.contains(&name) || HELD.contains(&name)
+}
 
 fn path(id: &str) -> String {
     format!("/images/{}", segment(id))
@@ -76,10 +84,7 @@ fn properties(image: &Json) -> Map<String, Json> {
     let members = image.as_object().into_iter().flatten();
     members
         .filter(|(name, value)| {
-            !OWN.contains(&name.as_str())
-                && !name.starts_with("os_glance")
-                && *name != KEY
-                && !value.is_null()
+            !is_own(name) && !name.starts_with("os_glance") && *name != KEY && !value.is_null()
         })
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect()
@@ -297,7 +302,7 @@ impl Resource for Image {
             .as_members()
             .into_iter()
             .flatten()
-            .find(|(name, _)| OWN.contains(&name.as_ref()) || name.as_ref() == KEY);
+            .find(|(name, _)| is_own(name) || name.as_ref() == KEY);
         if let Some((name, _)) = reserved {
             return wrong(
                 "properties",

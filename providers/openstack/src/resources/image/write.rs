@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use super::{OWN, checksum, is_gone, path, properties, state};
+use super::{checksum, is_gone, is_own, path, properties, state};
 use crate::marked::KEY;
 use crate::object::{State, Task, wait_for};
 use crate::session::{ApiError, Listing, Pauses, Service, Verb};
@@ -293,7 +293,7 @@ impl ImageWork<'_> {
                 _ => image[&name] == value,
             };
             if !is_same {
-                let is_there = OWN.contains(&name.as_str()) || !image[&name].is_null();
+                let is_there = is_own(&name) || !image[&name].is_null();
                 let op = if is_there { "replace" } else { "add" };
                 patch.push(json!({ "op": op, "path": pointer(&name), "value": value }));
             }

@@ -4,13 +4,7 @@ use dmp_sdk::{AttributePath, Change, Diagnostic, Effect, Value};
 
 use super::{read, user_data, wanted};
 use crate::marked;
-use crate::values::{is_given, text_at};
-
-fn wrong(attribute: &str, why: impl Into<String>) -> Diagnostic {
-    Diagnostic::error("wrong-argument", "unusable argument")
-        .detail(why)
-        .path(AttributePath::of(attribute))
-}
+use crate::values::{is_given, text_at, wrong};
 
 pub(super) fn plan(change: &mut Change<'_>) -> Result<(), Diagnostic> {
     wanted::check_plugs(&change.planned)?;

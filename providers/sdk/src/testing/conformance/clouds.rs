@@ -1,15 +1,7 @@
 //! The trials of the provider `openstack`, against a real cloud.
 
-use super::trials::Trial;
-
-/// What is made by calls and waited for.
-const MADE: &[&str] = &[
-    "leaving_twice_succeeds_and_it_counts_no_more",
-    "secrets_are_never_shown",
-];
-
-/// The same, with a secret.
-const WITH_A_SECRET: &[&str] = MADE.split_at(1).0;
+use super::machines::{MADE, WITH_A_SECRET};
+use super::trials::{AT_A_KEY, Trial};
 
 /// What is there as soon as it is asked for.
 const AT_ONCE: &[&str] = &[
@@ -30,16 +22,7 @@ const THERE_OR_NOT: &[&str] = &[
     "secrets_are_never_shown",
 ];
 
-/// What is found by its key and there at once.
-const AT_A_KEY: &[&str] = &[
-    "anothers_object_is_no_candidate",
-    "the_id_is_recorded_before_the_first_wait",
-    "a_wait_ends_soon_after_a_wish_to_stop",
-    "leaving_twice_succeeds_and_it_counts_no_more",
-    "secrets_are_never_shown",
-];
-
-/// The same, of which nothing changes in place.
+/// What is found by its key and made at once, and of which nothing changes in place.
 const FIXED_AT_A_KEY: &[&str] = &[
     "an_update_reaches_the_object",
     "anothers_object_is_no_candidate",

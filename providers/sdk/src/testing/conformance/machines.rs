@@ -1,29 +1,20 @@
 //! The trials of the provider `proxmox`, against the lab.
 
-use super::trials::Trial;
+use super::trials::{AT_A_KEY, Trial};
 
 /// What is made by calls and waited for.
-const MADE: &[&str] = &[
+pub(super) const MADE: &[&str] = &[
     "leaving_twice_succeeds_and_it_counts_no_more",
     "secrets_are_never_shown",
 ];
 
 /// The same, with a secret.
-const WITH_A_SECRET: &[&str] = MADE.split_at(1).0;
+pub(super) const WITH_A_SECRET: &[&str] = MADE.split_at(1).0;
 
 /// What is found by its key, and waited for.
 const NETWORK: &[&str] = &[
     "anothers_object_is_no_candidate",
     "the_id_is_recorded_before_the_first_wait",
-    "leaving_twice_succeeds_and_it_counts_no_more",
-    "secrets_are_never_shown",
-];
-
-/// What is found by its key and made at once.
-const AT_A_KEY: &[&str] = &[
-    "anothers_object_is_no_candidate",
-    "the_id_is_recorded_before_the_first_wait",
-    "a_wait_ends_soon_after_a_wish_to_stop",
     "leaving_twice_succeeds_and_it_counts_no_more",
     "secrets_are_never_shown",
 ];

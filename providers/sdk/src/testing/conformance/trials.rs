@@ -16,7 +16,8 @@ pub struct Trial {
     pub not_applicable: &'static [&'static str],
 }
 
-const AT_A_KEY: &[&str] = &[
+/// What is found by its key and made at once.
+pub(super) const AT_A_KEY: &[&str] = &[
     "anothers_object_is_no_candidate",
     "the_id_is_recorded_before_the_first_wait",
     "a_wait_ends_soon_after_a_wish_to_stop",
