@@ -33,6 +33,27 @@ pub(super) struct Kind {
     pub check: fn(&Value) -> Result<(), Diagnostic>,
 }
 
+impl Kind {
+    /// The kind of a resource type.
+    pub(super) fn of(resource_type: &str) -> Option<&'static Kind> {
+        KINDS
+            .iter()
+            .find(|kind| kind.resource_type == resource_type)
+    }
+
+    /// Whether it is known which object is meant.
+    pub(super) fn is_key_known(&self, value: &Value) -> bool {
+        let mut key = self.key.iter();
+        key.all(|name| value.get(name).as_str().is_some())
+    }
+
+    /// The path that an object's draft is told by.
+    pub(super) fn path(&self, value: &Value) -> String {
+        let name = text(value, self.name).unwrap_or_default();
+        format!("{}/{name}", (self.collection)(value))
+    }
+}
+
 /// A setting.
 pub(super) struct Field {
     pub attribute: &'static str,

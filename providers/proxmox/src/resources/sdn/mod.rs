@@ -33,10 +33,9 @@ pub(crate) fn all() -> Vec<Sdn> {
 
 /// The path that a change of a network is drafted at; `None` for what is no network, and while its key is unknown.
 pub(crate) fn drafted_at(change: &Intended<'_>) -> Option<String> {
-    let name = change.address.resource_type.as_ref();
-    let sdn = all().into_iter().find(|sdn| &*sdn.schema.name == name)?;
+    let kind = Kind::of(&change.address.resource_type)?;
     let value = change.planned.or(change.prior)?;
-    sdn.is_key_known(value).then(|| sdn.path(value))
+    kind.is_key_known(value).then(|| kind.path(value))
 }
 
 /// One of the resource types.
@@ -46,19 +45,6 @@ pub(crate) struct Sdn {
 }
 
 impl Sdn {
-    fn is_key_known(&self, value: &Value) -> bool {
-        self.kind
-            .key
-            .iter()
-            .all(|name| value.get(name).as_str().is_some())
-    }
-
-    /// The path that its draft is told by.
-    fn path(&self, value: &Value) -> String {
-        let name = text(value, self.kind.name).unwrap_or_default();
-        format!("{}/{name}", (self.kind.collection)(value))
-    }
-
     /// The object with its key as the listing has it, running and draft together; also one that is drafted to go.
     fn found<'a>(&self, value: &Value, answer: &'a Json) -> Option<&'a Json> {
         let name = text(value, self.kind.name)?;
@@ -135,7 +121,7 @@ impl Resource for Sdn {
     }
 
     fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
-        match self.is_key_known(known.attributes) {
+        match self.kind.is_key_known(known.attributes) {
             true => {
                 let path = (self.kind.collection)(known.attributes);
                 let listing = Question::Path(format!("{path}?pending=1"));
@@ -203,7 +189,7 @@ impl Resource for Sdn {
             Verb::Delete | Verb::Leave => earlier,
         };
         let path = (self.kind.collection)(value);
-        cluster.drafts.expect([self.path(value)]);
+        cluster.drafts.expect([self.kind.path(value)]);
         let drafting = cluster.drafts.begin();
         // What is drafted by others would be applied with ours.
         cluster.drafts.refuse_foreign(cluster).await?;

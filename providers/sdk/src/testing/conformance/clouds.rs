@@ -1,6 +1,6 @@
 //! The trials of the provider `openstack`, against a real cloud.
 
-use super::machines::{MADE, WITH_A_SECRET};
+use super::machines::{IMAGE, MADE, WITH_A_SECRET};
 use super::trials::{AT_A_KEY, Trial};
 
 /// What is there as soon as it is asked for.
@@ -45,28 +45,20 @@ const TIED: &[&str] = &[
     "secrets_are_never_shown",
 ];
 
-/// The same, and waited for.
-const ATTACHED: &[&str] = &[
-    "an_update_reaches_the_object",
-    "anothers_object_is_no_candidate",
-    "the_id_is_recorded_before_the_first_wait",
-    "an_update_cut_off_anywhere_is_finished",
-    "leaving_twice_succeeds_and_it_counts_no_more",
-    "what_a_stranger_altered_is_seen_and_mended",
-    "secrets_are_never_shown",
-];
+/// The same, and waited for, as an image is.
+const ATTACHED: &[&str] = IMAGE;
 
 const fn trial(
     resource_type: &'static str,
     test: &'static str,
     not_applicable: &'static [&'static str],
 ) -> Trial {
-    Trial {
+    Trial::of(
+        "tests/live/tests/openstack/contract.rs",
         resource_type,
-        file: "tests/live/tests/openstack/contract.rs",
         test,
         not_applicable,
-    }
+    )
 }
 
 pub(super) const CLOUD: &[Trial] = &[

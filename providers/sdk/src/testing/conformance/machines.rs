@@ -30,7 +30,7 @@ const ALWAYS_THERE: &[&str] = &[
 ];
 
 /// A file is there or not, and nothing of it changes.
-const IMAGE: &[&str] = &[
+pub(super) const IMAGE: &[&str] = &[
     "an_update_reaches_the_object",
     "anothers_object_is_no_candidate",
     "the_id_is_recorded_before_the_first_wait",
@@ -45,12 +45,12 @@ const fn trial(
     test: &'static str,
     not_applicable: &'static [&'static str],
 ) -> Trial {
-    Trial {
+    Trial::of(
+        "tests/e2e/tests/proxmox_contract.rs",
         resource_type,
-        file: "tests/e2e/tests/proxmox_contract.rs",
         test,
         not_applicable,
-    }
+    )
 }
 
 pub(super) const CLUSTER_OF_MACHINES: &[Trial] = &[

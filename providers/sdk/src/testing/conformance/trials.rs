@@ -16,6 +16,23 @@ pub struct Trial {
     pub not_applicable: &'static [&'static str],
 }
 
+impl Trial {
+    /// A trial of a test in a file.
+    pub(super) const fn of(
+        file: &'static str,
+        resource_type: &'static str,
+        test: &'static str,
+        not_applicable: &'static [&'static str],
+    ) -> Self {
+        Self {
+            resource_type,
+            file,
+            test,
+            not_applicable,
+        }
+    }
+}
+
 /// What is found by its key and made at once.
 pub(super) const AT_A_KEY: &[&str] = &[
     "anothers_object_is_no_candidate",
