@@ -6,9 +6,8 @@ stack {
 }
 
 provider "proxmox" {
-  # Where machines exist already nobody is asked.
-  endpoints = local.is_new ? var.proxmox_endpoints : ["https://unused.invalid"]
-  api_token = local.is_new ? var.proxmox_api_token : "unused@pve!unused=unused"
+  endpoints = var.proxmox_endpoints
+  api_token = var.proxmox_api_token
   ca        = var.proxmox_ca
   vm_ids    = { from = 6000, to = 6999 }
 }

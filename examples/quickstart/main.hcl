@@ -11,63 +11,83 @@ provider "proxmox" {
   vm_ids    = { from = 5000, to = 5999 }
 }
 
+# As the `openstack` command line finds it: by `clouds.yaml` and `OS_*`.
+provider "openstack" {
+  cloud = var.openstack_cloud
+}
+
 # Whoever has the state can log in; `dmp ssh` does.
 resource "core_ssh_key" "login" {}
 
 locals {
+  is_openstack = var.kind == "openstack"
+  proxmox      = { template = var.site.template, storage = var.site.storage }
+  openstack    = { image = var.openstack.image, flavor = var.openstack.flavor }
+  # On Proxmox who is reached from outside has a second plug, in the bridge that leads there; on OpenStack a floating IP leads in.
   outside = { bridge = var.site.bridge, gateway = var.site.gateway, nameservers = length(var.site.nameservers) > 0 ? var.site.nameservers : null }
-  proxmox = { template = var.site.template, storage = var.site.storage }
-  prefix  = module.inside.prefix
+  reached = merge(local.openstack, { floating_network = var.openstack.external_network })
+  inside = {
+    bastion  = "${cidrhost(var.site.inside, 2)}/${module.inside.prefix}"
+    balancer = "${cidrhost(var.site.inside, 3)}/${module.inside.prefix}"
+  }
+  gateway = local.is_openstack || var.site.inside_bridge == null ? cidrhost(var.site.inside, 1) : null
   port    = 8080
 }
 
 module "inside" {
-  source  = "../../modules/private-network"
-  kind    = "proxmox"
-  name    = "quick"
-  cidr    = var.site.inside
-  bridge  = var.site.inside_bridge
-  vlan    = var.site.inside_vlan
-  gateway = var.site.inside_bridge == null ? cidrhost(var.site.inside, 1) : null
+  source           = "../../modules/private-network"
+  kind             = var.kind
+  name             = "quick"
+  cidr             = var.site.inside
+  bridge           = local.is_openstack ? null : var.site.inside_bridge
+  vlan             = local.is_openstack ? null : var.site.inside_vlan
+  gateway          = local.gateway
+  nameservers      = local.is_openstack ? var.site.nameservers : []
+  external_network = local.is_openstack ? var.openstack.external_network : null
 }
 
 module "bastion" {
   source      = "../../modules/machine"
-  kind        = "proxmox"
+  kind        = var.kind
   name        = "bastion"
-  address     = var.site.bastion
-  network     = local.outside
-  networks    = [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = "${cidrhost(var.site.inside, 2)}/${local.prefix}" }]
+  address     = local.is_openstack ? local.inside.bastion : var.site.bastion
+  network     = local.is_openstack ? module.inside.network : local.outside
+  networks    = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.bastion }]
+  open_ports  = ["tcp/${var.site.ssh_port}"]
   ssh_keys    = [core_ssh_key.login.public_key]
   private_key = core_ssh_key.login.private_key
   ssh_port    = var.site.ssh_port
   proxmox     = local.proxmox
+  openstack   = local.reached
 }
 
 module "balancer" {
   source      = "../../modules/machine"
-  kind        = "proxmox"
+  kind        = var.kind
   name        = "balancer"
-  address     = var.site.balancer
-  network     = local.outside
-  networks    = [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = "${cidrhost(var.site.inside, 3)}/${local.prefix}" }]
+  address     = local.is_openstack ? local.inside.balancer : var.site.balancer
+  network     = local.is_openstack ? module.inside.network : local.outside
+  networks    = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.balancer }]
+  open_ports  = ["tcp/${var.site.ssh_port}", "tcp/${local.port}"]
   ssh_keys    = [core_ssh_key.login.public_key]
   private_key = core_ssh_key.login.private_key
   ssh_port    = var.site.ssh_port
   proxmox     = local.proxmox
+  openstack   = local.reached
 }
 
 module "web" {
   source      = "../../modules/machine-group"
-  kind        = "proxmox"
+  kind        = var.kind
   name        = "web"
-  machines    = { for number in range(1, var.webs + 1) : number => { address = "${cidrhost(var.site.inside, 10 + number)}/${local.prefix}" } }
+  machines    = { for number in range(1, var.webs + 1) : number => { address = "${cidrhost(var.site.inside, 10 + number)}/${module.inside.prefix}" } }
   network     = module.inside.network
   bastion     = module.bastion.connection
   ssh_keys    = [core_ssh_key.login.public_key]
   private_key = core_ssh_key.login.private_key
   ssh_port    = var.site.ssh_port
   proxmox     = local.proxmox
+  openstack   = local.openstack
 }
 
 locals {
@@ -139,7 +159,7 @@ module "service" {
   services = {
     web = {
       port    = local.port
-      bind    = module.balancer.address
+      bind    = module.balancer.own_address
       check   = "/"
       servers = { for key, address in module.web.addresses : "web-${key}" => "${address}:${local.port}" }
     }

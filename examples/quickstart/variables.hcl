@@ -1,13 +1,26 @@
-# On the lab (`dmp --lab …`) the first three are set for you, and the rest is as the lab has it.
+variable "kind" {
+  description = "Where the machines come from: `proxmox` or `openstack`."
+  type        = string
+  default     = "proxmox"
+
+  validation {
+    condition     = contains(["proxmox", "openstack"], var.kind)
+    error_message = "`kind` is `proxmox` or `openstack`."
+  }
+}
+
+# For `kind = "proxmox"`. On the lab (`dmp --lab …`) the first three are set for you, and the rest is as the lab has it.
 
 variable "proxmox_endpoints" {
   description = "Addresses of the cluster's nodes, such as `[\"https://pve1.example:8006\"]`."
   type        = list(string)
+  default     = []
 }
 
 variable "proxmox_api_token" {
   description = "An API token, `user@realm!name=secret`."
   type        = string
+  default     = null
   sensitive   = true
 }
 
@@ -15,6 +28,24 @@ variable "proxmox_ca" {
   description = "The cluster's authority (the text of `/etc/pve/pve-root-ca.pem`); null where its certificates are known to the system."
   type        = string
   default     = null
+}
+
+# For `kind = "openstack"`.
+
+variable "openstack_cloud" {
+  description = "A cloud of `clouds.yaml`; null for the one that `OS_CLOUD` or other variables say."
+  type        = string
+  default     = null
+}
+
+variable "openstack" {
+  description = "What the cloud has: the image that machines begin as, their flavor (null for the smallest that is large enough), and the network that leads out, all by name. Of `site` the network inside, `nameservers` and `ssh_port` count."
+  type = object({
+    image            = optional(string, "debian-13")
+    flavor           = optional(string)
+    external_network = optional(string, "public")
+  })
+  default = {}
 }
 
 variable "site" {

@@ -4,8 +4,13 @@ output "connections" {
 }
 
 output "addresses" {
-  description = "The address of each, by its key."
+  description = "The address that each is reached at, by its key."
   value       = { for key, machine in module.machine : key => machine.address }
+}
+
+output "own_addresses" {
+  description = "The address that each has itself, to listen at, by its key."
+  value       = { for key, machine in module.machine : key => machine.own_address }
 }
 
 output "names" {

@@ -12,11 +12,12 @@ variable "machines" {
     memory_mib = optional(number)
     disk_gib   = optional(number)
     node       = optional(string)
+    zone       = optional(string)
   }))
 }
 
 variable "kind" {
-  description = "Where they come from: `proxmox` makes them, `existing` takes what is there."
+  description = "Where they come from: `proxmox` and `openstack` make them, `existing` takes what is there."
   type        = string
 }
 
@@ -78,8 +79,20 @@ variable "network" {
   default     = {}
 }
 
+variable "open_ports" {
+  description = "What is let in from everywhere: see `machine`."
+  type        = list(string)
+  default     = []
+}
+
 variable "proxmox" {
   description = "What only Proxmox needs: see `machine`."
+  type        = any
+  default     = {}
+}
+
+variable "openstack" {
+  description = "What only OpenStack needs: see `machine`. Without a `server_group` they get one of their own, whose members are kept apart where that can be."
   type        = any
   default     = {}
 }

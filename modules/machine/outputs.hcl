@@ -4,8 +4,14 @@ output "connection" {
 }
 
 output "address" {
-  description = "Its address, without a prefix."
+  description = "The address that it is reached at, without a prefix."
   value       = host.this.address
+}
+
+output "own_address" {
+  description = "The address that it has itself, to listen at; another one where a floating IP leads to it."
+  value       = local.own_address
+  depends_on  = [host.this]
 }
 
 output "hostname" {

@@ -4,17 +4,17 @@ variable "name" {
 }
 
 variable "kind" {
-  description = "Where it comes from: `proxmox` makes it, `existing` takes one that is there."
+  description = "Where it comes from: `proxmox` and `openstack` make it, `existing` takes one that is there."
   type        = string
 
   validation {
-    condition     = contains(["proxmox", "existing"], var.kind)
-    error_message = "`kind` is `proxmox` or `existing`."
+    condition     = contains(["proxmox", "openstack", "existing"], var.kind)
+    error_message = "`kind` is `proxmox`, `openstack` or `existing`."
   }
 }
 
 variable "address" {
-  description = "Its address. `existing`: a host name or an IP address. `proxmox`: an address with its prefix, `192.0.2.11/24`, or null for DHCP (the image then needs the guest agent)."
+  description = "Its address. `existing`: a host name or an IP address. New ones: an address with its prefix, `192.0.2.11/24`; or null for one that the network gives (on Proxmox by DHCP, for which the image needs the guest agent)."
   type        = string
   default     = null
 
@@ -101,26 +101,53 @@ variable "disk_gib" {
 }
 
 variable "network" {
-  description = "The network of a new machine, as `private-network` gives it: `bridge`, `gateway`, `nameservers`, `vlan`."
+  description = "The network of a new machine, as `private-network` gives it. On Proxmox: `bridge`, `gateway`, `nameservers`, `vlan`, `firewall`. On OpenStack: the network's `id`, the `subnet_id` of its address, `security_group_ids`."
   type = object({
-    bridge      = optional(string, "vmbr0")
-    gateway     = optional(string)
-    nameservers = optional(list(string))
-    vlan        = optional(number)
-    firewall    = optional(bool)
+    bridge             = optional(string, "vmbr0")
+    gateway            = optional(string)
+    nameservers        = optional(list(string))
+    vlan               = optional(number)
+    firewall           = optional(bool)
+    id                 = optional(string)
+    subnet_id          = optional(string)
+    security_group_ids = optional(list(string))
   })
   default = {}
+
+  validation {
+    condition     = var.kind != "openstack" || var.network.id != null
+    error_message = "on OpenStack `network` needs the `id` of a network: what `private-network` gives, or that of `data \"openstack_network\"`."
+  }
 }
 
 variable "networks" {
-  description = "More networks of a new machine, each with the machine's `address` there."
+  description = "More networks of a new machine, as `network`, each with the machine's `address` there."
   type = list(object({
-    bridge   = string
-    address  = optional(string)
-    vlan     = optional(number)
-    firewall = optional(bool)
+    bridge             = optional(string)
+    address            = optional(string)
+    vlan               = optional(number)
+    firewall           = optional(bool)
+    id                 = optional(string)
+    subnet_id          = optional(string)
+    security_group_ids = optional(list(string))
   }))
   default = []
+
+  validation {
+    condition     = alltrue([for network in var.networks : var.kind == "openstack" ? network.id != null : network.bridge != null || var.kind == "existing"])
+    error_message = "each of `networks` has a `bridge` on Proxmox, and an `id` on OpenStack."
+  }
+}
+
+variable "open_ports" {
+  description = "What is let in from everywhere, as `tcp/22` or `udp/8000-8010`, where the ground lets nothing in by itself: on OpenStack, by a security group of its own. On Proxmox and on machines that exist all is let in that the machine itself does."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for port in var.open_ports : can(regex("^(tcp|udp)/[0-9]+(-[0-9]+)?$", port))])
+    error_message = "`open_ports` are written as `tcp/22` or `udp/8000-8010`."
+  }
 }
 
 variable "group" {
@@ -147,5 +174,26 @@ variable "proxmox" {
   validation {
     condition     = var.kind != "proxmox" || (var.proxmox.template == null) != (var.proxmox.image == null)
     error_message = "`proxmox` names either a `template` or an `image`."
+  }
+}
+
+variable "openstack" {
+  description = "What only OpenStack needs: the `image` by its name; the `flavor`, null for the smallest with `cores`, `memory_mib` and `disk_gib`; and what may be left open. `floating_network` is the external network that it gets an address of, by name: then it is reached there."
+  type = object({
+    image            = optional(string)
+    flavor           = optional(string)
+    floating_network = optional(string)
+    boot_from_volume = optional(bool, false)
+    volume_type      = optional(string)
+    volume_zone      = optional(string)
+    zone             = optional(string)
+    server_group     = optional(string)
+    config_drive     = optional(bool)
+  })
+  default = {}
+
+  validation {
+    condition     = var.kind != "openstack" || var.openstack.image != null
+    error_message = "`openstack` names the `image` that the machine begins as."
   }
 }

@@ -9,12 +9,12 @@ variable "name" {
 }
 
 variable "kind" {
-  description = "Where it comes from: `proxmox` makes it, `existing` takes one that is there."
+  description = "Where it comes from: `proxmox` and `openstack` make it, `existing` takes one that is there."
   type        = string
 
   validation {
-    condition     = contains(["proxmox", "existing"], var.kind)
-    error_message = "`kind` is `proxmox` or `existing`."
+    condition     = contains(["proxmox", "openstack", "existing"], var.kind)
+    error_message = "`kind` is `proxmox`, `openstack` or `existing`."
   }
 }
 
@@ -29,7 +29,7 @@ variable "cidr" {
 }
 
 variable "gateway" {
-  description = "The way out, an address of it; null: none. In a zone of type `simple` the nodes have it, and its machines go out under the node's address."
+  description = "The way out, an address of it; null: none. In a zone of type `simple` the nodes have it, and its machines go out under the node's address. On OpenStack it is the router's, where `external_network` is given."
   type        = string
   default     = null
 }
@@ -67,4 +67,15 @@ variable "tag" {
   description = "`proxmox`: its VLAN or VXLAN, which zones of all types but `simple` need."
   type        = number
   default     = null
+}
+
+variable "external_network" {
+  description = "`openstack`: the network that leads out, by name. A router with the address `gateway` joins them: machines go out under its address, and floating IPs lead in."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.external_network == null || var.gateway != null
+    error_message = "the router to `external_network` needs an address here: `gateway`."
+  }
 }

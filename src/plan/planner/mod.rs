@@ -83,6 +83,8 @@ pub struct Planner {
     providers: BTreeMap<String, ProviderState>,
     /// Provider configurations of which it is not known yet which instances they have, and what decides it.
     open_providers: BTreeMap<String, Marks>,
+    /// What is wrong with configurations that nothing goes through so far.
+    wrong_providers: BTreeMap<String, Vec<Diagnostic>>,
     has_ordered_outputs: bool,
     /// What blocks of a type that name no provider go through, by module.
     plain_providers: foldhash::HashMap<(ModulePath, Mode, Arc<str>), String>,
@@ -159,6 +161,7 @@ impl Planner {
             },
             providers: BTreeMap::new(),
             open_providers: BTreeMap::new(),
+            wrong_providers: BTreeMap::new(),
             plain_providers: foldhash::HashMap::default(),
             open,
             ready,

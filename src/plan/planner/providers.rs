@@ -64,7 +64,8 @@ impl Planner {
         }
     }
 
-    /// Evaluates a provider configuration and, where it is known, makes it usable.
+    /// Evaluates a provider configuration and, where it is known, makes it usable. What is wrong with it is told once something
+    /// goes through it: a stack that takes its machines from one cloud or another has blocks for both, and no endpoint of one.
     pub(super) fn make_provider(&mut self, at: &ProviderAt) {
         let address = at.to_string();
         if self.providers.contains_key(&address) {
@@ -73,7 +74,7 @@ impl Planner {
         let Some(decoded) = self.world.decode_provider(at) else {
             return;
         };
-        self.plan.diagnostics.extend(decoded.diagnostics.clone());
+        let mut wrong = decoded.diagnostics;
         let name = &at.key.name;
         let Some(provider) = self.world.registry.provider(name) else {
             return;
@@ -82,8 +83,11 @@ impl Planner {
         if state.config.is_wholly_known() {
             match (self.configure)(name, &state.config) {
                 Ok(configured) => state.configured = Some(configured),
-                Err(diagnostic) => self.plan.diagnostics.push(diagnostic),
+                Err(diagnostic) => wrong.push(diagnostic),
             }
+        }
+        if !wrong.is_empty() {
+            self.wrong_providers.insert(address.clone(), wrong);
         }
         self.providers.insert(address, state);
     }
@@ -102,6 +106,8 @@ impl Planner {
                 let at = at?;
                 self.make_provider(&at);
                 let name = at.to_string();
+                let wrong = self.wrong_providers.remove(&name);
+                self.plan.diagnostics.extend(wrong.into_iter().flatten());
                 if is_plain && at.instance.is_none() {
                     self.plain_providers.insert(of_type(address), name.clone());
                 }

@@ -161,3 +161,36 @@ fn mistakes_are_told_before_anything_is_planned() {
         .expect_code(1)
         .says("has no `for_each`");
 }
+
+#[test]
+fn what_is_wrong_with_a_provider_is_told_once_something_goes_through_it() {
+    let sandbox = Sandbox::stack(
+        r#"
+variable "endpoints" {
+  type    = list(string)
+  default = []
+}
+variable "pools" {
+  type    = set(string)
+  default = []
+}
+provider "proxmox" {
+  endpoints = var.endpoints
+  api_token = null
+}
+resource "proxmox_pool" "one" {
+  for_each = var.pools
+  name     = each.key
+}
+"#,
+    );
+    sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success()
+        .shows("Nothing to do");
+    sandbox.write("more.auto.hcl", "pools = [\"web\"]\n");
+    sandbox
+        .run(&["plan"])
+        .expect_code(1)
+        .says("`endpoints` names no node");
+}

@@ -1,5 +1,6 @@
 //! What is looked up and never owned. Each picks one object out of a listing, which is asked once for all, or shows a list.
 
+mod everything;
 mod flavor;
 mod image;
 mod network;
@@ -11,17 +12,50 @@ use std::sync::Arc;
 use dmp_sdk::{Answers, DataReading, DataSource, Diagnostic, Fetch, Schema, Value};
 use serde_json::Value as Json;
 
+pub(crate) use everything::Listed;
+
 use crate::cloud::{Question, found};
+use crate::object::Objects;
+use crate::resources::{
+    floating_ip::FloatingIp, network::Network, port::Port, router::Router,
+    security_group::SecurityGroup, security_group_rule::SecurityGroupRule, server::Server,
+    server_group::ServerGroup, subnet::Subnet, volume::Volume, volume_snapshot::VolumeSnapshot,
+};
+use everything::everything;
 
 /// All of them.
 pub(crate) fn all() -> Vec<Arc<dyn DataSource>> {
-    vec![
+    let picking: [Arc<dyn DataSource>; 5] = [
         Arc::new(image::image()),
         Arc::new(flavor::flavor()),
         Arc::new(network::network()),
         Arc::new(zones::zones()),
         Arc::new(quotas::quotas()),
-    ]
+    ];
+    let listing = [
+        everything(Server::new()),
+        everything(Objects::new(ServerGroup)),
+        everything(Objects::new(Network)),
+        everything(Objects::new(Subnet)),
+        everything(Objects::new(Port)),
+        everything(Objects::new(SecurityGroup)),
+        everything(Objects::new(SecurityGroupRule)),
+        everything(Objects::new(Router)),
+        everything(Objects::new(FloatingIp)),
+        everything(Objects::new(Volume)),
+        everything(Objects::new(VolumeSnapshot)),
+    ];
+    picking
+        .into_iter()
+        .chain(listing.into_iter().flatten())
+        .collect()
+}
+
+/// What was found, of each answer.
+fn answered(answers: Answers<'_>) -> Result<Vec<&Json>, Diagnostic> {
+    (0..answers.len())
+        .map(|at| answers.json(at).map(found))
+        .collect()
 }
 
 /// A data source that is made of answers which do not depend on each other.
@@ -42,10 +76,7 @@ impl DataSource for Listing {
     }
 
     fn parse(&self, config: &Value, answers: Answers<'_>) -> Result<DataReading, Diagnostic> {
-        let answers: Result<Vec<&Json>, Diagnostic> = (0..answers.len())
-            .map(|at| answers.json(at).map(found))
-            .collect();
-        (self.make)(config, &answers?).map(DataReading::Value)
+        (self.make)(config, &answered(answers)?).map(DataReading::Value)
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dmp_sdk::{
     Answers, Attribute, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, HoldsData,
-    Job, Known, MarkWay, Reading, Resource, Schema, Type, Value, Work, configured,
+    Job, Known, ListedBy, MarkWay, Reading, Resource, Schema, Type, Value, Work, configured,
 };
 use serde_json::{Map, Value as Json};
 
@@ -21,6 +21,7 @@ pub(crate) use keyed::{ByKey, Keyed, Seen};
 pub(crate) use work::{Task, wait_for};
 
 use crate::cloud::{Cloud, Question};
+use crate::data_sources::Listed;
 use crate::session::Service;
 use crate::values;
 
@@ -39,6 +40,8 @@ pub(crate) struct Kind {
     pub one: &'static str,
     /// The member of an answer that has the listed ones.
     pub many: &'static str,
+    /// The data source of all that is there.
+    pub listed_by: ListedBy,
     /// Where the mark stands.
     pub mark: Place,
     /// Whether an object can be changed by a PUT at all.
@@ -73,6 +76,21 @@ pub(crate) struct Field {
     pub sent: Sent,
     /// What is sent where it is set no more.
     pub unset: Unset,
+}
+
+/// The data source of a type's objects: its name, its attribute with all of them, and what each is called by.
+pub(crate) const fn by(
+    data_source: &'static str,
+    items: &'static str,
+    name: &'static str,
+) -> ListedBy {
+    ListedBy {
+        data_source,
+        only: &[],
+        items,
+        id: "id",
+        name,
+    }
 }
 
 /// When a member is sent.
@@ -254,9 +272,14 @@ pub(crate) struct Objects<M> {
 impl<M: Model> Objects<M> {
     /// The type.
     pub(crate) fn of(model: M) -> Arc<dyn Resource> {
+        Arc::new(Self::new(model))
+    }
+
+    /// The type, to ask for all its objects.
+    pub(crate) fn new(model: M) -> Self {
         let kind = model.kind();
         let text = |doc| Attribute::optional(Type::String, doc);
-        let mut schema = model.schema();
+        let mut schema = model.schema().listed_by(kind.listed_by);
         schema = match kind.mark {
             Place::Description => schema.mark(MarkWay::Field("description")),
             Place::Metadata => schema.mark(MarkWay::Field("metadata")),
@@ -290,7 +313,7 @@ impl<M: Model> Objects<M> {
                 Attribute::optional(Type::set(Type::String), "Its tags."),
             );
         }
-        Arc::new(Self { schema, model })
+        Self { schema, model }
     }
 
     fn one(&self, id: &str) -> Result<Fetch, Diagnostic> {
@@ -303,9 +326,30 @@ impl<M: Model> Objects<M> {
         .fetch()
     }
 
-    fn all(&self) -> Result<Fetch, Diagnostic> {
+    fn listing(&self) -> Question {
         let kind = self.model.kind();
-        Question::list(kind.service, kind.listing, kind.many).fetch()
+        Question::list(kind.service, kind.listing, kind.many)
+    }
+
+    fn all(&self) -> Result<Fetch, Diagnostic> {
+        self.listing().fetch()
+    }
+}
+
+impl<M: Model> Listed for Objects<M> {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn listings(&self) -> Vec<Question> {
+        vec![self.listing()]
+    }
+
+    fn objects(&self, nothing: &Value, answers: &[&Json]) -> Vec<Value> {
+        let listed = answers.iter().flat_map(|answer| values::items(answer));
+        listed
+            .map(|object| self.attributes(nothing, object))
+            .collect()
     }
 }
 

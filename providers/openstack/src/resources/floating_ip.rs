@@ -3,7 +3,7 @@
 use dmp_sdk::{Attribute, Layer, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::object::{Kind, Model, Place, changing, fixed};
+use crate::object::{Kind, Model, Place, by, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::text_at;
 
@@ -17,6 +17,7 @@ static KIND: Kind = Kind {
     listing: "/floatingips",
     one: "floatingip",
     many: "floatingips",
+    listed_by: by("openstack_floating_ips", "floating_ips", "address"),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

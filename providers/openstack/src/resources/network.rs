@@ -3,7 +3,7 @@
 use dmp_sdk::{Attribute, Layer, Schema, Type};
 
 use super::ports_in_words;
-use crate::object::{Kind, Model, Place, Task, changing, fixed};
+use crate::object::{Kind, Model, Place, Task, by, changing, fixed};
 use crate::session::Service;
 
 /// The model.
@@ -16,6 +16,7 @@ static KIND: Kind = Kind {
     listing: "/networks",
     one: "network",
     many: "networks",
+    listed_by: by("openstack_networks", "networks", "name"),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -3,7 +3,7 @@
 use dmp_sdk::{Attribute, Layer, Quantifier, Schema, Type, Value};
 use serde_json::Value as Json;
 
-use crate::object::{Kind, Model, Place, changing, fixed};
+use crate::object::{Kind, Model, Place, by, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{items, text, text_at};
 
@@ -17,6 +17,7 @@ static KIND: Kind = Kind {
     listing: "/ports",
     one: "port",
     many: "ports",
+    listed_by: by("openstack_ports", "ports", "name"),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -4,7 +4,7 @@ use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::ports_in_words;
-use crate::object::{Kind, Model, Place, State, Task, changing, fixed, told};
+use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed, told};
 use crate::session::{Service, Verb};
 use crate::values::{items, json_of, text, text_at, value_of};
 
@@ -18,6 +18,7 @@ static KIND: Kind = Kind {
     listing: "/routers",
     one: "router",
     many: "routers",
+    listed_by: by("openstack_routers", "routers", "name"),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

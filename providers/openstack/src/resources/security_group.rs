@@ -5,7 +5,7 @@ use dmp_sdk::{Attribute, Diagnostic, Layer, Schema, Type, Value};
 use serde_json::{Value as Json, json};
 
 use super::ports_in_words;
-use crate::object::{Kind, Model, Place, Task, changing};
+use crate::object::{Kind, Model, Place, Task, by, changing};
 use crate::session::{Service, Verb};
 use crate::values::{items, text};
 
@@ -19,6 +19,7 @@ static KIND: Kind = Kind {
     listing: "/security-groups",
     one: "security_group",
     many: "security_groups",
+    listed_by: by("openstack_security_groups", "security_groups", "name"),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -2,7 +2,7 @@
 
 use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type};
 
-use crate::object::{Kind, Model, Place, fixed};
+use crate::object::{Kind, Model, Place, by, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{is_given, text_at, wrong};
 
@@ -16,6 +16,7 @@ static KIND: Kind = Kind {
     listing: "/security-group-rules",
     one: "security_group_rule",
     many: "security_group_rules",
+    listed_by: by("openstack_security_group_rules", "security_group_rules", "id"),
     mark: Place::Description,
     changes: false,
     metadata_apart: false,

@@ -4,7 +4,7 @@
 use dmp_sdk::{Attribute, AttributePath, Change, Diagnostic, Layer, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::object::{Kind, Model, Place, fixed};
+use crate::object::{Kind, Model, Place, by, fixed};
 use crate::session::Service;
 use crate::values::text_at;
 
@@ -18,6 +18,7 @@ static KIND: Kind = Kind {
     listing: "/os-server-groups",
     one: "server_group",
     many: "server_groups",
+    listed_by: by("openstack_server_groups", "server_groups", "name"),
     mark: Place::Name,
     changes: false,
     metadata_apart: false,

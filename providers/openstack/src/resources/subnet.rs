@@ -6,7 +6,7 @@ use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type, Va
 use serde_json::{Map, Value as Json, json};
 
 use super::ports_in_words;
-use crate::object::{Kind, Model, Place, Task, changing, fixed};
+use crate::object::{Kind, Model, Place, Task, by, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{is_given, is_missing, text_at, wrong};
 
@@ -20,6 +20,7 @@ static KIND: Kind = Kind {
     listing: "/subnets",
     one: "subnet",
     many: "subnets",
+    listed_by: by("openstack_subnets", "subnets", "name"),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

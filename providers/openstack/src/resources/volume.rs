@@ -8,7 +8,7 @@ use dmp_sdk::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::object::{Kind, Model, Place, State, Task, changing, fixed, told, wait_for};
+use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed, told, wait_for};
 use crate::session::{Service, Verb};
 use crate::values::{is_given, items, number, text, text_at, wrong};
 
@@ -22,6 +22,7 @@ static KIND: Kind = Kind {
     listing: "/volumes/detail",
     one: "volume",
     many: "volumes",
+    listed_by: by("openstack_volumes", "volumes", "name"),
     mark: Place::Metadata,
     changes: true,
     metadata_apart: false,

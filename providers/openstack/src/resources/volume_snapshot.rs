@@ -3,7 +3,7 @@
 use dmp_sdk::{Attribute, Layer, Quantifier, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::object::{Kind, Model, Place, State, Task, changing, fixed, told};
+use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed, told};
 use crate::session::Service;
 use crate::values::text;
 
@@ -17,6 +17,7 @@ static KIND: Kind = Kind {
     listing: "/snapshots/detail",
     one: "snapshot",
     many: "snapshots",
+    listed_by: by("openstack_volume_snapshots", "volume_snapshots", "name"),
     mark: Place::Metadata,
     changes: true,
     metadata_apart: true,

@@ -24,6 +24,7 @@ use dmp_sdk::{
 use serde_json::Value as Json;
 
 use crate::cloud::{Cloud, Question, believe, found};
+use crate::data_sources::Listed;
 use crate::marked;
 use crate::object::{State, Task};
 use crate::session::Service;
@@ -37,9 +38,14 @@ pub(crate) struct Server {
 impl Server {
     /// The type.
     pub(crate) fn resource() -> Arc<dyn Resource> {
-        Arc::new(Self {
+        Arc::new(Self::new())
+    }
+
+    /// The type, to ask for all servers.
+    pub(crate) fn new() -> Self {
+        Self {
             schema: schema::schema(),
-        })
+        }
     }
 }
 
@@ -89,6 +95,33 @@ fn object(known: &Known<'_>, server: &Json, ports: &Json, flavors: Option<&Json>
     Object {
         attributes: read::attributes(server, &beside),
         id: server["id"].as_str().map(ToOwned::to_owned),
+    }
+}
+
+impl Listed for Server {
+    fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    fn listings(&self) -> Vec<Question> {
+        vec![all_servers(), all_ports(), all_flavors()]
+    }
+
+    fn objects(&self, nothing: &Value, answers: &[&Json]) -> Vec<Value> {
+        let &[servers, ports, flavors] = answers else {
+            return Vec::new();
+        };
+        let beside = read::Beside {
+            known: nothing,
+            ports,
+            flavors: Some(flavors),
+            chosen_key: None,
+        };
+        let servers = items(servers).iter();
+        let servers = servers.filter(|server| !read::is_deleted(server));
+        servers
+            .map(|server| read::attributes(server, &beside))
+            .collect()
     }
 }
 

@@ -2,11 +2,14 @@
 
 use dmp_sdk::{Attribute, Layer, Machine, MarkWay, Quantifier, Schema, Type};
 
+use crate::object::by;
+
 pub(super) fn schema() -> Schema {
     let schema = Schema::new("openstack_server", "A machine of Nova.")
         .layer(Layer::Machine)
         .mark(MarkWay::Field("metadata"))
         .ends_hosted()
+        .listed_by(by("openstack_servers", "servers", "name"))
         .on_delete("The server and its local disk are gone, and volumes of it that go with it; ports that it was given stay.")
         .counterpart("openstack_compute_instance_v2", &["{id}"]);
     told(first_boot(disks(networks(machine(schema)))))
