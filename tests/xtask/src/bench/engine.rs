@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use crate::cargo::executable;
-use crate::process::{Failure, Shell, print, say};
+use super::released;
+use crate::process::{Failure, Shell, print};
 
 /// What `cargo xtask bench engine` can be told.
 #[derive(clap::Args)]
@@ -176,8 +176,7 @@ pub(super) struct Cost {
 
 /// Writes the stacks, applies them and plans again.
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
-    say("building dmp as it is released");
-    let dmp = executable(shell, &["build", "--release", "--bin", "dmp"]).await?;
+    let dmp = released(shell, None).await?;
     let version = costs(
         shell,
         &dmp,

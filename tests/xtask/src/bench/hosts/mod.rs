@@ -17,7 +17,7 @@ use tokio::process::Command;
 
 use self::contender::Contender;
 use self::fleet::Fleet;
-use crate::cargo::executable;
+use super::released;
 use crate::process::{Failure, Shell, print, processor, say};
 
 /// What `cargo xtask bench hosts` can be told.
@@ -69,13 +69,7 @@ struct Cost {
 
 /// Measures all contenders and prints the table.
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
-    let dmp = match &arguments.dmp {
-        Some(file) => file.clone(),
-        None => {
-            say("building dmp as it is released");
-            executable(shell, &["build", "--release", "--bin", "dmp"]).await?
-        }
-    };
+    let dmp = released(shell, arguments.dmp.as_deref()).await?;
     let contenders: Vec<Contender> = arguments
         .only
         .iter()

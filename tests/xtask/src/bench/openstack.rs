@@ -1,0 +1,175 @@
+//! `cargo xtask bench openstack`: what many servers with ports and volumes cost on the lab's OpenStack: requests and time of an
+//! apply, of a plan without changes, also over a slow line; beside Ansible's modules on the same work.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use super::lab::Lab;
+use super::released;
+use crate::process::{Failure, Shell};
+
+/// What `cargo xtask bench openstack` can be told.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many servers.
+    #[arg(long, value_delimiter = ',', default_value = "100,500")]
+    servers: Vec<usize>,
+    /// Plans of which the median counts.
+    #[arg(long, default_value_t = 3)]
+    runs: usize,
+    /// A dmp that is built already.
+    #[arg(long, value_name = "FILE")]
+    dmp: Option<PathBuf>,
+    /// A virtual environment with the packages `ansible` and `openstacksdk`, whose modules do the same work with the first of
+    /// `--servers`. Without it they are left out.
+    #[arg(long, value_name = "FOLDER")]
+    ansible: Option<PathBuf>,
+}
+
+/// Measures.
+pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
+    let dmp = released(shell, arguments.dmp.as_deref()).await?;
+    for count in &arguments.servers {
+        many(shell, arguments, &dmp, *count).await?;
+    }
+    match (&arguments.ansible, arguments.servers.first()) {
+        (Some(peers), Some(count)) => others(shell, &dmp, peers, *count).await,
+        _ => Ok(()),
+    }
+}
+
+/// A cloud with room for all. Its servers are on paper: their addresses are no loopback ones.
+fn site() -> Json {
+    let nodes = (1..=20).map(|number| {
+        json!({
+            "name": format!("node{number}"), "address": format!("192.0.2.{number}"), "cores": 256,
+            "memory_gib": 2048, "bridges": ["vmbr0"],
+        })
+    });
+    let quotas = [
+        "instances",
+        "cores",
+        "ram",
+        "port",
+        "volumes",
+        "gigabytes",
+        "network",
+        "subnet",
+    ];
+    let quotas: serde_json::Map<String, Json> = quotas
+        .into_iter()
+        .map(|name| (name.to_owned(), json!(-1)))
+        .collect();
+    json!({ "nodes": nodes.collect::<Vec<_>>(), "openstack": { "quotas": quotas }, "speed": 1000 })
+}
+
+/// The stack: a network, and each server with a port and a volume.
+fn stack(count: usize) -> String {
+    format!(
+        r#"provider "openstack" {{
+  cloud = "lab"
+}}
+data "openstack_image" "debian" {{
+  name = "debian-13"
+}}
+resource "openstack_network" "many" {{
+  name = "many"
+}}
+resource "openstack_subnet" "many" {{
+  network_id = openstack_network.many.id
+  cidr       = "10.20.0.0/16"
+}}
+locals {{
+  numbers = toset([for number in range({count}) : tostring(number)])
+}}
+resource "openstack_port" "m" {{
+  for_each   = local.numbers
+  name       = "m-${{each.key}}"
+  network_id = openstack_network.many.id
+  depends_on = [openstack_subnet.many]
+}}
+resource "openstack_server" "m" {{
+  for_each = local.numbers
+  name     = "m-${{each.key}}"
+  flavor   = "small"
+  image_id = data.openstack_image.debian.id
+  network {{
+    port_id = openstack_port.m[each.key].id
+  }}
+}}
+resource "openstack_volume" "m" {{
+  for_each = local.numbers
+  name     = "m-${{each.key}}"
+  size_gib = 1
+}}
+resource "openstack_volume_attachment" "m" {{
+  for_each  = local.numbers
+  server_id = openstack_server.m[each.key].id
+  volume_id = openstack_volume.m[each.key].id
+}}
+"#
+    )
+}
+
+async fn many(
+    shell: &Shell,
+    arguments: &Arguments,
+    dmp: &Path,
+    count: usize,
+) -> Result<(), Failure> {
+    let lab = Lab::start(shell, dmp, &site()).await?;
+    let folder = lab.folder(
+        "stack",
+        &[("main.hcl", &stack(count)), ("clouds.yaml", &clouds(&lab)?)],
+    )?;
+    Lab::heading(&format!("{count} servers"));
+    let apply: (&Path, &[&str]) = (dmp, &["apply", "--yes"]);
+    let plan: (&Path, &[&str]) = (dmp, &["plan"]);
+    let made = "apply: ports, servers, volumes, attached";
+    lab.row(made, apply, &folder, 1, count).await?;
+    lab.row("plan without changes", plan, &folder, arguments.runs, count)
+        .await?;
+    lab.delay(20).await?;
+    let late = "plan without changes, each answer 20 ms late";
+    lab.row(late, plan, &folder, arguments.runs, count).await
+}
+
+/// How clients find the lab.
+fn clouds(lab: &Lab<'_>) -> Result<String, Failure> {
+    std::fs::read_to_string(lab.place().join("clouds.yaml")).map_err(Failure::io("clouds.yaml"))
+}
+
+/// The modules of the collection `openstack.cloud`, one after the other, as they are.
+async fn others(shell: &Shell, dmp: &Path, peers: &Path, count: usize) -> Result<(), Failure> {
+    let lab = Lab::start(shell, dmp, &site()).await?;
+    let playbook = shell.root().join("tests/bench/openstack/playbook.yml");
+    let playbook = std::fs::read_to_string(&playbook).map_err(Failure::io(playbook.display()))?;
+    let settings = "[defaults]\ninventory = localhost,\n";
+    let folder = lab.folder(
+        "playbook",
+        &[
+            ("playbook.yml", &playbook),
+            ("ansible.cfg", settings),
+            ("clouds.yaml", &clouds(&lab)?),
+        ],
+    )?;
+    let program = peers.join("bin/ansible-playbook");
+    let python = format!(
+        "ansible_python_interpreter={}",
+        peers.join("bin/python").display()
+    );
+    let servers = format!("servers={count}");
+    let words = ["playbook.yml", "-e", &python, "-e", &servers];
+    let ansible: (&Path, &[&str]) = (&program, &words);
+    lab.row("Ansible: the same work", ansible, &folder, 1, count)
+        .await?;
+    lab.row(
+        "Ansible: again, without changes",
+        ansible,
+        &folder,
+        1,
+        count,
+    )
+    .await
+}
