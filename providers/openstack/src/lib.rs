@@ -23,9 +23,10 @@ use dmp_sdk::{
 use cloud::Cloud;
 use object::{ByKey, Objects};
 use resources::{
-    floating_ip::FloatingIp, floating_ip_association::FloatingIpAssociation, image::Image,
-    keypair::Keypair, network::Network, port::Port, router::Router,
-    router_interface::RouterInterface, router_route::RouterRoute, security_group::SecurityGroup,
+    application_credential::ApplicationCredential, floating_ip::FloatingIp,
+    floating_ip_association::FloatingIpAssociation, image::Image, keypair::Keypair,
+    network::Network, port::Port, router::Router, router_interface::RouterInterface,
+    router_route::RouterRoute, security_group::SecurityGroup,
     security_group_rule::SecurityGroupRule, server::Server, server_group::ServerGroup,
     subnet::Subnet, volume::Volume, volume_attachment::VolumeAttachment,
     volume_snapshot::VolumeSnapshot,
@@ -82,6 +83,7 @@ impl Provider for OpenStackProvider {
             Objects::of(Volume),
             ByKey::of(VolumeAttachment),
             Objects::of(VolumeSnapshot),
+            Objects::of(ApplicationCredential),
         ]
     }
 

@@ -41,9 +41,13 @@ pub(super) fn everything<T: Listed>(of: T) -> Option<Arc<dyn DataSource>> {
     let names = own.attributes.keys().cloned();
     let nothing = Value::object(names.map(|name| (name, Value::null())).collect());
     let doc = "All that the project sees of a type: its own objects and those that others share; to administrators also those of other projects.";
-    let schema = Schema::new(data_source, doc)
-        .layer(own.layer)
-        .attribute(items, Attribute::computed(each, "Each with the attributes of its resource type, as far as the cloud tells them."));
+    let schema = Schema::new(data_source, doc).layer(own.layer).attribute(
+        items,
+        Attribute::computed(
+            each,
+            "Each with the attributes of its resource type, as far as the cloud tells them.",
+        ),
+    );
     Some(Arc::new(Everything {
         schema,
         items,

@@ -17,9 +17,10 @@ pub(crate) use everything::Listed;
 use crate::cloud::{Question, found};
 use crate::object::Objects;
 use crate::resources::{
-    floating_ip::FloatingIp, network::Network, port::Port, router::Router,
-    security_group::SecurityGroup, security_group_rule::SecurityGroupRule, server::Server,
-    server_group::ServerGroup, subnet::Subnet, volume::Volume, volume_snapshot::VolumeSnapshot,
+    application_credential::ApplicationCredential, floating_ip::FloatingIp, network::Network,
+    port::Port, router::Router, security_group::SecurityGroup,
+    security_group_rule::SecurityGroupRule, server::Server, server_group::ServerGroup,
+    subnet::Subnet, volume::Volume, volume_snapshot::VolumeSnapshot,
 };
 use everything::everything;
 
@@ -44,6 +45,7 @@ pub(crate) fn all() -> Vec<Arc<dyn DataSource>> {
         everything(Objects::new(FloatingIp)),
         everything(Objects::new(Volume)),
         everything(Objects::new(VolumeSnapshot)),
+        everything(Objects::new(ApplicationCredential)),
     ];
     picking
         .into_iter()

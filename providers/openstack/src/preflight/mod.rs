@@ -1,6 +1,7 @@
-//! What is looked at before the first change of a plan: whether the quotas are enough, and whether what servers name is there
-//! and fits. One look for all changes together, by listings.
+//! What is looked at before the first change of a plan: whether quotas and addresses are enough, and whether what servers name is
+//! there and fits. One look for all changes together, by listings.
 
+mod addresses;
 pub(crate) mod quota;
 
 use dmp_sdk::{Action, AttributePath, Diagnostic, Intended, Value};
@@ -10,6 +11,7 @@ use serde_json::Value as Json;
 use crate::cloud::Cloud;
 use crate::session::{ApiError, Listing, Service};
 use crate::values::{items, number, text, text_at};
+use addresses::Addresses;
 use quota::{BLOCK_STORAGE, COMPUTE, Needs, Quota};
 
 /// What the cloud says of itself, as far as the plan needs it.
@@ -21,6 +23,7 @@ struct Facts {
     keypairs: Vec<String>,
     zones: Vec<String>,
     quotas: Vec<Quota>,
+    addresses: Addresses,
 }
 
 /// Looks whether the changes can succeed.
@@ -45,6 +48,7 @@ pub(crate) async fn look(cloud: &Cloud, changes: &[Intended<'_>]) -> Vec<Diagnos
         Ok(facts) => {
             found.extend(may_write(&facts.roles));
             found.extend(judge(&facts, &changes));
+            found.extend(facts.addresses.judge(&changes));
         }
         Err(error) => found.push(error.diagnostic("cannot look whether the plan can succeed")),
     }
@@ -98,6 +102,14 @@ async fn facts(cloud: &Cloud, changes: &[&Intended<'_>]) -> Result<Facts, ApiErr
         let kind = change.address.resource_type.as_ref();
         kind == "openstack_server" || NETWORKS.contains(&kind)
     });
+    let plugs = is_of(
+        changes,
+        &[
+            "openstack_server",
+            "openstack_port",
+            "openstack_floating_ip",
+        ],
+    );
     let list = |wanted: bool, service, path: &'static str, key: &'static str| async move {
         match wanted {
             true => session.list(&Listing::of(service, path, key)).await,
@@ -123,11 +135,14 @@ async fn facts(cloud: &Cloud, changes: &[&Intended<'_>]) -> Result<Facts, ApiErr
             false => Ok::<Json, ApiError>(Json::Null),
         }
     };
-    let (flavors, images, keypairs, zones, compute, storage, network) = futures::try_join!(
+    let (flavors, images, keypairs, zones, subnets, ports, floating, compute, storage, network) = futures::try_join!(
         list(servers, Service::Compute, "/flavors/detail", "flavors").boxed(),
         list(servers, Service::Image, "/images", "images").boxed(),
         list(servers, Service::Compute, "/os-keypairs", "keypairs").boxed(),
         get(servers, Service::Compute, "/os-availability-zone".into()).boxed(),
+        list(plugs, Service::Network, "/subnets", "subnets").boxed(),
+        list(plugs, Service::Network, "/ports", "ports").boxed(),
+        list(plugs, Service::Network, "/floatingips", "floatingips").boxed(),
         get(computes, Service::Compute, "/limits".into()).boxed(),
         get(
             volumes && has_volumes(changes),
@@ -152,6 +167,7 @@ async fn facts(cloud: &Cloud, changes: &[&Intended<'_>]) -> Result<Facts, ApiErr
             .collect(),
         zones: zones.filter_map(|zone| text(zone, "zoneName")).collect(),
         quotas,
+        addresses: Addresses::of(&subnets, &ports, &floating),
     })
 }
 
@@ -358,6 +374,7 @@ mod tests {
             keypairs: vec!["me".into()],
             zones: vec!["nova".into()],
             quotas: Vec::new(),
+            addresses: Addresses::default(),
         }
     }
 

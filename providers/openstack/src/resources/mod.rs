@@ -1,5 +1,6 @@
 //! One file per resource type.
 
+pub(crate) mod application_credential;
 pub(crate) mod floating_ip;
 pub(crate) mod floating_ip_association;
 pub(crate) mod image;

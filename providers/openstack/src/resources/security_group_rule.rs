@@ -16,7 +16,11 @@ static KIND: Kind = Kind {
     listing: "/security-group-rules",
     one: "security_group_rule",
     many: "security_group_rules",
-    listed_by: by("openstack_security_group_rules", "security_group_rules", "id"),
+    listed_by: by(
+        "openstack_security_group_rules",
+        "security_group_rules",
+        "id",
+    ),
     mark: Place::Description,
     changes: false,
     metadata_apart: false,

@@ -12,6 +12,8 @@ use super::error::ApiError;
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
 pub(crate) enum Service {
+    /// Keystone, below the user who has logged in.
+    Identity,
     /// Nova.
     Compute,
     /// Neutron.
@@ -24,7 +26,8 @@ pub(crate) enum Service {
 
 impl Service {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Identity,
         Self::Compute,
         Self::Network,
         Self::BlockStorage,
@@ -34,6 +37,7 @@ impl Service {
     /// The types under which a catalog has it, the present one first.
     fn types(self) -> &'static [&'static str] {
         match self {
+            Self::Identity => &["identity"],
             Self::Compute => &["compute"],
             Self::Network => &["network"],
             Self::BlockStorage => &["block-storage", "volumev3", "block-store", "volume"],
@@ -44,6 +48,7 @@ impl Service {
     /// How settings of it are named in `clouds.yaml`.
     pub(crate) fn setting_names(self) -> &'static [&'static str] {
         match self {
+            Self::Identity => &["identity"],
             Self::Compute => &["compute"],
             Self::Network => &["network"],
             Self::BlockStorage => &["block_storage", "volumev3", "volume"],
@@ -55,6 +60,7 @@ impl Service {
     pub(super) fn in_header(self) -> &'static str {
         match self {
             Self::BlockStorage => "volume",
+            Self::Identity => "identity",
             Self::Compute => "compute",
             Self::Network => "network",
             Self::Image => "image",
@@ -68,7 +74,7 @@ impl Service {
             Self::Compute => Some((Version(2, 60), Version(2, 90))),
             // 3.44: volumes that are in use grow (3.42), attachments (Queens).
             Self::BlockStorage => Some((Version(3, 44), Version(3, 68))),
-            Self::Network | Self::Image => None,
+            Self::Identity | Self::Network | Self::Image => None,
         }
     }
 }
@@ -198,13 +204,19 @@ pub(super) struct Base {
     pub versions: String,
 }
 
-/// Brings the address of a service into the form that its paths begin with. Clouds write them with and without version and
-/// project.
-pub(super) fn base(service: Service, url: &str, project: Option<&str>) -> Result<Base, ApiError> {
+/// Brings the address of a service into the form that its paths begin with, for a user and a project. Clouds write them with and
+/// without version and project.
+pub(super) fn base(
+    service: Service,
+    url: &str,
+    user: &str,
+    project: Option<&str>,
+) -> Result<Base, ApiError> {
     let url = url.trim_end_matches('/');
     let wrong =
         |why: &str| ApiError::NotOffered(format!("the address of `{service}`, `{url}`, {why}"));
     let (segment, others): (&str, &[&str]) = match service {
+        Service::Identity => ("v3", &["v2.0"]),
         Service::Compute => ("v2.1", &["v2"]),
         Service::Network => ("v2.0", &[]),
         Service::BlockStorage => ("v3", &["v1", "v2"]),
@@ -224,7 +236,7 @@ pub(super) fn base(service: Service, url: &str, project: Option<&str>) -> Result
                 return match service {
                     Service::Compute => {
                         let at = url.rfind(&format!("/{other}")).unwrap_or(url.len());
-                        base(service, &format!("{}/{segment}", &url[..at]), project)
+                        base(service, &format!("{}/{segment}", &url[..at]), user, project)
                     }
                     _ => Err(wrong("is that of an old version")),
                 };
@@ -233,6 +245,7 @@ pub(super) fn base(service: Service, url: &str, project: Option<&str>) -> Result
         }
     };
     let paths = match service {
+        Service::Identity => format!("{root}/users/{user}"),
         Service::BlockStorage => match position.and_then(|position| segments.get(position + 2)) {
             Some(project) => format!("{root}/{project}"),
             None => {
@@ -334,7 +347,7 @@ mod tests {
 
     #[test]
     fn addresses_are_brought_into_one_form() {
-        let paths = |service, url| base(service, url, Some("p")).map(|base| base.paths);
+        let paths = |service, url| base(service, url, "u", Some("p")).map(|base| base.paths);
         for (service, url, wanted) in [
             (Service::Compute, "http://a:8774/v2.1", "http://a:8774/v2.1"),
             (
@@ -376,6 +389,16 @@ mod tests {
             ),
             (Service::Image, "http://a:9292", "http://a:9292/v2"),
             (
+                Service::Identity,
+                "http://a:5000",
+                "http://a:5000/v3/users/u",
+            ),
+            (
+                Service::Identity,
+                "http://a/identity/v3/",
+                "http://a/identity/v3/users/u",
+            ),
+            (
                 Service::Image,
                 "http://v2.example/image/v2",
                 "http://v2.example/image/v2",
@@ -384,8 +407,8 @@ mod tests {
             assert_eq!(paths(service, url).expect("an address"), wanted, "{url}");
         }
         assert!(paths(Service::BlockStorage, "http://a/v2/p").is_err());
-        assert!(base(Service::BlockStorage, "http://a/v3", None).is_err());
-        let versions = base(Service::BlockStorage, "http://a/v3/p", None)
+        assert!(base(Service::BlockStorage, "http://a/v3", "u", None).is_err());
+        let versions = base(Service::BlockStorage, "http://a/v3/p", "u", None)
             .expect("an address")
             .versions;
         assert_eq!(versions, "http://a/v3/");

@@ -374,7 +374,7 @@ impl Session {
                     .find(service, &self.reach.interface, self.reach.region.as_deref())?
             }
         };
-        let base = catalog::base(service, url, token.project.as_deref())?;
+        let base = catalog::base(service, url, &token.user, token.project.as_deref())?;
         let version = match service.microversions() {
             None => None,
             Some((oldest, _)) => {
