@@ -421,6 +421,26 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         )],
     ),
     (
+        "lab fault node-clock",
+        &[
+            (
+                "dmp lab fault node-clock pve2 600",
+                "Ten minutes ahead: the other nodes refuse its tickets.",
+            ),
+            ("dmp lab fault node-clock pve2 0", "The end of that."),
+        ],
+    ),
+    (
+        "lab fault clock",
+        &[
+            (
+                "dmp lab fault clock vm-1 -3600",
+                "A virtual machine is an hour behind.",
+            ),
+            ("dmp lab fault clock vm-1 0", "The end of that."),
+        ],
+    ),
+    (
         "lab fault stale",
         &[("dmp lab fault stale 30", "Half a minute of old news.")],
     ),

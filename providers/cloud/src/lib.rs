@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `http` | pauses between requests, errors in words, segments of paths |
 //! | `first_boot` | what cloud-init tells a machine at its first boot, and the host key that dmp makes for it |
+//! | `iso` | the image that a NoCloud seed is |
 //! | `reach` | how a machine is reached over SSH |
 //! | `testing` | requests as a test's own server hears them |
 //!
@@ -11,6 +12,7 @@
 
 mod first_boot;
 mod http;
+pub mod iso;
 mod reach;
 #[cfg(feature = "testing")]
 pub mod testing;

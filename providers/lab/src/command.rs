@@ -67,8 +67,9 @@ pub struct Serve {
     /// What a new lab draws from: addresses, identities, faults.
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
-    /// A root file system, as a folder or a tar archive: machines cloned from the template of this name, or with a disk from the
-    /// image of this name, are system containers. Needs the superuser. May be given more than once.
+    /// A root file system, as a folder or a tar archive, or the image of a disk, qcow2 or raw: machines cloned from the template of
+    /// this name, or with a disk from the image of this name, are system containers or virtual machines. Needs the superuser. May be
+    /// given more than once.
     #[arg(long, value_name = "NAME=PATH")]
     pub root: Vec<RootSite>,
     /// The host's own address on a bridge or network of such machines: without one nothing but their neighbours reaches them.
@@ -178,6 +179,22 @@ pub enum FaultVerb {
     HostKey {
         /// The machine, by its name or number.
         machine: String,
+    },
+    /// The clock of a node is off: in what the node tells of times, and in how long it takes a ticket for good.
+    NodeClock {
+        /// The node.
+        node: String,
+        /// By how many seconds it is ahead, or behind, if less than 0; 0 ends the fault. Without, it is drawn.
+        #[arg(allow_negative_numbers = true)]
+        seconds: Option<i64>,
+    },
+    /// The clock of a virtual machine is off, at once if its guest agent answers, and from each start.
+    Clock {
+        /// The machine, by its name or number.
+        machine: String,
+        /// By how many seconds it is ahead, or behind, if less than 0; 0 ends the fault. Without, it is drawn.
+        #[arg(allow_negative_numbers = true)]
+        seconds: Option<i64>,
     },
     /// `/cluster/resources` stays as it is for so many seconds.
     Stale {
@@ -331,6 +348,12 @@ fn fault(verb: &FaultVerb) -> Value {
         FaultVerb::Join { machine } => json!({ "join": machine }),
         FaultVerb::Wipe { machine } => json!({ "wipe": machine }),
         FaultVerb::HostKey { machine } => json!({ "host-key": machine }),
+        FaultVerb::NodeClock { node, seconds } => {
+            json!({ "node-clock": { "node": node, "seconds": seconds } })
+        }
+        FaultVerb::Clock { machine, seconds } => {
+            json!({ "clock": { "machine": machine, "seconds": seconds } })
+        }
         FaultVerb::Stale { seconds } => json!({ "stale": seconds }),
     }
 }
@@ -359,8 +382,14 @@ async fn serve_until_stopped(
     })
     .await?;
     say(&serving(lab.written()));
-    for reason in lab.no_machines().into_iter().chain(lab.no_containers()) {
+    let missing = [lab.no_machines(), lab.no_containers(), lab.no_vms()];
+    for reason in missing.into_iter().flatten() {
         say(&format!("warning: {reason}\n"));
+    }
+    if let Some(reason) = lab.emulated() {
+        say(&format!(
+            "warning: virtual machines are emulated, and take minutes to boot: {reason}\n"
+        ));
     }
     let mut terminated = signal(SignalKind::terminate()).map_err(Trouble::file(&folder))?;
     tokio::select! {
@@ -489,6 +518,7 @@ fn status_text(written: &Written, status: &Value) -> String {
         .flatten()
         .chain(status.get("no_machines").filter(|it| it.is_string()))
         .chain(status.get("no_containers").filter(|it| it.is_string()))
+        .chain(status.get("no_vms").filter(|it| it.is_string()))
     {
         text.push_str(&format!("warning: {}\n", word(note)));
     }

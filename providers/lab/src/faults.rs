@@ -1,9 +1,10 @@
 //! What goes wrong on demand. Which call is hit is drawn from the seed, so a run can be had again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::world::draw::Draw;
 
@@ -28,6 +29,10 @@ pub(crate) struct Faults {
     pub cut: BTreeSet<u32>,
     /// Until when the nodes tell one another nothing, in milliseconds.
     pub stale_until: u64,
+    /// By how many seconds the clocks of nodes are ahead, or behind.
+    pub node_clocks: BTreeMap<String, i64>,
+    /// The same of the clocks of `vm` machines.
+    pub clocks: BTreeMap<u32, i64>,
     draw: Draw,
 }
 
@@ -80,6 +85,28 @@ pub enum CallFaultKind {
     Unauthorized,
 }
 
+/// The clock of a node that is off.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodeClock {
+    pub node: String,
+    /// By how many seconds it is ahead, or behind, if less than 0; 0 ends the fault. Without, it is drawn.
+    pub seconds: Option<i64>,
+}
+
+/// The clock of a machine that is off.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MachineClock {
+    /// Its name or its number.
+    pub machine: Value,
+    /// As that of a node.
+    pub seconds: Option<i64>,
+}
+
+/// How far a clock can be off, in seconds: ten years.
+const FARTHEST: i64 = 10 * 365 * 24 * 3600;
+
 /// What tasks fail by.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,6 +147,8 @@ impl Faults {
             hanging: BTreeSet::new(),
             cut: BTreeSet::new(),
             stale_until: 0,
+            node_clocks: BTreeMap::new(),
+            clocks: BTreeMap::new(),
             draw: Draw::new(seed ^ 0xFA17),
         }
     }
@@ -134,11 +163,34 @@ impl Faults {
             && self.cut.is_empty()
             && !self.no_quorum
             && self.stale_until == 0
+            && self.node_clocks.is_empty()
+            && self.clocks.is_empty()
     }
 
-    /// Ends all, and begins to draw anew.
-    pub(crate) fn clear(&mut self, seed: u64) {
-        *self = Faults::new(seed);
+    /// Returns by how many seconds the clock of a node is ahead, or behind.
+    pub(crate) fn ahead_of_node(&self, node: &str) -> i64 {
+        self.node_clocks.get(node).copied().unwrap_or(0)
+    }
+
+    /// Returns by how many seconds the clock of a machine is ahead, or behind.
+    pub(crate) fn ahead_of_machine(&self, vmid: u32) -> i64 {
+        self.clocks.get(&vmid).copied().unwrap_or(0)
+    }
+
+    /// Returns by how many seconds a clock is to be off: by so many, or by a minute at least and an hour at most as is drawn.
+    ///
+    /// # Errors
+    /// Where that is too many.
+    pub(crate) fn skew(&mut self, seconds: Option<i64>) -> Result<i64, String> {
+        if let Some(seconds) = seconds {
+            return match seconds.unsigned_abs() <= FARTHEST.unsigned_abs() {
+                true => Ok(seconds),
+                false => Err(format!("a clock is off by {FARTHEST} seconds at most")),
+            };
+        }
+        let drawn = self.draw.number();
+        let seconds = i64::try_from(60 + (drawn >> 1) % 3541).unwrap_or(60);
+        Ok(if drawn & 1 == 0 { seconds } else { -seconds })
     }
 
     pub(crate) fn is_stale(&self, now: u64) -> bool {

@@ -135,8 +135,14 @@ impl Lab {
         if options.has_machines {
             world.no_machines = machines::probe(&lab).await;
             // Who has none of these machines misses nothing.
-            let has_roots = !world.cluster.site.roots.is_empty();
+            let has_roots = world.cluster.site.roots.len() > world.images.len();
             world.no_containers = has_roots.then(|| machines::no_containers(&lab)).flatten();
+            if !world.images.is_empty() {
+                world.no_vms = machines::no_vms().await;
+            }
+            if !world.images.is_empty() && world.no_vms.is_none() {
+                world.accelerator = Some(machines::accelerator(&lab).await);
+            }
         }
         let mut listeners = Vec::new();
         let (mut endpoints, mut fingerprints, mut nodes) = (Vec::new(), Vec::new(), Vec::new());
@@ -230,6 +236,19 @@ impl Lab {
     #[must_use]
     pub fn no_containers(&self) -> Option<String> {
         self.shared.with(|world| world.no_containers.clone())
+    }
+
+    /// Returns why machines can't be made of the disk images that there are, where that is so.
+    #[must_use]
+    pub fn no_vms(&self) -> Option<String> {
+        self.shared.with(|world| world.no_vms.clone())
+    }
+
+    /// Returns why virtual machines are emulated, where they are: they take minutes to boot then.
+    #[must_use]
+    pub fn emulated(&self) -> Option<String> {
+        self.shared
+            .with(|world| world.accelerator.as_ref()?.reason().map(str::to_owned))
     }
 
     /// Waits until somebody asks the lab to stop.
@@ -399,12 +418,8 @@ impl Shared {
         self.with(|world| {
             let port = world.cluster.site.ssh_port;
             let machines = world.guests.values().map(|guest| {
-                let strength = match world.system_of(guest) {
-                    Some(_) => "container",
-                    None => "process",
-                };
                 json!({
-                    "addresses": self.machines.doors(guest.vmid, port), "strength": strength,
+                    "addresses": self.machines.doors(guest.vmid, port), "strength": world.strength_of(guest).name(),
                     "vmid": guest.vmid, "name": guest.name(), "node": guest.node, "template": guest.is_template(),
                     "running": guest.is_running(), "lock": guest.lock(),
                 })
@@ -413,7 +428,8 @@ impl Shared {
             json!({
                 "cluster": world.cluster.site.cluster, "speed": world.cluster.site.speed, "seed": world.cluster.site.seed,
                 "quorate": world.is_quorate(), "nodes": nodes, "machines": machines.collect::<Vec<_>>(),
-                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "no_containers": world.no_containers, "notes": notes,
+                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "no_containers": world.no_containers,
+                "no_vms": world.no_vms, "emulated": world.accelerator.as_ref().and_then(machines::Accelerator::reason), "notes": notes,
                 "faults": if world.cluster.faults.is_none() { Value::Null } else { json!(world.cluster.faults) },
             })
         })
@@ -458,8 +474,7 @@ impl Shared {
         let read: Result<Vec<Value>, _> = serde_json::from_str(&text);
         let applied = read.map_err(|error| error.to_string()).and_then(|faults| {
             self.change(|world| {
-                let seed = world.cluster.site.seed;
-                world.cluster.faults.clear(seed);
+                world.clear_faults();
                 faults
                     .iter()
                     .try_for_each(|fault| control::apply(world, fault))

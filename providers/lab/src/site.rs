@@ -54,19 +54,19 @@ pub struct Site {
     pub private: Vec<String>,
     /// The loopback network whose addresses `process` machines get that ask for one by DHCP.
     pub dhcp: String,
-    /// Root file systems that `container` machines are made of.
+    /// Root file systems and disk images that `container` machines and `vm` machines are made of.
     pub roots: Vec<RootSite>,
-    /// Networks of `container` machines that the host is on as well.
+    /// Networks of such machines that the host is on as well.
     pub networks: Vec<NetworkSite>,
 }
 
-/// A root file system, which is what a template or an image of its name holds.
+/// A root file system, or the image of a disk: what a template or an image of its name holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootSite {
     /// The name: that of a template, or of an image that disks are imported from, with or without its ending.
     pub name: String,
-    /// A folder, or a tar archive, which may be compressed.
+    /// A folder, or a tar archive, which may be compressed: for `container` machines. A disk image, qcow2 or raw: for `vm` machines.
     pub path: PathBuf,
 }
 
@@ -83,7 +83,7 @@ pub struct NetworkSite {
 /// What a lab is told of whenever it is served, beside what it began as.
 #[derive(Clone, Debug, Default)]
 pub struct More {
-    /// Root file systems.
+    /// Root file systems and disk images.
     pub roots: Vec<RootSite>,
     /// Networks that the host is on.
     pub networks: Vec<NetworkSite>,

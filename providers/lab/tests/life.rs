@@ -438,12 +438,7 @@ fn a_guest_is_a_whole_system_by_what_its_disk_holds() {
         "OK"
     );
 
-    let strength = |name: &str| {
-        let status = lab.control().call("GET", "/lab/status", "", b"").value();
-        let machines = status["machines"].as_array().expect("machines").clone();
-        let found = machines.into_iter().find(|machine| machine["name"] == name);
-        found.expect("it is there")["strength"].clone()
-    };
+    let strength = |name: &str| lab.machine(name)["strength"].clone();
     for (name, expected) in [
         // What was made before the lab was told stays what it was.
         ("before", "process"),
@@ -482,6 +477,53 @@ fn a_guest_is_a_whole_system_by_what_its_disk_holds() {
         ended.contains("nowhere") && ended.contains("--root noble=PATH"),
         "{ended}"
     );
+}
+
+#[test]
+fn a_guest_is_a_virtual_machine_by_the_disk_image_that_it_is_made_of() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = support::disk_image(folder.path(), 6 << 30);
+    let roots = ["debian-13", "noble"].map(|name| dmp_lab::RootSite {
+        name: name.into(),
+        path: image.clone(),
+    });
+    let more = dmp_lab::More {
+        roots: roots.to_vec(),
+        networks: Vec::new(),
+    };
+    let lab = Running::told(&folder.path().join("lab"), Some(quick()), more);
+    let client = lab.client();
+    let done = |answer: support::Answer| client.wait(&answer.data());
+
+    cloned(&client, 101, "clone");
+    let download = "content=import&filename=noble.qcow2&url=https%3A%2F%2Fexample.invalid%2Fx";
+    let path = "/nodes/pve1/storage/shared/download-url";
+    assert_eq!(done(client.post(path, download)), "OK");
+    let form = "vmid=102&name=imported&scsi0=shared%3A0%2Cimport-from%3Dshared%3Aimport%2Fnoble.qcow2&boot=order%3Dscsi0";
+    assert_eq!(done(client.post(GUESTS, form)), "OK");
+
+    for name in ["debian-13", "clone", "imported"] {
+        assert_eq!(lab.machine(name)["strength"], "vm", "{name}");
+    }
+    // Its disk is as large as that of the image, also where less was asked for.
+    for vmid in [9000, 101, 102] {
+        let drive = config(&client, vmid)["scsi0"].to_string();
+        assert!(drive.contains("size=6G"), "{drive}");
+    }
+
+    // What the lab's virtual machines are not is refused in words.
+    client
+        .put(&format!("{GUESTS}/101/config"), "bios=ovmf")
+        .data();
+    let ended = done(client.post(&format!("{GUESTS}/101/status/start"), ""));
+    assert!(
+        ended.contains("boots virtual machines by SeaBIOS"),
+        "{ended}"
+    );
+    let loopback = "ipconfig0=ip%3D127.30.0.5%2F24";
+    client.put(&format!("{GUESTS}/102/config"), loopback).data();
+    let ended = done(client.post(&format!("{GUESTS}/102/status/start"), ""));
+    assert!(ended.contains("127.30.0.5 is its own loopback"), "{ended}");
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod data_sources;
 mod drafts;
 mod guest;
 mod identity;
-mod iso;
 mod placement;
 mod preflight;
 mod property;

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use dmp_cloud::iso::{self, File};
 use dmp_cloud::{FirstBoot, lines, parts};
 use serde_json::{Value as Json, json};
-
-use crate::iso::{self, File};
 
 /// What goes into a seed image.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +92,7 @@ impl Seed {
             ("network-config", self.network_config()),
             ("user-data", self.user_data()),
         ];
-        let files: Vec<File> = files
+        let files: Vec<File<'_>> = files
             .into_iter()
             .map(|(name, text)| File {
                 name,

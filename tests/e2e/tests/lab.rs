@@ -12,6 +12,7 @@ mod others;
 mod served;
 mod support;
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use served::{Served, at};
@@ -361,6 +362,44 @@ fn the_lab_s_commands_show_what_goes_on() {
         .run(&["lab", "serve"])
         .expect_code(1)
         .says("this lab is served already, by process");
+}
+
+#[test]
+fn what_virtual_machines_lack_here_is_said_with_what_to_do() {
+    let mut image = vec![0; 1024];
+    image[510..512].copy_from_slice(b"\x55\xaa");
+    let lab = Served::without_programs(&image);
+    let is_root = std::fs::metadata("/proc/self").expect("there").uid() == 0;
+    let lacks = match is_root {
+        true => "`qemu-system-x86_64` is missing: install QEMU",
+        false => "they need the superuser: serve the lab as root",
+    };
+    let said = lab.sandbox.run(&["lab", "status"]).expect_success();
+    said.shows("machines of a disk image can't be started here")
+        .shows(lacks);
+
+    lab.clone_of_template(101, "web");
+    let task = lab
+        .client()
+        .post("/nodes/pve1/qemu/101/status/start", "")
+        .data();
+    let ended = lab.client().wait(&task);
+    assert!(
+        ended.starts_with("start failed: ") && ended.contains(lacks),
+        "{ended}"
+    );
+
+    // Only such a machine has a clock of its own.
+    lab.sandbox
+        .run(&["lab", "fault", "clock", "web", "-3600"])
+        .expect_success();
+    lab.sandbox
+        .run(&["lab", "fault", "node-clock", "pve2"])
+        .expect_success();
+    let faults = lab.sandbox.run(&["lab", "fault", "list"]).expect_success();
+    let faults: serde_json::Value = serde_json::from_str(&faults.out).expect("JSON");
+    assert_eq!(faults["clocks"]["101"], -3600);
+    assert!(faults["node_clocks"]["pve2"].is_i64(), "{faults}");
 }
 
 #[test]

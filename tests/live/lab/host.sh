@@ -3,6 +3,7 @@
 
 FOR_MACHINES=(mmdebstrap iproute2 util-linux openssh-client python3 gzip nftables lxcfs ssh-audit)
 FOR_VMS=(qemu-system-x86 seabios e2fsprogs)
+FOR_CLOUD=(mmdebstrap qemu-system-x86 qemu-utils seabios e2fsprogs fdisk grub-common grub-pc-bin)
 FOR_POWERCUT=(qemu-system-x86 seabios dpkg-dev binutils e2fsprogs gzip)
 FOR_CLUSTERS=(docker-registry skopeo haproxy dpkg-dev apt-utils gnupg curl gcc libc6-dev libseccomp-dev pkg-config)
 
@@ -13,9 +14,10 @@ install_packages() {
         case $what in
             machines) wanted+=("${FOR_MACHINES[@]}") ;;
             vms) wanted+=("${FOR_MACHINES[@]}" "${FOR_VMS[@]}") ;;
+            cloud) wanted+=("${FOR_CLOUD[@]}") ;;
             powercut) wanted+=("${FOR_POWERCUT[@]}") ;;
             all) wanted+=("${FOR_MACHINES[@]}" "${FOR_CLUSTERS[@]}") ;;
-            *) die "usage: lab install [machines|vms|powercut|all]..." ;;
+            *) die "usage: lab install [machines|vms|cloud|powercut|all]..." ;;
         esac
     done
     for package in "${wanted[@]}"; do

@@ -56,11 +56,49 @@ build_vm() {
     note "virtual machine: $suite, $(du -sh "$image/root" | cut -f1) in $(since "$start") s"
 }
 
-# Before the kernel is unpacked: its initrd has what finds and checks the root disk, no driver beside that.
+# The image of a disk that boots by itself and has cloud-init and the guest agent, as a cloud hands it out: for virtual machines of dmp's own lab.
+build_cloud() {
+    local suite=$SUITE work root start image disk sectors kernel
+    image=$(cloud_image)
+    [[ ! -f $image ]] || return 0
+    need sfdisk mkfs.ext4 qemu-img grub-mkimage
+    start=$(now)
+    bootstrap "$suite" --include=linux-image-cloud-amd64,initramfs-tools,udev,e2fsprogs,fdisk,cloud-init,cloud-guest-utils,qemu-guest-agent \
+        --essential-hook="$(declare -f small_initrd); small_initrd \"\$1\""
+    echo 'LABEL=root / ext4 defaults 0 1' >"$root/etc/fstab"
+    echo 'apt: {preserve_sources_list: true}' >"$root/etc/cloud/cloud.cfg.d/90-lab.cfg"
+    kernel=$(basename "$root"/boot/vmlinuz-*)
+
+    # One partition from the first MiB on; before it is what the firmware starts, which finds the kernel by the file system's label.
+    disk=$work/disk sectors=$((3 << 21))
+    truncate -s $((sectors * 512)) "$disk"
+    sfdisk --quiet "$disk" <<<$'label: dos\nstart=2048, type=83, bootable'
+    # The boot loader of Debian 12 reads no checksums with a seed of their own.
+    mkfs.ext4 -q -L root -O ^metadata_csum_seed -E offset=$((2048 * 512)) -d "$root" "$disk" "$(((sectors - 2048) / 2))k"
+    cat >"$work/grub.cfg" <<CONFIG
+search.fs_label root root
+linux /boot/$kernel root=LABEL=root ro console=ttyS0 net.ifnames=0 mitigations=off audit=0 quiet
+initrd /boot/${kernel/vmlinuz/initrd.img}
+boot
+CONFIG
+    grub-mkimage --format=i386-pc --prefix=/boot/grub --config="$work/grub.cfg" --output="$work/core" biosdisk part_msdos ext2 search_label linux boot
+    (($(stat -c %s "$work/core") < 2047 * 512)) || die "what is started first does not fit before the partition"
+    # The table of partitions is in the same sector as the first; the second is where the first looks for it.
+    dd if=/usr/lib/grub/i386-pc/boot.img of="$disk" bs=1 count=440 conv=notrunc status=none
+    dd if="$work/core" of="$disk" bs=512 seek=1 conv=notrunc status=none
+    rm -f "$CACHE/image/cloud-$suite"-*
+    qemu-img convert -O qcow2 "$disk" "$image.new"
+    mv "$image.new" "$image"
+    rm -rf --one-file-system "$work"
+    note "disk: $suite, $(du -sh "$image" | cut -f1) in $(since "$start") s"
+}
+
+# Before the kernel is unpacked: its initrd has what finds and checks the root disk, and discs, which cloud-init looks for before anything else
+# runs; no driver beside that.
 small_initrd() {
     mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"
     echo MODULES=list >"$1/etc/initramfs-tools/conf.d/lab"
-    printf '%s\n' virtio_pci virtio_blk ext4 >"$1/usr/share/initramfs-tools/modules.d/lab"
+    printf '%s\n' virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ext4 >"$1/usr/share/initramfs-tools/modules.d/lab"
 }
 
 # bootstrap SUITE [OPTION...]: a Debian with no name, key or number in $root below $work, a new folder; options are mmdebstrap's.

@@ -6,7 +6,7 @@ build() {
     (($#)) || set -- machine binaries packages images
     for part; do
         case $part in
-            machine | older | vm | roots | binaries | packages | images | oracle | tofu | powercut) ;;
+            machine | older | vm | roots | cloud | binaries | packages | images | oracle | tofu | powercut) ;;
             *) die "there is nothing called $part to build" ;;
         esac
     done

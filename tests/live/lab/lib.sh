@@ -45,6 +45,7 @@ RUN=$CACHE/run
 image() { echo "$CACHE/image/debian-$1-$RECIPE"; }
 root_archive() { echo "$CACHE/image/root-$SUITE${1:+-$1}.tar"; }
 vm_image() { echo "$CACHE/image/vm-$1-$RECIPE"; }
+cloud_image() { echo "$CACHE/image/cloud-$SUITE-$RECIPE.qcow2"; }
 
 note() { echo "lab: $*" >&2; }
 die() { note "$*"; exit 1; }

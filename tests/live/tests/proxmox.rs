@@ -9,6 +9,8 @@
 mod cluster;
 #[path = "proxmox/life.rs"]
 mod life;
+#[path = "proxmox/machine.rs"]
+mod machine;
 #[path = "proxmox/networks.rs"]
 mod networks;
 #[path = "proxmox/served.rs"]

@@ -55,7 +55,8 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     };
     lab.prepare(parts).await?;
     if arguments.name == "proxmox" {
-        shell.run(lab.command(&["build", "roots"])).await?;
+        shell.run(lab.command(&["install", "cloud"])).await?;
+        shell.run(lab.command(&["build", "roots", "cloud"])).await?;
     }
     lab.must_be_empty().await?;
     let binary = build_dmp(shell).await?;

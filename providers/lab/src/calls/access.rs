@@ -54,7 +54,8 @@ fn log_in(call: &mut Call<'_>) -> Outcome {
         .filter(|user| !user.is_disabled)
         .ok_or_else(failed)?;
     let secret = &call.world.cluster.secret;
-    let renews = gate::user_of_ticket(secret, password).is_some_and(|of| of == name);
+    let now = call.world.clock_of(call.entry) / 1000;
+    let renews = gate::user_of_ticket(secret, password, now).is_some_and(|of| of == name);
     let known = user
         .password
         .as_deref()
@@ -68,8 +69,8 @@ fn log_in(call: &mut Call<'_>) -> Outcome {
     };
     Answer::data(json!({
         "username": name,
-        "ticket": gate::ticket(secret, &name),
-        "CSRFPreventionToken": gate::csrf(secret, &name),
+        "ticket": gate::ticket(secret, &name, now),
+        "CSRFPreventionToken": gate::csrf(secret, &name, now),
         "clustername": call.world.cluster.site.cluster,
         "cap": capabilities(&call.world.cluster.access, &caller),
     }))

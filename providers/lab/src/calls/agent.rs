@@ -1,10 +1,17 @@
-//! The guest agent: what it tells when the machine is up, and what is told before.
+//! The guest agent: what it tells when the machine is up, and what is told before. In a `vm` machine it is the machine's own that
+//! answers; for all others the lab does.
 
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Failure, Handler, Outcome};
+use crate::lab::Shared;
+use crate::machines::System;
 use crate::world::guest::{Guest, is_net};
 use crate::world::now;
+use crate::world::roots::Strength;
+
+/// What is told of an agent that does not answer.
+pub(crate) const NO_AGENT: &str = "QEMU guest agent is not running";
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("POST /nodes/{node}/qemu/{vmid}/agent/ping", ping),
@@ -26,8 +33,8 @@ pub(super) fn is_enabled(guest: &Guest) -> bool {
         .any(|part| matches!(part, "1" | "enabled=1"))
 }
 
-/// Returns the guest if its agent answers, and for how long it has been up.
-fn answering<'a>(call: &'a Call<'_>) -> Result<(&'a Guest, u64), Failure> {
+/// Returns the guest if its agent answers, and for how long it has been up. A machine's own agent is asked by a command of its own.
+fn answering<'a>(call: &'a Call<'_>, command: &'static str) -> Result<(&'a Guest, u64), Failure> {
     let guest = call.guest()?;
     let vmid = guest.vmid;
     if !is_enabled(guest) {
@@ -38,20 +45,40 @@ fn answering<'a>(call: &'a Call<'_>) -> Result<(&'a Guest, u64), Failure> {
     }
     let up = now().saturating_sub(guest.started);
     let is_silent = call.world.cluster.faults.hanging.contains(&vmid);
-    if !guest.agent_channel || is_silent || up < call.world.scaled(10.0) {
-        return Err("QEMU guest agent is not running".into());
+    if !guest.agent_channel || is_silent {
+        return Err(NO_AGENT.into());
+    }
+    if call.world.strength_of(guest) == Strength::Vm {
+        return Err(Failure::Asks { vmid, command });
+    }
+    if up < call.world.scaled(10.0) {
+        return Err(NO_AGENT.into());
     }
     Ok((guest, up))
 }
 
+impl Shared {
+    /// Returns what the guest agent in a virtual machine answers, as the API has it.
+    ///
+    /// # Errors
+    /// Where it does not answer.
+    pub(crate) async fn ask_agent(&self, vmid: u32, command: &str) -> Outcome {
+        let system = self.machines.system(vmid);
+        let vm = system.as_deref().and_then(System::vm);
+        let vm = vm.ok_or(NO_AGENT)?;
+        let told = vm.ask(command, json!({})).await;
+        Answer::data(json!({ "result": told.map_err(|_| NO_AGENT)? }))
+    }
+}
+
 fn ping(call: &mut Call<'_>) -> Outcome {
-    answering(call)?;
+    answering(call, "guest-ping")?;
     Answer::data(json!({ "result": {} }))
 }
 
 /// Addresses come some seconds after the agent, as in life.
 fn interfaces(call: &mut Call<'_>) -> Outcome {
-    let (guest, up) = answering(call)?;
+    let (guest, up) = answering(call, "guest-network-get-interfaces")?;
     let has_addresses = up >= call.world.scaled(14.0);
     let mut told = vec![json!({
         "name": "lo", "hardware-address": "00:00:00:00:00:00",
@@ -99,12 +126,12 @@ fn address(part: &str) -> Option<Value> {
 }
 
 fn host_name(call: &mut Call<'_>) -> Outcome {
-    let (guest, _) = answering(call)?;
+    let (guest, _) = answering(call, "guest-get-host-name")?;
     Answer::data(json!({ "result": { "host-name": guest.name() } }))
 }
 
 fn system(call: &mut Call<'_>) -> Outcome {
-    answering(call)?;
+    answering(call, "guest-get-osinfo")?;
     Answer::data(json!({ "result": {
         "id": "debian", "name": "Debian GNU/Linux", "pretty-name": "Debian GNU/Linux 13 (trixie)", "version-id": "13",
         "version": "13 (trixie)", "machine": "x86_64", "kernel-release": "6.12.0-lab", "kernel-version": "#1 SMP",

@@ -187,6 +187,7 @@ pub(crate) fn make(
             bytes,
             from,
         } => {
+            let root = from.as_deref().and_then(|source| world.root_named(source));
             let size = match &from {
                 Some(source) => {
                     log.push(format!("create full clone of drive ({source})"));
@@ -195,7 +196,7 @@ pub(crate) fn make(
                         .volumes
                         .get(&key)
                         .ok_or(format!("volume '{source}' does not exist"))?;
-                    virtual_size(world, volume)?
+                    world.size_with(root.as_deref(), virtual_size(world, volume)?)
                 }
                 None => bytes,
             };
@@ -221,7 +222,7 @@ pub(crate) fn make(
                     size,
                     owner: Some(vmid),
                     parent: None,
-                    root: from.as_deref().and_then(|source| world.root_named(source)),
+                    root,
                 },
             );
             log.push(format!("allocated target volume '{volid}'"));

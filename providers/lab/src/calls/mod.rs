@@ -33,6 +33,7 @@ use crate::world::access::Caller;
 use crate::world::guest::Guest;
 use crate::world::task::{NewTask, Upid};
 
+pub(crate) use agent::NO_AGENT;
 pub(crate) use allowed::allow;
 pub(crate) use cloudinit::{meta_data, network_data, user_data};
 
@@ -75,6 +76,8 @@ pub(crate) enum Failure {
     Said(String),
     /// Somebody else has the lock of this file; the call is tried again until its wait is over.
     Busy(String),
+    /// Nothing is wrong, but the answer is had from the guest agent in a virtual machine, which takes its time.
+    Asks { vmid: u32, command: &'static str },
 }
 
 pub(crate) type Outcome = Result<Answer, Failure>;

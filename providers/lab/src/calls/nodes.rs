@@ -8,6 +8,7 @@ use crate::world::now;
 pub(super) const METHODS: &[(&str, Handler)] = &[
     ("GET /nodes", nodes),
     ("GET /nodes/{node}/status", status),
+    ("GET /nodes/{node}/time", time),
     ("GET /nodes/{node}/version", version),
     ("GET /nodes/{node}/network", network),
     ("GET /nodes/{node}/network/{iface}", interface),
@@ -41,6 +42,12 @@ fn status(call: &mut Call<'_>) -> Outcome {
         "ksm": { "shared": 0 },
         "boot-info": { "mode": "efi", "secureboot": 0 },
     }))
+}
+
+/// What the node's clock shows; its zone is UTC.
+fn time(call: &mut Call<'_>) -> Outcome {
+    let shown = call.world.clock_of(&call.node()) / 1000;
+    Answer::data(json!({ "timezone": "UTC", "time": shown, "localtime": shown }))
 }
 
 fn version(call: &mut Call<'_>) -> Outcome {

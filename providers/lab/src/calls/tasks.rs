@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::{Answer, Call, Failure, Handler, Outcome};
-use crate::world::now;
 use crate::world::task::{Task, Upid};
 
 pub(super) const METHODS: &[(&str, Handler)] = &[
@@ -78,7 +77,8 @@ fn log(call: &mut Call<'_>) -> Outcome {
 }
 
 fn stop(call: &mut Call<'_>) -> Outcome {
-    let (upid, _) = task(call, "Sys.Modify")?;
+    let (upid, task) = task(call, "Sys.Modify")?;
+    let ended = call.world.clock_of(&task.node) / 1000;
     if call.world.running.remove(&upid) {
         let work = call
             .world
@@ -90,7 +90,7 @@ fn stop(call: &mut Call<'_>) -> Outcome {
         }
         if let Some(task) = call.world.tasks.get_mut(&upid) {
             task.exit = Some("received interrupt".into());
-            task.ended = now() / 1000;
+            task.ended = ended;
             task.work = None;
             task.log.push("TASK ERROR: received interrupt".into());
         }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use dmp_cloud::iso::File;
 use serde_yaml_ng::Value;
 
 use super::interfaces::NetworkData;
@@ -39,12 +40,27 @@ pub(super) fn of_settings(config: &Settings) -> Told {
     told.instance = crate::hash::sha1(&calls::meta_data(config));
     told.addresses = addresses_of(config);
     told.network = of_network_settings(config);
-    told.seed = BTreeMap::from([
-        ("user-data".to_owned(), calls::user_data(config)),
-        ("meta-data".to_owned(), calls::meta_data(config)),
-        ("network-config".to_owned(), calls::network_data(config)),
-    ]);
+    let texts = texts_of(config);
+    told.seed = texts.map(|(name, text)| (name.to_owned(), text)).into();
     told
+}
+
+/// Returns what a guest's settings tell, by the names of the files that cloud-init reads.
+fn texts_of(config: &Settings) -> [(&'static str, String); 3] {
+    [
+        ("meta-data", calls::meta_data(config)),
+        ("network-config", calls::network_data(config)),
+        ("user-data", calls::user_data(config)),
+    ]
+}
+
+/// Returns the image in a guest's cloud-init drive, which the API makes of the guest's settings.
+pub(super) fn seed_image(config: &Settings) -> Vec<u8> {
+    let files = texts_of(config).map(|(name, text)| File {
+        name,
+        bytes: text.into_bytes(),
+    });
+    dmp_cloud::iso::image("cidata", &files)
 }
 
 /// Returns what a guest's settings say of its network, without the name servers that a node would fill in.

@@ -19,7 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, chdir, setgid, setgroups, sethostname, setsid, setuid};
 
 use super::container::boot;
-use super::root;
+use super::{root, vm};
 use crate::services;
 
 /// The name under which the program does this.
@@ -53,6 +53,8 @@ pub fn run_if_asked() -> Option<ExitCode> {
         Some("separate") => boot::separate(&rest),
         Some("inhabit") => boot::inhabit(&rest),
         Some("within") => boot::within(&rest),
+        Some("emulate") => vm::boot::emulate(&rest),
+        Some("dependent") => vm::boot::dependent(&rest),
         _ => Err("unknown mode".to_owned()),
     };
     Some(match done {

@@ -1,5 +1,6 @@
-//! Machines, in two strengths. A `process` machine is a root of its own in a user namespace, reached by SSH at a loopback address
-//! of its own; a `container` machine is a whole system on the host's kernel, with a network of its own.
+//! Machines, in three strengths. A `process` machine is a root of its own in a user namespace, reached by SSH at a loopback address
+//! of its own; a `container` machine is a whole system on the host's kernel, with a network of its own; a `vm` machine has a kernel and
+//! a clock of its own as well.
 //!
 //! | part | what it does |
 //! | --- | --- |
@@ -8,11 +9,17 @@
 //! | `namespace` | starting such processes, and mapping their user ids |
 //! | `root` | what is in a `process` machine |
 //! | `ssh` | the server that lets people into one |
+//! | `bridges`, `disks`, `system` | what `container` machines and `vm` machines have in common: networks, what is on their disks, their plugs |
+//! | `beside` | the same of the processes that run for them |
 //! | `container` | `container` machines |
+//! | `vm` | `vm` machines |
 //! | `roster` | those that run |
 
+mod beside;
+mod bridges;
 mod cloud;
 mod container;
+mod disks;
 pub mod inside;
 mod interfaces;
 mod iso;
@@ -20,6 +27,8 @@ mod namespace;
 mod root;
 mod roster;
 mod ssh;
+mod system;
+mod vm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -29,13 +38,16 @@ use std::time::Duration;
 
 use crate::Trouble;
 use crate::lab::Shared;
-use crate::world::guest::Guest;
+use crate::world::guest::{Guest, Power};
+use crate::world::roots::Strength;
 use crate::world::{Order, World};
 
 pub(crate) use cloud::addresses_of;
 use namespace::{Ended, Ids, Namespace};
 use root::Spec;
 pub(crate) use roster::{Machine, Machines};
+pub(crate) use system::System;
+pub(crate) use vm::{Accelerator, accelerator};
 
 /// Whether two addresses are of one network.
 pub(crate) fn is_same_network(one: Ipv4Addr, other: Ipv4Addr, bits: u8) -> bool {
@@ -84,6 +96,11 @@ pub(crate) fn no_containers(lab: &Path) -> Option<String> {
     container::probe(lab)
 }
 
+/// Finds out whether `vm` machines can be started here; returns why not.
+pub(crate) async fn no_vms() -> Option<String> {
+    vm::probe().await
+}
+
 /// Starts, ends and forgets machines as the world orders it.
 pub(crate) async fn work(shared: Arc<Shared>) {
     let folder = shared.folder().join("machines");
@@ -123,15 +140,15 @@ pub(crate) async fn work(shared: Arc<Shared>) {
     }
 }
 
-/// Pulls the cables of `container` machines that are cut off, and plugs in those of all others.
+/// Pulls the cables of machines with a system of their own that are cut off, and plugs in those of all others.
 fn pull_cables(shared: &Shared) {
-    let containers = shared.machines.containers().clone();
-    if containers.is_empty() {
+    let systems = shared.machines.systems().clone();
+    if systems.is_empty() {
         return;
     }
     let cut = shared.with(|world| world.cluster.faults.cut.clone());
-    for (vmid, container) in containers {
-        if let Err(trouble) = container.set_cut(cut.contains(&vmid)) {
+    for (vmid, system) in systems {
+        if let Err(trouble) = system.set_cut(cut.contains(&vmid)) {
             shared.note(format!("the cable of machine {vmid}: {trouble}"));
         }
     }
@@ -185,6 +202,10 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             Ok(())
         }
         Order::Reboot(vmid) => {
+            let system = shared.machines.system(vmid);
+            if let Some(vm) = system.as_deref().and_then(System::vm) {
+                return vm.reset().await.map_err(Trouble::Refused);
+            }
             end(shared, vmid).await;
             start(shared, &place(vmid), vmid).await
         }
@@ -203,17 +224,33 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             }
             Ok(())
         }
-        Order::Copy(from, to, disks) => {
-            copy(&place(from), &place(to)).await?;
-            container::rename(&place(to), &disks)
+        Order::Copy(from, to, names) => {
+            copy_of(shared, from, &place(from), &place(to)).await?;
+            disks::rename(&place(to), &names)
         }
-        Order::MoveDisk(vmid, from, to) => container::rename(&place(vmid), &[(from, to)]),
-        Order::Grow(vmid, disk, bytes) => container::grow(&place(vmid), &disk, bytes),
-        Order::PowerButton(vmid) => match shared.machines.container(vmid) {
-            Some(container) => container.press_button(),
+        Order::MoveDisk(vmid, from, to) => disks::rename(&place(vmid), &[(from, to)]),
+        Order::Grow(vmid, disk, bytes) => {
+            let system = shared.machines.system(vmid);
+            let vm = system.as_deref().and_then(System::vm);
+            let slot = shared.with(|world| world.guests.get(&vmid)?.slot_of(&disk));
+            match vm.zip(slot) {
+                Some((vm, slot)) => vm.grow(&slot, bytes).await.map_err(Trouble::Refused),
+                None => container::grow(&place(vmid), &disk, bytes),
+            }
+        }
+        Order::PowerButton(vmid) => match shared.machines.system(vmid) {
+            Some(system) => system.press_button().await,
             None => Ok(()),
         },
-        Order::Keep(vmid, name) => copy(&place(vmid), &kept(vmid, &name)).await,
+        Order::Hold(vmid) => hold(shared, vmid).await,
+        Order::SetClock(vmid) => match shared.machines.system(vmid) {
+            Some(system) => {
+                let ahead = |world: &World| world.cluster.faults.ahead_of_machine(vmid);
+                system.set_clock(shared.with(ahead)).await
+            }
+            None => Ok(()),
+        },
+        Order::Keep(vmid, name) => copy_of(shared, vmid, &place(vmid), &kept(vmid, &name)).await,
         Order::Restore(vmid, name) => {
             end(shared, vmid).await;
             namespace::remove(&place(vmid), Ids::here()).await?;
@@ -225,8 +262,8 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
             start(shared, &place(vmid), vmid).await
         }
         Order::NewHostKey(vmid) => {
-            if let Some(container) = shared.machines.container(vmid) {
-                return container.change_host_key().await;
+            if let Some(system) = shared.machines.system(vmid) {
+                return system.change_host_key().await;
             }
             match shared.machines.get(vmid) {
                 Some(machine) => ssh::change_host_key(&machine).await,
@@ -246,11 +283,36 @@ async fn copy(from: &Path, to: &Path) -> Result<(), Trouble> {
     namespace::copy(from, to, Ids::here()).await
 }
 
+/// Copies what the machine of a guest holds. A virtual machine is held still for so long: what it has written is in its files then.
+async fn copy_of(shared: &Shared, vmid: u32, from: &Path, to: &Path) -> Result<(), Trouble> {
+    let system = shared.machines.system(vmid);
+    if let Some(vm) = system.as_deref().and_then(System::vm) {
+        vm.hold().await.map_err(Trouble::Refused)?;
+    }
+    let copied = copy(from, to).await;
+    hold(shared, vmid).await?;
+    copied
+}
+
+/// Holds a virtual machine still, if its guest is paused, or lets it go on.
+async fn hold(shared: &Shared, vmid: u32) -> Result<(), Trouble> {
+    let system = shared.machines.system(vmid);
+    let Some(vm) = system.as_deref().and_then(System::vm) else {
+        return Ok(());
+    };
+    let power = |world: &World| world.guests.get(&vmid).map(|guest| guest.power);
+    let held = match shared.with(power) {
+        Some(Power::Paused) => vm.hold().await,
+        _ => vm.go_on().await,
+    };
+    held.map_err(Trouble::Refused)
+}
+
 async fn end(shared: &Shared, vmid: u32) {
-    let container = shared.machines.containers().remove(&vmid);
-    if let Some(container) = container {
-        container.end();
-        container.ended().await;
+    let system = shared.machines.systems().remove(&vmid);
+    if let Some(system) = system {
+        system.end();
+        system.ended().await;
         shared.change(|world| world.alive.remove(&vmid));
     }
     if let Some(machine) = shared.machines.take(vmid) {
@@ -359,15 +421,23 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
 /// Starts the machine of a guest, if it has one.
 async fn start(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<(), Trouble> {
     end(shared, vmid).await;
-    match container::start(shared, place, vmid).await {
-        Ok(Some(container)) => {
-            let ended = container.watch();
-            shared.machines.containers().insert(vmid, container);
+    let strength = |world: &World| world.guests.get(&vmid).map(|it| world.strength_of(it));
+    let started = match shared.with(strength) {
+        Some(Strength::Container) => container::start(shared, place, vmid).await,
+        Some(Strength::Vm) => vm::start(shared, place, vmid).await,
+        Some(Strength::Process) => return start_process(shared, place, vmid).await,
+        None => Ok(None),
+    };
+    match started {
+        Ok(Some(system)) => {
+            let ended = system.watch();
+            shared.machines.systems().insert(vmid, Arc::new(system));
             shared.change(|world| world.alive.insert(vmid));
             notice(shared, vmid, ended);
             Ok(())
         }
-        Ok(None) => start_process(shared, place, vmid).await,
+        // It was switched off meanwhile.
+        Ok(None) => Ok(()),
         Err(trouble) => {
             // It is off, then, and says why in the status.
             shared.change(|world| world.power_off(vmid));

@@ -5,15 +5,15 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::container::Container;
-use super::container::network::Bridges;
+use super::bridges::Bridges;
 use super::namespace::{Ids, Namespace};
+use super::system::System;
 
 /// The machines that run.
 #[derive(Debug, Default)]
 pub(crate) struct Machines {
     running: Mutex<BTreeMap<u32, Arc<Machine>>>,
-    containers: Mutex<BTreeMap<u32, Arc<Container>>>,
+    systems: Mutex<BTreeMap<u32, Arc<System>>>,
     /// Held while an archive is unpacked, which two machines may want at once.
     pub(super) unpacking: tokio::sync::Mutex<()>,
     /// Held while cables are plugged in.
@@ -73,15 +73,13 @@ impl Machines {
             .remove(&vmid)
     }
 
-    pub(super) fn containers(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Arc<Container>>> {
-        self.containers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn systems(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Arc<System>>> {
+        self.systems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a `container` machine.
-    pub(crate) fn container(&self, vmid: u32) -> Option<Arc<Container>> {
-        self.containers().get(&vmid).cloned()
+    /// Returns a machine with a system of its own: a `container` machine or a `vm` machine.
+    pub(crate) fn system(&self, vmid: u32) -> Option<Arc<System>> {
+        self.systems().get(&vmid).cloned()
     }
 
     /// Returns where a machine lets people in.
@@ -94,8 +92,8 @@ impl Machines {
                     .collect(),
             );
         }
-        let container = self.container(vmid)?;
-        let addresses = container.addresses.iter();
+        let system = self.system(vmid)?;
+        let addresses = system.addresses.iter();
         Some(addresses.map(|address| format!("{address}:22")).collect())
     }
 
@@ -106,12 +104,12 @@ impl Machines {
         for machine in running.values() {
             machine.end();
         }
-        let containers = std::mem::take(&mut *self.containers());
-        for container in containers.values() {
-            container.end();
+        let systems = std::mem::take(&mut *self.systems());
+        for system in systems.values() {
+            system.end();
         }
-        for container in containers.values() {
-            container.ended().await;
+        for system in systems.values() {
+            system.ended().await;
         }
         if Ids::here().is_range() {
             Bridges::of(lab).remove();

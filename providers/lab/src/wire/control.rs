@@ -7,11 +7,13 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::AUTHORIZATION;
 use hyper::{Request, Response};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{gate, respond};
-use crate::faults::{CallFault, TaskFault};
+use crate::faults::{CallFault, MachineClock, NodeClock, TaskFault};
 use crate::lab::Shared;
+use crate::world::roots::Strength;
 use crate::world::{Order, World, now};
 
 type Told = Result<Value, String>;
@@ -46,10 +48,7 @@ pub(super) async fn answer(
         ("GET", "/lab/faults") => Ok(shared.with(|world| json!(world.cluster.faults))),
         ("POST", "/lab/faults") => add(shared, &value),
         ("DELETE", "/lab/faults") => {
-            shared.change(|world| {
-                let seed = world.cluster.site.seed;
-                world.cluster.faults.clear(seed);
-            });
+            shared.change(World::clear_faults);
             Ok(Value::Null)
         }
         ("POST", "/lab/machines/kill") => machine(shared, &value, Shared::kill),
@@ -112,14 +111,24 @@ pub(crate) fn apply(world: &mut World, fault: &Value) -> Result<(), String> {
     };
     match name.as_str() {
         "call" => {
-            let fault: CallFault =
-                serde_json::from_value(value.clone()).map_err(|error| format!("call: {error}"))?;
+            let fault: CallFault = members(name, value)?;
             world.cluster.faults.calls.push(fault);
         }
         "task" => {
-            let fault: TaskFault =
-                serde_json::from_value(value.clone()).map_err(|error| format!("task: {error}"))?;
+            let fault: TaskFault = members(name, value)?;
             world.cluster.faults.tasks.push(fault);
+        }
+        "clock" => machine_clock(world, members(name, value)?)?,
+        "node-clock" => {
+            let NodeClock { node, seconds } = members(name, value)?;
+            if !world.cluster.nodes.contains_key(&node) {
+                return Err(format!("there is no node `{node}`"));
+            }
+            let faults = &mut world.cluster.faults;
+            match faults.skew(seconds)? {
+                0 => faults.node_clocks.remove(&node),
+                ahead => faults.node_clocks.insert(node, ahead),
+            };
         }
         "node-down" => {
             let node = text()?;
@@ -168,6 +177,34 @@ pub(crate) fn apply(world: &mut World, fault: &Value) -> Result<(), String> {
         }
         other => return Err(format!("there is no fault `{other}`")),
     }
+    Ok(())
+}
+
+/// Returns a fault that has members.
+fn members<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, String> {
+    serde_json::from_value(value.clone()).map_err(|error| format!("{name}: {error}"))
+}
+
+/// Has the clock of a machine be off, if it has one of its own.
+fn machine_clock(world: &mut World, fault: MachineClock) -> Result<(), String> {
+    let MachineClock { machine, seconds } = fault;
+    let vmid = named(world, &machine)?;
+    let guest = world.guests.get(&vmid);
+    let strength = guest.map_or(Strength::Process, |guest| world.strength_of(guest));
+    if strength != Strength::Vm {
+        return Err(format!(
+            "machine {vmid} has no clock of its own: that of a `{}` machine is the host's, since namespaces of the kernel have none; make it of a \
+             disk image, which gives a `vm` machine, or shift the clock of a node by `node-clock`",
+            strength.name()
+        ));
+    }
+    let faults = &mut world.cluster.faults;
+    match faults.skew(seconds)? {
+        0 => faults.clocks.remove(&vmid),
+        ahead => faults.clocks.insert(vmid, ahead),
+    };
+    // One that runs is told; all others begin with it.
+    world.orders.push(Order::SetClock(vmid));
     Ok(())
 }
 

@@ -7,11 +7,14 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, COOKIE};
 
 use super::body::decode;
+use crate::world::World;
 use crate::world::access::Caller;
-use crate::world::{World, now};
 
 /// How long a ticket holds, in seconds.
 const LIFETIME: u64 = 2 * 60 * 60;
+
+/// By how many seconds the clock of the node that gave a ticket may be ahead of that of the one which is asked.
+const DRIFT: u64 = 5 * 60;
 
 fn signed(secret: &str, text: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
@@ -23,47 +26,52 @@ pub(crate) fn same(one: &str, other: &str) -> bool {
     constant_time::verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
-/// Returns a ticket for a user.
-pub(crate) fn ticket(secret: &str, user: &str) -> String {
-    let told = format!("PVE:{user}:{:08X}", now() / 1000);
+/// Whether what was given at a time holds at another, both in seconds.
+fn holds(given: u64, now: u64) -> bool {
+    given <= now + DRIFT && now.saturating_sub(given) < LIFETIME
+}
+
+/// Returns a ticket for a user, given at a time in seconds.
+pub(crate) fn ticket(secret: &str, user: &str, now: u64) -> String {
+    let told = format!("PVE:{user}:{now:08X}");
     format!("{told}::{}", signed(secret, &told))
 }
 
 /// Returns the user of a ticket that holds.
-pub(crate) fn user_of_ticket(secret: &str, ticket: &str) -> Option<String> {
+pub(crate) fn user_of_ticket(secret: &str, ticket: &str, now: u64) -> Option<String> {
     let (told, signature) = ticket.split_once("::")?;
     let mut parts = told.strip_prefix("PVE:")?.rsplitn(2, ':');
     let time = u64::from_str_radix(parts.next()?, 16).ok()?;
     let user = parts.next()?;
-    let age = (now() / 1000).saturating_sub(time);
-    (same(&signed(secret, told), signature) && age < LIFETIME).then(|| user.to_owned())
+    (same(&signed(secret, told), signature) && holds(time, now)).then(|| user.to_owned())
 }
 
 /// Returns the token that a user's writes must carry.
-pub(crate) fn csrf(secret: &str, user: &str) -> String {
-    let time = format!("{:08X}", now() / 1000);
+pub(crate) fn csrf(secret: &str, user: &str, now: u64) -> String {
+    let time = format!("{now:08X}");
     let signature = signed(secret, &format!("{time}:{user}:csrf"));
     format!("{time}:{signature}")
 }
 
-fn is_csrf(secret: &str, user: &str, token: &str) -> bool {
+fn is_csrf(secret: &str, user: &str, token: &str, now: u64) -> bool {
     let Some((time, signature)) = token.split_once(':') else {
         return false;
     };
-    let age = u64::from_str_radix(time, 16).map(|time| (now() / 1000).saturating_sub(time));
-    age.is_ok_and(|age| age < LIFETIME)
+    u64::from_str_radix(time, 16).is_ok_and(|time| holds(time, now))
         && same(&signed(secret, &format!("{time}:{user}:csrf")), signature)
 }
 
-/// Returns who calls.
+/// Returns who calls a node, by whose clock tickets and tokens hold.
 ///
 /// # Errors
 /// The reason phrase of the 401.
 pub(crate) fn caller(
     world: &World,
+    node: &str,
     method: &str,
     headers: &HeaderMap,
 ) -> Result<Caller, &'static str> {
+    let now = world.clock_of(node) / 1000;
     let header = |name| {
         headers
             .get(name)
@@ -78,7 +86,7 @@ pub(crate) fn caller(
     let in_header = authorization.trim().strip_prefix("PVEAuthCookie=");
     let secret = &world.cluster.secret;
     if let Some(ticket) = in_cookie.or(in_header) {
-        let user = user_of_ticket(secret, &decode(ticket, false))
+        let user = user_of_ticket(secret, &decode(ticket, false), now)
             .ok_or("permission denied - invalid PVE ticket")?;
         let is_known = world
             .cluster
@@ -93,7 +101,7 @@ pub(crate) fn caller(
             .get("CSRFPreventionToken")
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        if method != "GET" && !is_csrf(secret, &user, sent) {
+        if method != "GET" && !is_csrf(secret, &user, sent, now) {
             return Err("Permission denied - invalid csrf token");
         }
         return Ok(Caller { user, token: None });
@@ -101,10 +109,10 @@ pub(crate) fn caller(
     let Some(token) = authorization.trim().strip_prefix("PVEAPIToken=") else {
         return Err("No ticket");
     };
-    token_of(world, &decode(token, false)).ok_or("Authentication failed!")
+    token_of(world, &decode(token, false), now).ok_or("Authentication failed!")
 }
 
-fn token_of(world: &World, text: &str) -> Option<Caller> {
+fn token_of(world: &World, text: &str, now: u64) -> Option<Caller> {
     let (name, value) = text.split_once('=')?;
     let (user, token) = name.split_once('!')?;
     let known = world
@@ -115,7 +123,7 @@ fn token_of(world: &World, text: &str) -> Option<Caller> {
         .filter(|user| !user.is_disabled)?
         .tokens
         .get(token)?;
-    let holds = known.expire == 0 || known.expire > now() / 1000;
+    let holds = known.expire == 0 || known.expire > now;
     (holds && same(&known.value, value)).then(|| Caller {
         user: user.to_owned(),
         token: Some(token.to_owned()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -23,6 +23,7 @@ use crate::lab::Shared;
 use crate::schema::check::{self, Errors, Given, Parameters};
 use crate::schema::{Method, Permission, Schema};
 use crate::world::access::Caller;
+use crate::world::clock::http_date;
 use crate::world::now;
 
 /// The largest body of a call that is no upload.
@@ -69,7 +70,12 @@ async fn connection(shared: Arc<Shared>, node: String, stream: TcpStream, accept
             if shared.is_down(&node) {
                 return Err(Cut);
             }
-            answer(&shared, &node, request).await
+            let mut reply = answer(&shared, &node, request).await?;
+            let date = http_date(shared.with(|world| world.clock_of(&node)));
+            if let Ok(date) = HeaderValue::from_str(&date) {
+                reply.headers_mut().insert(DATE, date);
+            }
+            Ok(reply)
         }
     });
     // A client that goes away is no trouble of the lab.
@@ -188,9 +194,22 @@ async fn gate(
     request: Request<Incoming>,
 ) -> Reply {
     let headers = request.headers().clone();
-    let is_world = find(shared, &asked.method, &asked.path)
+    let found = find(shared, &asked.method, &asked.path);
+    let is_world = found
+        .as_ref()
         .is_some_and(|found| matches!(found.described.permission, Permission::World));
-    let caller = shared.with(|world| gate::caller(world, &asked.method, &headers));
+    // A call that is for another node is handed on to it, and looked at there by that one's clock.
+    let found = found.filter(|found| found.described.on_node);
+    let other = found
+        .and_then(|mut found| found.placeholders.remove("node"))
+        .filter(|name| name != "localhost");
+    let caller = shared.with(|world| {
+        let caller = gate::caller(world, node, &asked.method, &headers)?;
+        match &other {
+            Some(other) => gate::caller(world, other, &asked.method, &headers),
+            None => Ok(caller),
+        }
+    });
     let caller = match caller {
         Ok(caller) => caller,
         Err(_) if is_world => Caller::default(),
@@ -397,6 +416,12 @@ async fn carry_out(
             Ok(answer) => return respond::answer(answer),
             Err(Failure::Busy(_)) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(Failure::Asks { vmid, command }) => {
+                return match shared.ask_agent(vmid, command).await {
+                    Ok(told) => respond::answer(told),
+                    Err(failure) => respond::failure(&failure),
+                };
             }
             Err(failure) => {
                 if matches!(failure, Failure::Login(_)) {

@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
+use super::storage::disk_of;
+
 /// Settings by name, in the text form of the configuration file.
 pub(crate) type Settings = BTreeMap<String, String>;
 
@@ -154,13 +156,18 @@ impl Guest {
         let mut disks = order.filter_map(|key| self.config.get(key));
         disks
             .find_map(|drive| {
-                let size = drive
-                    .split(',')
-                    .find_map(|part| part.strip_prefix("size="))?;
+                let size = part(drive, "size")?;
                 let is_cdrom = drive.contains("media=cdrom");
                 crate::schema::size(size).filter(|_| !is_cdrom)
             })
             .unwrap_or(0)
+    }
+
+    /// Returns the drive that one of the guest's disks is in.
+    pub(crate) fn slot_of(&self, disk: &str) -> Option<String> {
+        let mut drives = self.config.iter().filter(|(key, _)| is_drive(key));
+        let found = drives.find(|(_, drive)| disk_of(drive).as_deref() == Some(disk));
+        found.map(|(key, _)| key.clone())
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -173,6 +180,19 @@ impl Guest {
             started: self.started,
         }
     }
+}
+
+/// Returns a part of a setting by its name: the `size` of a drive, the `bridge` of a network device.
+pub(crate) fn part<'a>(setting: &'a str, name: &str) -> Option<&'a str> {
+    let mut parts = setting.split(',');
+    parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// Returns the size of a drive in bytes, as it is recorded.
+pub(crate) fn size(drive: &str) -> u64 {
+    part(drive, "size")
+        .and_then(crate::schema::size)
+        .unwrap_or(0)
 }
 
 /// Whether a setting is a drive.

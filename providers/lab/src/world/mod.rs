@@ -2,6 +2,7 @@
 //! disk before a call is answered.
 
 pub(crate) mod access;
+pub(crate) mod clock;
 pub(crate) mod draw;
 pub(crate) mod firewall;
 pub(crate) mod guest;
@@ -19,6 +20,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::Trouble;
+use crate::image::DiskImage;
+use crate::machines::Accelerator;
 use crate::site::Site;
 use access::Access;
 use draw::Draw;
@@ -48,6 +51,12 @@ pub(crate) struct World {
     pub no_machines: Option<String>,
     /// Why `container` machines can't be started, where that is so.
     pub no_containers: Option<String>,
+    /// Why `vm` machines can't be started, where that is so.
+    pub no_vms: Option<String>,
+    /// How they run, where they can be.
+    pub accelerator: Option<Accelerator>,
+    /// Which of the roots that the lab was told of are disk images.
+    pub images: BTreeMap<String, DiskImage>,
     /// Machines with a system of their own which is up, or on its way up or down.
     pub alive: BTreeSet<u32>,
     /// Where uploaded files are.
@@ -68,6 +77,10 @@ pub(crate) enum Order {
     Copy(u32, u32, Vec<(String, String)>),
     /// Asks the system in a machine to go down.
     PowerButton(u32),
+    /// Holds a machine still whose guest is paused, or lets it go on.
+    Hold(u32),
+    /// Sets the clock of a machine as the faults have it.
+    SetClock(u32),
     /// Gives what is on a disk another name.
     MoveDisk(u32, String, String),
     /// Makes a disk larger.
@@ -92,6 +105,8 @@ impl Order {
             | Order::Forget(vmid)
             | Order::Reboot(vmid)
             | Order::PowerButton(vmid)
+            | Order::Hold(vmid)
+            | Order::SetClock(vmid)
             | Order::MoveDisk(vmid, _, _)
             | Order::Grow(vmid, _, _)
             | Order::Keep(vmid, _)
@@ -185,9 +200,13 @@ impl World {
             orders: Vec::new(),
             no_machines: None,
             no_containers: None,
+            no_vms: None,
+            accelerator: None,
+            images: BTreeMap::new(),
             alive: BTreeSet::new(),
             files,
         };
+        world.look_at_roots();
         if is_new {
             world.make_templates();
         }
@@ -260,7 +279,8 @@ impl World {
     }
 
     fn make_template(&mut self, template: &crate::site::TemplateSite) {
-        let size = template.disk_gib << 30;
+        let root = self.root_named(&template.name);
+        let size = self.size_with(root.as_deref(), template.disk_gib << 30);
         let mut guest = Guest::new(template.vmid, &template.node);
         let disk = self.put_volume(
             &template.node,
@@ -272,7 +292,7 @@ impl World {
                 size,
                 owner: Some(template.vmid),
                 parent: None,
-                root: self.root_named(&template.name),
+                root,
             },
         );
         let seed = self.put_volume(

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{World, now};
+use super::World;
 use crate::site::StorageSite;
 
 /// A storage, as it is configured for the cluster.
@@ -194,7 +194,7 @@ impl World {
             content: new.content.to_owned(),
             format: new.format.to_owned(),
             size: new.size,
-            created: now() / 1000,
+            created: self.clock_of(node) / 1000,
             owner: new.owner,
             parent: new.parent,
             file: None,

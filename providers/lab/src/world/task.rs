@@ -77,7 +77,7 @@ impl World {
             .get(new.node)
             .map_or(now, |node| node.booted);
         let pstart = u32::try_from(now.saturating_sub(booted) / 10).unwrap_or(u32::MAX);
-        let started = now / 1000;
+        let started = self.clock_of(new.node) / 1000;
         let id = new.id.replace(':', "\\x3a").replace('/', "\\x2f");
         let name = format!(
             "UPID:{}:{pid:08X}:{pstart:08X}:{started:08X}:{}:{id}:{}:",
@@ -212,10 +212,11 @@ impl World {
                 Some(work) => work::finish(self, &node, &user, &work),
                 None => Ok(Vec::new()),
             };
+            let ended = self.clock_of(&node) / 1000;
             let Some(task) = self.tasks.get_mut(&upid) else {
                 continue;
             };
-            task.ended = now / 1000;
+            task.ended = ended;
             task.work = None;
             let exit = match done {
                 Ok(lines) => {

@@ -60,6 +60,14 @@ impl Running {
         )
     }
 
+    /// Returns what the lab's status says of a machine.
+    pub(crate) fn machine(&self, name: &str) -> Value {
+        let status = self.control().call("GET", "/lab/status", "", b"").value();
+        let machines = status["machines"].as_array().expect("machines").clone();
+        let found = machines.into_iter().find(|machine| machine["name"] == name);
+        found.expect("it is there")
+    }
+
     pub(crate) fn fault(&self, fault: &Value) {
         let answer = self.control().json("POST", "/lab/faults", fault);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -78,4 +86,15 @@ impl Drop for Running {
             self.runtime.block_on(lab.end());
         }
     }
+}
+
+/// Makes the image of a disk, as far as its header, and returns where it is.
+pub(crate) fn disk_image(folder: &Path, bytes: u64) -> std::path::PathBuf {
+    let mut header = b"QFI\xfb".to_vec();
+    header.resize(24, 0);
+    header.extend(bytes.to_be_bytes());
+    header.resize(1024, 0);
+    let path = folder.join("disk.qcow2");
+    std::fs::write(&path, header).expect("written");
+    path
 }

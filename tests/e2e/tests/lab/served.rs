@@ -59,7 +59,29 @@ impl Served {
     /// A lab without a look at whether there can be machines.
     pub(super) fn begin() -> Served {
         let sandbox = Sandbox::stack("");
-        let (process, written) = serve(&sandbox);
+        let (process, written) = serve(&sandbox, serving(&sandbox));
+        Served {
+            sandbox,
+            written,
+            process,
+        }
+    }
+
+    /// A lab whose template is made of a file with these bytes, and which finds no program of the host but `ip`.
+    pub(super) fn without_programs(image: &[u8]) -> Served {
+        let sandbox = Sandbox::stack("");
+        let programs = sandbox.path().join("programs");
+        std::fs::create_dir(&programs).expect("a folder");
+        let mut places = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip"].iter();
+        if let Some(ip) = places.find(|path| Path::new(path).exists()) {
+            std::os::unix::fs::symlink(ip, programs.join("ip")).expect("a link");
+        }
+        std::fs::write(sandbox.stack_folder().join("disk"), image).expect("written");
+        let mut command = serving(&sandbox);
+        command
+            .args(["--root", "debian-13=disk"])
+            .env("PATH", &programs);
+        let (process, written) = serve(&sandbox, command);
         Served {
             sandbox,
             written,
@@ -90,7 +112,7 @@ impl Served {
     pub(super) fn take_up_again(&mut self) {
         self.sandbox.run(&["lab", "stop"]).expect_success();
         self.process.wait().expect("an end");
-        (self.process, self.written) = serve(&self.sandbox);
+        (self.process, self.written) = serve(&self.sandbox, serving(&self.sandbox));
     }
 
     pub(super) fn client(&self) -> Client {
@@ -235,12 +257,12 @@ impl Drop for Served {
     }
 }
 
-fn serve(sandbox: &Sandbox) -> (Child, Written) {
-    let mut process = sandbox
-        .command(&["lab", "serve", "--speed", "50"])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("starts");
+fn serving(sandbox: &Sandbox) -> Command {
+    sandbox.command(&["lab", "serve", "--speed", "50"])
+}
+
+fn serve(sandbox: &Sandbox, mut command: Command) -> (Child, Written) {
+    let mut process = command.stderr(Stdio::null()).spawn().expect("starts");
     let folder = sandbox.stack_folder().join(".dmp/lab");
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {

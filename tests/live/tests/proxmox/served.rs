@@ -24,6 +24,7 @@ pub(super) struct Served {
     pub folder: PathBuf,
     process: Child,
     more: Vec<String>,
+    patience: Duration,
     keys: tempfile::TempDir,
     _home: tempfile::TempDir,
 }
@@ -65,9 +66,16 @@ impl Served {
             folder,
             process,
             more,
+            patience: PATIENCE,
             keys,
             _home: home,
         }
+    }
+
+    /// Gives tasks and machines so much time.
+    pub(super) fn patient(mut self, patience: Duration) -> Served {
+        self.patience = patience;
+        self
     }
 
     /// Cuts the power of the lab itself.
@@ -121,7 +129,8 @@ impl Served {
         found.cloned().unwrap_or_default()
     }
 
-    fn written(&self) -> Value {
+    /// Returns where it is, and who may come in.
+    pub(super) fn written(&self) -> Value {
         let text = std::fs::read_to_string(self.folder.join("lab.json")).expect("it is served");
         serde_json::from_str(&text).expect("JSON")
     }
@@ -173,7 +182,7 @@ impl Served {
                 .expect("a node"),
             upid.as_str().expect("a task")
         );
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         loop {
             let told = self.data("GET", &path, &[]);
             if let Some(exit) = told["exitstatus"].as_str() {
@@ -246,7 +255,7 @@ impl Served {
     /// Waits until a guest is as it should be.
     pub(super) fn until(&self, vmid: u32, status: &str) {
         let path = format!("/nodes/pve1/qemu/{vmid}/status/current");
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.patience;
         while self.data("GET", &path, &[])["status"] != status {
             assert!(Instant::now() < until, "{vmid} is not {status}");
             std::thread::sleep(Duration::from_millis(50));
@@ -344,10 +353,12 @@ impl Machine<'_> {
     }
 
     pub(super) fn run_with(&self, options: &[&str], script: &str) -> Output {
+        // An emulated one is slow to greet.
+        let connect = format!("ConnectTimeout={}", self.served.patience.as_secs() / 30);
         let mut command = self.served.lab.enter("ssh");
         command
             .args(["-F", "none", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"])
-            .args(["-o", "ConnectTimeout=3", "-o", "IdentitiesOnly=yes", "-i"])
+            .args(["-o", &connect, "-o", "IdentitiesOnly=yes", "-i"])
             .arg(self.served.key())
             .args(options)
             .args(["-p", &self.port.to_string()])
@@ -378,7 +389,7 @@ impl Machine<'_> {
 
     /// Waits until its system has booted, and all of that went well.
     pub(super) fn is_up(&self) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.served.patience;
         while !self.answers() {
             assert!(Instant::now() < until, "{} is not reached", self.address);
             std::thread::sleep(Duration::from_millis(100));
@@ -390,7 +401,7 @@ impl Machine<'_> {
 
     /// Waits until it lets nobody in any more.
     pub(super) fn is_silent(&self) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.served.patience;
         while self.answers() {
             assert!(Instant::now() < until, "{} is still reached", self.address);
             std::thread::sleep(Duration::from_millis(100));
@@ -403,7 +414,7 @@ impl Machine<'_> {
 
     /// Waits until it has booted once more than when it had this boot id.
     pub(super) fn is_up_again(&self, before: &str) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.served.patience;
         loop {
             let output = self.run("cat /proc/sys/kernel/random/boot_id");
             let now = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,8 +1,8 @@
 //! Images and other volumes that come and go.
 
 use super::{Checksum, Done, Work};
+use crate::world::World;
 use crate::world::storage::Volume;
-use crate::world::{World, now};
 
 pub(super) fn upload(world: &mut World, node: &str, work: &Work) -> Done {
     let Work::Upload {
@@ -82,7 +82,7 @@ fn put(world: &mut World, node: &str, volid: &str, content: &str, size: u64, fil
         content: content.to_owned(),
         format: format_of_name(volid),
         size,
-        created: now() / 1000,
+        created: world.clock_of(node) / 1000,
         owner: None,
         parent: None,
         file,

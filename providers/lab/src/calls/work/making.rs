@@ -7,7 +7,7 @@ use crate::world::access::Caller;
 use crate::world::guest::{self, Settings};
 use crate::world::storage::{self, NewVolume, Volume, disk_of};
 use crate::world::task::NewTask;
-use crate::world::{Order, World, now};
+use crate::world::{Order, World};
 
 pub(super) fn create(
     world: &mut World,
@@ -26,6 +26,7 @@ pub(super) fn create(
         );
     }
     let (uuid, generation) = (world.cluster.draw.uuid(), world.cluster.draw.uuid());
+    let made_at = world.clock_of(node) / 1000;
     let guest = world
         .guests
         .get_mut(&vmid)
@@ -35,10 +36,7 @@ pub(super) fn create(
     let defaults = [
         ("smbios1", format!("uuid={uuid}")),
         ("vmgenid", generation),
-        (
-            "meta",
-            format!("creation-qemu=10.1.2,ctime={}", now() / 1000),
-        ),
+        ("meta", format!("creation-qemu=10.1.2,ctime={made_at}")),
         ("boot", boot_order(&guest.config)),
     ];
     for (key, text) in defaults {
@@ -234,6 +232,8 @@ pub(super) fn configure(
             | Failure::Login(text)
             | Failure::Busy(text),
         ) => Err(text),
+        // A change asks no agent.
+        Err(Failure::Asks { .. }) => Ok(Vec::new()),
         Err(Failure::Parameters(errors)) => {
             let told: Vec<_> = errors
                 .iter()

@@ -285,6 +285,7 @@ pub(crate) fn finish(world: &mut World, node: &str, user: &str, work: &Work) -> 
             } else {
                 Power::Running
             };
+            world.orders.push(Order::Hold(*vmid));
             set(world, *vmid, |guest| guest.power = power)
         }
         Work::Destroy { vmid, purges } => making::destroy(world, node, *vmid, *purges),
@@ -369,9 +370,11 @@ impl World {
             .collect();
         for upid in ended {
             self.running.remove(&upid);
+            let node = self.tasks.get(&upid).map(|task| task.node.clone());
+            let ended = self.clock_of(&node.unwrap_or_default()) / 1000;
             if let Some(task) = self.tasks.get_mut(&upid) {
                 task.exit = Some("received interrupt".into());
-                task.ended = now() / 1000;
+                task.ended = ended;
                 task.work = None;
             }
         }

@@ -41,7 +41,7 @@ pub(super) fn start(world: &mut World, vmid: u32) -> Done {
     let system = world.system_of(guest);
     if let Some(system) = &system {
         world
-            .can_contain(guest, system)
+            .can_run(guest, system)
             .map_err(|reason| format!("start failed: {reason}"))?;
     }
     let wanted = crate::machines::own_addresses(&crate::machines::addresses_of(&guest.config));

@@ -2,7 +2,7 @@
 
 use super::{Done, running, set};
 use crate::world::guest::{self, Power, Snapshot};
-use crate::world::{Order, World, now};
+use crate::world::{Order, World};
 
 pub(super) fn snapshot(
     world: &mut World,
@@ -12,6 +12,8 @@ pub(super) fn snapshot(
     with_memory: bool,
 ) -> Done {
     let mut log = Vec::new();
+    let node = world.guests.get(&vmid).map(|guest| guest.node.clone());
+    let time = world.clock_of(&node.unwrap_or_default()) / 1000;
     set(world, vmid, |guest| {
         guest.config.remove("lock");
         let drives = guest
@@ -27,7 +29,7 @@ pub(super) fn snapshot(
         let snapshot = Snapshot {
             config: guest.config.clone(),
             description: description.to_owned(),
-            time: now() / 1000,
+            time,
             with_memory,
             parent: guest.parent.take(),
         };

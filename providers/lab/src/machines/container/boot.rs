@@ -7,18 +7,18 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{chdir, sethostname};
 use rustix::thread::{CapabilitySet, remove_capability_from_bounding_set};
 
-use super::super::inside::{Done, NAME, OFF, REBOOT, said, told, word};
+use super::super::beside::{PATIENCE, alone, die_with_parent, hear, own, say};
+use super::super::inside::{Done, OFF, REBOOT, said, told, word};
 use super::cgroups::Groups;
 use super::{Spec, disks, files, first, network};
 
@@ -26,10 +26,7 @@ use super::{Spec, disks, files, first, network};
 pub(super) const PLUGGED: &str = "plugged";
 
 /// The lab says this to have the machine go down.
-pub(super) const POWER: &str = "power";
-
-/// How long what is left of an earlier start may take to go, and the lab to plug cables in.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(in super::super) const POWER: &str = "power";
 
 /// What a machine's init understands as its power button; the number is the same on every architecture.
 const BUTTON: &str = "kill -38 \"$1\"";
@@ -51,30 +48,6 @@ pub(in super::super) fn contain(arguments: &[OsString]) -> Done {
     groups.remove(&spec.group);
     disks::detach(&spec.disks);
     ended
-}
-
-/// Waits until no other process runs this machine.
-fn alone() -> Result<File, String> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open("running")
-        .map_err(told("running"))?;
-    let until = Instant::now() + PATIENCE;
-    while file.try_lock().is_err() {
-        if Instant::now() > until {
-            return Err("an earlier start of this machine does not end".into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(file)
-}
-
-fn own(mode: &str) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0(NAME).arg(mode).env_clear();
-    command
 }
 
 fn run(spec: &Spec, groups: &Groups) -> Done {
@@ -171,34 +144,6 @@ pub(in super::super) fn separate(arguments: &[OsString]) -> Done {
     } else {
         OFF
     })
-}
-
-fn die_with_parent() -> Result<(), String> {
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-        .map_err(|error| format!("prctl: {error}"))
-}
-
-/// Tells the lab something.
-fn say(line: &str) -> Result<(), String> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{line}")
-        .and_then(|()| out.flush())
-        .map_err(told("can't tell the lab"))
-}
-
-/// Returns what the lab says, if it says something in time; nothing but emptiness when it is gone.
-fn hear(patience: Duration) -> Result<Option<String>, String> {
-    let stdin = std::io::stdin();
-    let mut waiting = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    if poll(&mut waiting, timeout).map_err(said("poll"))? == 0 {
-        return Ok(None);
-    }
-    // Words are short, and one follows the other only after an answer or a wait.
-    let mut heard = [0; 64];
-    let count = nix::unistd::read(stdin.as_fd(), &mut heard).map_err(said("read"))?;
-    let text = String::from_utf8_lossy(&heard[..count]).into_owned();
-    Ok(Some(text.trim().to_owned()))
 }
 
 fn uptime() -> Result<u64, String> {

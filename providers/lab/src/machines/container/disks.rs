@@ -1,6 +1,6 @@
 //! Disks of a machine beside the one that its system is on: files of the host, shown to the machine as block devices.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +8,10 @@ use std::process::Command;
 use nix::sys::stat::{Mode, SFlag, mknod};
 use serde::{Deserialize, Serialize};
 
+use super::super::disks::{file_of, grow};
 use super::super::root::folder;
 use crate::world::guest::{self, Settings};
 use crate::world::storage::disk_of;
-
-/// Where the content of a machine's disks is, in its folder.
-pub(super) const DISKS: &str = "disks";
 
 /// One disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,12 +32,8 @@ pub(super) fn of_settings(config: &Settings, system: &str) -> Vec<Disk> {
             let Some(disk) = disk_of(drive).filter(|disk| disk != system) else {
                 continue;
             };
-            let part = |name: &str| {
-                let mut parts = drive.split(',').skip(1);
-                parts.find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
-            };
-            let bytes = part("size").and_then(crate::schema::size).unwrap_or(0);
-            let id = match (part("serial"), stem) {
+            let bytes = guest::size(drive);
+            let id = match (guest::part(drive, "serial"), stem) {
                 (Some(serial), "vd") => Some(format!("virtio-{serial}")),
                 (Some(serial), _) => Some(format!("scsi-0QEMU_QEMU_HARDDISK_{serial}")),
                 (None, "sd") if slot.starts_with("scsi") => {
@@ -64,24 +58,6 @@ fn slots_of<'a>(config: &'a Settings, bus: &str) -> Vec<(&'a String, &'a String)
     let mut found: Vec<_> = config.iter().filter(is_disk).collect();
     found.sort_by_key(|(key, _)| number(key));
     found
-}
-
-/// Returns the file with a disk's content.
-pub(super) fn file_of(disk: &str) -> String {
-    format!("{DISKS}/{disk}.raw")
-}
-
-/// Makes a disk as large as it is to be, if it is smaller; a new one is empty and takes no room.
-pub(super) fn grow(path: &Path, bytes: u64) -> std::io::Result<()> {
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)?;
-    if file.metadata()?.len() < bytes {
-        file.set_len(bytes)?;
-    }
-    Ok(())
 }
 
 /// Returns the block devices of the host that a file is behind.
@@ -131,8 +107,9 @@ pub(super) fn detach(disks: &[Disk]) {
     }
 }
 
-/// Tells the machine that runs of a disk's new size.
-pub(super) fn grown(path: &Path) -> Result<(), String> {
+/// Makes a disk larger, and tells the machine of it, if one runs.
+pub(super) fn grow_at(path: &Path, bytes: u64) -> Result<(), String> {
+    grow(path, bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     for device in devices_of(&path.display().to_string())? {
         losetup(&["--set-capacity", &device])?;
     }

@@ -11,10 +11,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::stat::{Mode, SFlag, mknod};
 use nix::unistd::{chdir, pivot_root};
 
+use super::super::disks::DISKS;
 use super::super::root::{bound, file, filesystem, folder};
 use super::cgroups::Groups;
-use super::disks::{self, DISKS};
-use super::{Spec, modules};
+use super::{Spec, disks, modules};
 
 /// Devices that every machine has, where the host has them.
 const NODES: [&str; 9] = [

@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::disks::DISKS;
+use super::super::disks::DISKS;
 use crate::Trouble;
 
 /// Where unpacked archives are, in the lab's folder.

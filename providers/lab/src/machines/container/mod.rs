@@ -17,33 +17,28 @@ mod files;
 mod first;
 pub(super) mod image;
 mod modules;
-pub(super) mod network;
+mod network;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
-use super::namespace::{Ended, Running, Telling, program};
+use super::bridges::{self, Bridges, Cable};
+use super::disks::{file_of, forget_others};
+use super::namespace::{Telling, program};
 use super::root::{PATH, Person, WrittenFile};
-use super::{cloud, told};
+use super::system::{Kind, Outline, System};
 use crate::Trouble;
 use crate::lab::Shared;
-use crate::site::Site;
 use crate::world::World;
-use disks::{DISKS, Disk};
-use network::{Bridges, Cable};
+use disks::Disk;
 
 /// What a machine is to be, in its folder.
 const SPEC: &str = "container.json";
-
-/// How long a machine's processes may take to go, and its control groups after them.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a machine may take until its init runs: what it has of its own is copied before its first start.
 const START: Duration = Duration::from_secs(120);
@@ -83,23 +78,13 @@ impl Spec {
     }
 }
 
-/// A machine that runs.
-#[derive(Debug)]
-pub(crate) struct Container {
-    pub name: String,
-    pub addresses: Vec<Ipv4Addr>,
-    running: Running,
-    links: Vec<String>,
-    is_cut: AtomicBool,
-}
-
 /// Finds out whether such machines can be started here; returns why not.
 pub(super) fn probe(lab: &Path) -> Option<String> {
     let reason = if !Uid::effective().is_root() {
         "they need the superuser: serve the lab as root".to_owned()
     } else if let Err(reason) = cgroups::Groups::of_host() {
         reason
-    } else if let Err(reason) = network::ip(&["-V"]) {
+    } else if let Err(reason) = bridges::ip(&["-V"]) {
         reason.to_string()
     } else if let Err(reason) = disks::probe() {
         reason
@@ -123,13 +108,10 @@ fn is_overlay(path: &Path) -> bool {
 
 /// What is needed to start a machine, but for its root file system.
 struct Plan {
+    outline: Outline,
     spec: Spec,
     root: String,
     path: Option<PathBuf>,
-    site: Site,
-    is_cut: bool,
-    /// The guest's disks: of all others nothing is kept.
-    own: Vec<String>,
 }
 
 /// Returns what a guest's machine is to be, if it runs and is made of a root file system.
@@ -137,32 +119,21 @@ fn plan(world: &mut World, bridges: &Bridges, vmid: u32) -> Option<Plan> {
     let boot_id = world.cluster.draw.uuid();
     let guest = world.guests.get(&vmid).filter(|guest| guest.is_running())?;
     let system = world.system_of(guest)?;
-    let mut told = told(world, guest);
-    if told.network == cloud::Told::default().network {
-        told.network = cloud::of_network_settings(&guest.config);
-    }
-    let name = told.hostname.unwrap_or_else(|| guest.name());
-    let uuid = guest.config.get("smbios1").map_or("", String::as_str);
-    let uuid = uuid.split(',').find_map(|part| part.strip_prefix("uuid="));
-    let machine_id: String = uuid.unwrap_or_default().replace('-', "");
-    let owned = world
-        .volumes
-        .values()
-        .filter(|volume| volume.owner == Some(vmid));
-    let own = owned.filter_map(|volume| crate::world::storage::disk_of(&volume.volid));
+    let mut outline = Outline::of(world, guest, bridges);
+    let told = std::mem::take(&mut outline.told);
     let spec = Spec {
-        fqdn: told.fqdn.unwrap_or_else(|| name.clone()),
-        hostname: name.split('.').next().unwrap_or(&name).to_owned(),
+        fqdn: outline.fqdn.clone(),
+        hostname: outline.hostname.clone(),
         instance: told.instance,
         boot_id,
-        machine_id: machine_id.to_ascii_lowercase(),
+        machine_id: outline.uuid.replace('-', "").to_ascii_lowercase(),
         people: told.people,
         host_keys: told.host_keys,
         files: told.files,
         commands: told.commands,
         ignored: told.ignored,
         seed: told.seed,
-        cables: bridges.cables(vmid, &guest.config, &told.network),
+        cables: outline.cables.clone(),
         nameservers: told.network.nameservers,
         domains: told.network.domains,
         lower: PathBuf::new(),
@@ -172,27 +143,25 @@ fn plan(world: &mut World, bridges: &Bridges, vmid: u32) -> Option<Plan> {
         group: format!("{}/{vmid}", bridges.group()),
     };
     Some(Plan {
+        outline,
         spec,
         path: world.root_path(&system.root),
         root: system.root,
-        site: world.cluster.site.clone(),
-        is_cut: world.cluster.faults.cut.contains(&vmid),
-        own: own.collect(),
     })
 }
 
-/// Starts the machine of a guest in its folder, if the guest is made of a root file system; whether it is.
+/// Starts the machine of a guest in its folder, if the guest still runs.
 pub(super) async fn start(
     shared: &Arc<Shared>,
     place: &Path,
     vmid: u32,
-) -> Result<Option<Arc<Container>>, Trouble> {
+) -> Result<Option<System>, Trouble> {
     let bridges = Bridges::of(shared.folder());
     let Some(mut plan) = shared.change(|world| plan(world, &bridges, vmid)) else {
         return Ok(None);
     };
     crate::folder::make(place)?;
-    forget_others(place, &plan.own)?;
+    forget_others(place, &plan.outline.own)?;
     let unpacking = shared.machines.unpacking.lock().await;
     let disk = &plan.spec.disk;
     plan.spec.lower =
@@ -203,7 +172,7 @@ pub(super) async fn start(
     raise_inotify();
 
     let mut command = program();
-    // It clears away behind the machine, and ends by itself when nobody listens.
+    // It clears away behind it, and ends by itself when nobody listens.
     command
         .arg("contain")
         .arg(place)
@@ -212,57 +181,19 @@ pub(super) async fn start(
     let mut telling = Telling::spawn(command)?.patient(START);
     telling.expect("unshared").await?;
     let pid = telling.pid()?;
-    let Plan { spec, site, .. } = plan;
-    let links: Vec<String> = spec.cables.iter().map(|cable| cable.link.clone()).collect();
-    let cables = spec.cables.clone();
+    let site = plan.outline.site.clone();
+    let cables = plan.outline.cables.clone();
     // One at a time: two of them may want to make the same bridge.
     let plugging = shared.machines.plugging.lock().await;
-    let plugged = tokio::task::spawn_blocking(move || bridges.plug(&site, &cables, pid)).await;
+    let plug = move || network::plug(&bridges, &site, &cables, pid);
+    let plugged = tokio::task::spawn_blocking(plug).await;
     drop(plugging);
     plugged.map_err(|error| Trouble::Refused(error.to_string()))??;
     telling.tell(boot::PLUGGED).await?;
     let first = telling.expect("pid").await?;
     telling.expect("ready").await?;
-    let addresses = spec
-        .cables
-        .iter()
-        .flat_map(|cable| &cable.interface.addresses);
-    let addresses = addresses.filter_map(|(address, _)| match address {
-        std::net::IpAddr::V4(address) => Some(*address),
-        std::net::IpAddr::V6(_) => None,
-    });
-    let container = Container {
-        name: spec.hostname,
-        addresses: addresses.collect(),
-        running: telling.running(&first)?,
-        links,
-        is_cut: AtomicBool::new(false),
-    };
-    container.set_cut(plan.is_cut)?;
-    Ok(Some(Arc::new(container)))
-}
-
-/// Throws away the content of disks that the guest has no more.
-fn forget_others(place: &Path, own: &[String]) -> Result<(), Trouble> {
-    for entry in std::fs::read_dir(place.join(DISKS))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let disk = name.split('.').next().unwrap_or_default();
-        if own.iter().any(|known| known == disk) {
-            continue;
-        }
-        let path = entry.path();
-        let removed = if path.is_dir() {
-            std::fs::remove_dir_all(&path)
-        } else {
-            std::fs::remove_file(&path)
-        };
-        removed.map_err(Trouble::file(&path))?;
-    }
-    Ok(())
+    let running = telling.running(&first)?;
+    System::new(plan.outline, running, Kind::Container).map(Some)
 }
 
 /// Instances are counted per user over the host and all machines, eight for each; the kernel's usual limit is soon used up.
@@ -277,95 +208,32 @@ fn raise_inotify() {
     }
 }
 
-impl Container {
-    /// Ends the machine: as if the plug were pulled.
-    pub(super) fn end(&self) {
-        self.running.end();
+/// Runs a script in a machine, as its superuser; the machine's first process is told.
+///
+/// # Errors
+/// What the script says where it fails.
+pub(super) async fn run(first: u32, script: &str) -> Result<(), String> {
+    let mut command = program();
+    command
+        .arg("within")
+        .arg(first.to_string())
+        .args(["/bin/sh", "-c", script]);
+    let output = command
+        .stdin(std::process::Stdio::null())
+        .output()
+        .await
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
     }
-
-    /// Waits for the machine's end.
-    pub(super) async fn ended(&self) {
-        self.running.ended(PATIENCE).await;
-    }
-
-    /// Returns how the machine ends, when it does.
-    pub(super) fn watch(&self) -> impl Future<Output = Ended> + Send + use<> {
-        self.running.watch()
-    }
-
-    /// Asks the machine's system to go down.
-    pub(super) fn press_button(&self) -> Result<(), Trouble> {
-        let told = self.running.tell(boot::POWER);
-        told.map_err(|error| Trouble::Refused(format!("`{}` can't be told: {error}", self.name)))
-    }
-
-    /// Pulls the cables out, or puts them back, if they are not so already.
-    pub(super) fn set_cut(&self, is_cut: bool) -> Result<(), Trouble> {
-        if self.is_cut.swap(is_cut, Ordering::Relaxed) == is_cut {
-            return Ok(());
-        }
-        network::set_cables(&self.links, !is_cut)
-    }
-
-    /// Gives the machine other host keys than it has.
-    pub(super) async fn change_host_key(&self) -> Result<(), Trouble> {
-        let script = "rm -f /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null && systemctl try-reload-or-restart ssh.service sshd.service";
-        let mut command = program();
-        command
-            .arg("within")
-            .arg(self.running.pid().to_string())
-            .args(["/bin/sh", "-c", script]);
-        let output = command
-            .stdin(std::process::Stdio::null())
-            .output()
-            .await
-            .map_err(|error| Trouble::Refused(error.to_string()))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Trouble::Refused(format!(
-            "`{}` keeps its host key: {}",
-            self.name,
-            String::from_utf8_lossy(&output.stderr).trim()
-        )))
-    }
-}
-
-/// Gives the contents of disks other names, as a copy of a guest has them.
-pub(super) fn rename(place: &Path, names: &[(String, String)]) -> Result<(), Trouble> {
-    let all = place.join(DISKS);
-    let ending = |name: &str| if name.is_empty() { "" } else { ".raw" };
-    for is_first in [true, false] {
-        for (from, to) in names.iter().filter(|(from, to)| from != to) {
-            for kind in ["", "raw"] {
-                // By way of a third name: two may change places.
-                let (old, new) = if is_first {
-                    (
-                        format!("{from}{}", ending(kind)),
-                        format!("{to}{}.new", ending(kind)),
-                    )
-                } else {
-                    (
-                        format!("{to}{}.new", ending(kind)),
-                        format!("{to}{}", ending(kind)),
-                    )
-                };
-                let (old, new) = (all.join(old), all.join(new));
-                if old.exists() {
-                    std::fs::rename(&old, &new).map_err(Trouble::file(&old))?;
-                }
-            }
-        }
-    }
-    Ok(())
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 /// Makes a disk larger, also while the machine runs.
 pub(super) fn grow(place: &Path, disk: &str, bytes: u64) -> Result<(), Trouble> {
-    let path = place.join(disks::file_of(disk));
+    let path = place.join(file_of(disk));
     if !path.exists() {
         return Ok(());
     }
-    disks::grow(&path, bytes).map_err(Trouble::file(&path))?;
-    disks::grown(&path).map_err(Trouble::Refused)
+    disks::grow_at(&path, bytes).map_err(Trouble::Refused)
 }

@@ -7,19 +7,21 @@
 const SECTOR: usize = 2048;
 
 /// A file of the image.
-pub(crate) struct File {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File<'a> {
     /// Its name, such as `user-data`.
-    pub name: &'static str,
+    pub name: &'a str,
     /// What is in it.
     pub bytes: Vec<u8>,
 }
 
 /// The image of these files. They fit into one directory's sector: there are at most a dozen of them.
-pub(crate) fn image(label: &str, files: &[File]) -> Vec<u8> {
+#[must_use]
+pub fn image(label: &str, files: &[File<'_>]) -> Vec<u8> {
     // 16 sectors for the system, two descriptors, two path tables, the directory, what follows its first entry.
     let (paths_little, paths_big, directory, continuation) = (18_u32, 19_u32, 20_u32, 21_u32);
     let mut next = 22_u32;
-    let mut sorted: Vec<&File> = files.iter().collect();
+    let mut sorted: Vec<&File<'_>> = files.iter().collect();
     sorted.sort_by_key(|file| file.name);
     let mut records = vec![
         record(directory, SECTOR, b"\0", true, &first_entry(continuation)),
@@ -190,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    fn files() -> Vec<File> {
+    fn files() -> Vec<File<'static>> {
         vec![
             File {
                 name: "user-data",
