@@ -1,5 +1,5 @@
 //! The stack's input variables: from the environment, `*.auto.hcl`, `--var-file` and `--var`, later ones winning; and what says
-//! where a cluster is from the lab of the stack, where nothing else does.
+//! where a cluster or a cloud is from the lab of the stack, where nothing else does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,26 +63,42 @@ struct Collected<'a> {
 }
 
 impl Collected<'_> {
-    /// Where a lab is served for the stack, it gives the values that say where a cluster is. Where another place says any of
-    /// them, that is another cluster, of which the lab knows nothing.
+    /// Where a lab is served for the stack, it gives the values that say where a cluster or a cloud is. Where another place says
+    /// any of them, that is another one, of which the lab knows nothing.
     fn lab(&mut self, directory: &Path) {
-        if LAB.iter().any(|name| self.values.contains_key(*name)) {
-            return;
-        }
         let Ok(lab) = dmp_lab::Written::read(&lab_folder_of(directory)) else {
             return;
         };
+        let authority = std::fs::read_to_string(&lab.ca_file).unwrap_or_default();
         let endpoints = lab
             .endpoints
             .iter()
             .map(|endpoint| Value::from(endpoint.as_str()));
-        let authority = std::fs::read_to_string(&lab.ca_file).unwrap_or_default();
-        let values = [
+        let cluster = [
             Value::list(endpoints.collect()),
             Value::from(lab.token.as_str()),
-            Value::from(authority),
+            Value::from(authority.as_str()),
         ];
-        for (name, value) in LAB.iter().zip(values) {
+        self.give(&CLUSTER, cluster);
+        let Some(openstack) = &lab.openstack else {
+            return;
+        };
+        let cloud = [
+            Value::from(openstack.auth_url.as_str()),
+            Value::from(openstack.application_credential_id.as_str()),
+            Value::from(openstack.application_credential_secret.as_str()),
+            Value::from(openstack.region.as_str()),
+            Value::from(authority.as_str()),
+        ];
+        self.give(&CLOUD, cloud);
+    }
+
+    /// Sets input variables that the stack has, if none of them is set.
+    fn give<const N: usize>(&mut self, names: &[&str; N], values: [Value; N]) {
+        if names.iter().any(|name| self.values.contains_key(*name)) {
+            return;
+        }
+        for (name, value) in names.iter().zip(values) {
             self.set(name, &value, None);
         }
     }
@@ -197,5 +213,14 @@ impl Collected<'_> {
     }
 }
 
-/// What a lab gives, in this order.
-const LAB: [&str; 3] = ["proxmox_endpoints", "proxmox_api_token", "proxmox_ca"];
+/// What a lab gives of its Proxmox VE, in this order.
+const CLUSTER: [&str; 3] = ["proxmox_endpoints", "proxmox_api_token", "proxmox_ca"];
+
+/// What it gives of its OpenStack.
+const CLOUD: [&str; 5] = [
+    "openstack_auth_url",
+    "openstack_application_credential_id",
+    "openstack_application_credential_secret",
+    "openstack_region",
+    "openstack_ca",
+];

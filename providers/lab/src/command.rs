@@ -11,6 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 pub use crate::faults::CallFaultKind;
 use crate::lab::{Lab, LabOptions, Written};
+use crate::openstack::CLOUD;
 use crate::site::{More, NetworkSite, RootSite, Site};
 use crate::wire::client::ask;
 use crate::{Trouble, folder};
@@ -29,7 +30,7 @@ pub struct LabArguments {
 /// A verb of `dmp lab`.
 #[derive(Debug, Subcommand)]
 pub enum LabVerb {
-    /// Serve a Proxmox VE API with machines behind it, until it is stopped. What it holds stays in its folder.
+    /// Serve a Proxmox VE API and an OpenStack with machines behind them, until it is stopped. What it holds stays in its folder.
     Serve(Serve),
     /// Show what a running lab holds, what goes wrong in it, and which methods it was asked for and does not serve.
     Status {
@@ -54,11 +55,11 @@ pub enum LabVerb {
 /// How a lab is served.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where the first node listens, the others on the ports after it; port 0 takes any that are free, or those of the
-    /// last time.
+    /// Where the first node listens, the others and then the OpenStack on the ports after it; port 0 takes any that are free, or
+    /// those of the last time.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
-    /// What a new lab begins as: nodes, storages, templates, as JSON.
+    /// What a new lab begins as: nodes, storages, templates, flavors, as JSON.
     #[arg(long, value_name = "FILE")]
     pub site: Option<PathBuf>,
     /// How many times faster than life tasks run, in a new lab.
@@ -109,7 +110,7 @@ pub enum FaultVerb {
     },
     /// Tasks fail.
     Task {
-        /// Only tasks of this type, such as `qmclone`.
+        /// Only tasks of this type, such as `qmclone`, or `nova:build` and `cinder:create` of the OpenStack.
         #[arg(long, value_name = "TYPE")]
         kind: Option<String>,
         /// What they end with.
@@ -422,6 +423,13 @@ fn site(serve: &Serve) -> Result<Site, Trouble> {
     if site.nodes.is_empty() {
         return Err(Trouble::Refused("a site needs a node".into()));
     }
+    if let Some(openstack) = &site.openstack {
+        let nodes: Vec<String> = site.nodes.iter().map(|node| node.name.clone()).collect();
+        openstack.checked(&nodes).map_err(Trouble::Refused)?;
+    } else if !site.proxmox {
+        let text = "a site is a Proxmox VE, an OpenStack, or both";
+        return Err(Trouble::Refused(text.into()));
+    }
     Ok(site)
 }
 
@@ -442,6 +450,13 @@ fn serving(written: &Written) -> String {
         "token        in {}\n",
         folder.join("lab.json").display()
     ));
+    if let Some(openstack) = &written.openstack {
+        text.push_str(&format!(
+            "openstack    {}\n             OS_CLIENT_CONFIG_FILE={} OS_CLOUD={CLOUD}\n",
+            openstack.auth_url,
+            openstack.clouds_file.display()
+        ));
+    }
     text
 }
 

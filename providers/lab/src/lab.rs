@@ -14,9 +14,11 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use crate::calls::{self, Failure, Served};
+use crate::calls::{self, Served};
 use crate::machines::{self, Machines};
+pub use crate::openstack::Written as WrittenOpenStack;
 use crate::site::{More, Release, Site};
+use crate::wire::server::Entrance;
 use crate::wire::{control, server, tls};
 use crate::world::store::Store;
 use crate::world::{Order, World, now};
@@ -60,6 +62,9 @@ pub struct Written {
     pub password: String,
     /// The key for the lab's own calls.
     pub key: String,
+    /// Its OpenStack, where it is one.
+    #[serde(default)]
+    pub openstack: Option<WrittenOpenStack>,
 }
 
 /// A lab that runs.
@@ -82,6 +87,8 @@ pub(crate) struct Shared {
     pub machines: Machines,
     /// What the nodes run.
     pub release: Release,
+    /// Whether the nodes speak the API of Proxmox VE.
+    pub has_proxmox: bool,
     /// What went wrong beside the calls.
     notes: Mutex<Vec<String>>,
     pub stop: Notify,
@@ -155,7 +162,8 @@ impl Lab {
             .collect();
         for (index, name) in (0u16..).zip(names) {
             let identity = tls::identity(&lab, &name)?;
-            let listener = listener(&world, &name, options.listen, index).await?;
+            let before = world.cluster.listen.get(&name).copied();
+            let listener = listener(before, options.listen, index).await?;
             let address = listener.local_addr().map_err(Trouble::file(&lab))?;
             world.cluster.listen.insert(name.clone(), address);
             if let Some(node) = world.cluster.nodes.get_mut(&name) {
@@ -164,7 +172,22 @@ impl Lab {
             endpoints.push(format!("https://{address}"));
             fingerprints.push(identity.fingerprint);
             nodes.push(name.clone());
-            listeners.push((name, listener, TlsAcceptor::from(identity.config)));
+            let acceptor = TlsAcceptor::from(identity.config);
+            listeners.push((Entrance::Node(name), listener, acceptor));
+        }
+        let mut openstack = None;
+        if world.cluster.site.openstack.is_some() {
+            let identity = tls::identity(&lab, "openstack")?;
+            let index = u16::try_from(nodes.len()).unwrap_or(u16::MAX);
+            let before = world.openstack.ground.listen;
+            let listener = listener(before, options.listen, index).await?;
+            let address = listener.local_addr().map_err(Trouble::file(&lab))?;
+            world.openstack.ground.listen = Some(address);
+            let (base, ca_file) = (format!("https://{address}"), tls::authority_file(&lab));
+            let ground = &world.openstack.ground;
+            openstack = Some(WrittenOpenStack::write(&lab, &base, &ca_file, ground)?);
+            let acceptor = TlsAcceptor::from(identity.config);
+            listeners.push((Entrance::OpenStack, listener, acceptor));
         }
         let access = &world.cluster.access;
         let password = access
@@ -183,10 +206,13 @@ impl Lab {
             username: "root@pam".into(),
             password,
             key: world.cluster.secret.clone(),
+            openstack,
         };
+        let has_proxmox = world.cluster.site.proxmox;
         let release = world.cluster.site.release;
         let shared = Arc::new(Shared {
             release,
+            has_proxmox,
             state: Mutex::new(State { world, store }),
             served: calls::served().collect(),
             missing: Mutex::default(),
@@ -204,10 +230,10 @@ impl Lab {
         if options.has_machines {
             workers.push(tokio::spawn(machines::work(shared.clone())));
         }
-        for (name, listener, acceptor) in listeners {
+        for (entrance, listener, acceptor) in listeners {
             workers.push(tokio::spawn(server::serve(
                 shared.clone(),
-                name,
+                entrance,
                 listener,
                 acceptor,
             )));
@@ -263,7 +289,9 @@ impl Lab {
         }
         self.shared.machines.end_all(&self.shared.folder).await;
         // A lab that does not run is not to be found.
-        let _ = std::fs::remove_file(self.shared.folder.join("lab.json"));
+        for name in ["lab.json", "clouds.yaml"] {
+            let _ = std::fs::remove_file(self.shared.folder.join(name));
+        }
     }
 }
 
@@ -292,17 +320,16 @@ fn only_one(lab: &Path) -> Result<File, Trouble> {
     }
 }
 
-/// Opens the listener of a node: where it was the last time, where that is what is asked for.
+/// Opens a listener: where it was the last time, where that is what is asked for.
 async fn listener(
-    world: &World,
-    name: &str,
+    before: Option<SocketAddr>,
     wanted: SocketAddr,
     index: u16,
 ) -> Result<TcpListener, Trouble> {
     let mut address = wanted;
     if wanted.port() != 0 {
         address.set_port(wanted.port().saturating_add(index));
-    } else if let Some(before) = world.cluster.listen.get(name)
+    } else if let Some(before) = before
         && let Ok(listener) = TcpListener::bind(before).await
     {
         return Ok(listener);
@@ -355,6 +382,7 @@ impl Shared {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let State { world, store } = &mut *state;
         world.settle();
+        world.settle_openstack();
         world.tell(now(), false);
         let done = change(world);
         if let Err(error) = store.save(world) {
@@ -371,10 +399,7 @@ impl Shared {
     }
 
     /// Carries a call out.
-    pub(crate) fn call(
-        &self,
-        call: impl FnOnce(&mut World) -> calls::Outcome,
-    ) -> Result<calls::Answer, Failure> {
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&mut World) -> T) -> T {
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.change(call)
     }
@@ -382,7 +407,9 @@ impl Shared {
     pub(crate) fn count_missing(&self, method: &str, path: &str) {
         let numbers = |part: &str| {
             let is_number = !part.is_empty() && part.chars().all(|it| it.is_ascii_digit());
-            if is_number {
+            let is_id =
+                part.len() >= 32 && part.chars().all(|it| it.is_ascii_hexdigit() || it == '-');
+            if is_number || is_id {
                 "N".to_owned()
             } else {
                 part.to_owned()
@@ -428,7 +455,7 @@ impl Shared {
             json!({
                 "cluster": world.cluster.site.cluster, "speed": world.cluster.site.speed, "seed": world.cluster.site.seed,
                 "quorate": world.is_quorate(), "nodes": nodes, "machines": machines.collect::<Vec<_>>(),
-                "running_tasks": world.running.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "no_containers": world.no_containers,
+                "running_tasks": world.running.len() + world.openstack.ground.steps.len(), "calls": self.calls.load(Ordering::Relaxed), "not_served": missing, "no_machines": world.no_machines, "no_containers": world.no_containers,
                 "no_vms": world.no_vms, "emulated": world.accelerator.as_ref().and_then(machines::Accelerator::reason), "notes": notes,
                 "faults": if world.cluster.faults.is_none() { Value::Null } else { json!(world.cluster.faults) },
             })

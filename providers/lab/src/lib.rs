@@ -1,4 +1,5 @@
-//! The lab: an embedded Proxmox VE API with machines behind it, for trying stacks and rehearsing disasters.
+//! The lab: an embedded Proxmox VE API and an embedded OpenStack, with machines behind them, for trying stacks and rehearsing
+//! disasters.
 //!
 //! It meets providers on the wire alone. Everything is in one process and one folder.
 //!
@@ -8,6 +9,7 @@
 //! | `world` | all that a lab holds, and how it is kept in its folder |
 //! | `schema` | what the published description says of each method, and the check of parameters |
 //! | `calls` | the methods, and what tasks do |
+//! | `openstack` | the OpenStack |
 //! | `faults` | what goes wrong on demand |
 //! | `wire` | TLS, who calls, what is sent and answered, the lab's own calls |
 //! | `machines` | machines with a shell in them, reached by SSH |
@@ -23,6 +25,7 @@ mod hash;
 mod image;
 mod lab;
 pub mod machines;
+mod openstack;
 mod schema;
 mod services;
 mod site;
@@ -31,7 +34,8 @@ mod world;
 
 use std::path::Path;
 
-pub use lab::{Lab, LabOptions, Written};
+pub use lab::{Lab, LabOptions, Written, WrittenOpenStack};
+pub use openstack::{ExternalSite, FlavorSite, OpenStackSite};
 pub use site::{More, NetworkSite, NodeSite, Release, RootSite, Site, StorageSite, TemplateSite};
 
 /// Why a lab can't do what was asked.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::machines::is_same_network;
+use crate::openstack::OpenStackSite;
 
 /// A release of Proxmox VE that the lab can be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,10 @@ pub struct Site {
     pub cluster: String,
     /// What its nodes run.
     pub release: Release,
+    /// Whether its nodes speak the API of Proxmox VE.
+    pub proxmox: bool,
+    /// The OpenStack that they are as well.
+    pub openstack: Option<OpenStackSite>,
     /// Decides everything that is drawn: MAC addresses, uuids, faults.
     pub seed: u64,
     /// How many times faster than life tasks run.
@@ -212,6 +217,8 @@ impl Default for Site {
         Site {
             cluster: "lab".into(),
             release: Release::default(),
+            proxmox: true,
+            openstack: Some(OpenStackSite::default()),
             seed: 1,
             speed: 20.0,
             nodes: (1..=3).map(node).collect(),

@@ -172,3 +172,14 @@ fn the_quickstart_comes_up_on_proxmox_repairs_itself_and_goes_again() {
         left: "1 machines",
     });
 }
+
+#[test]
+fn the_quickstart_comes_up_on_openstack_repairs_itself_and_goes_again() {
+    comes_up_repairs_itself_and_goes_again(&Ground {
+        kind: "openstack",
+        things: 57,
+        machine: "openstack_server",
+        domain: "zone/nova",
+        left: "1 machines",
+    });
+}

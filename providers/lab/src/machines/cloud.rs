@@ -36,7 +36,7 @@ const USUAL: &str = "debian";
 
 /// Returns what a guest's settings tell, as the image that the API makes of them does.
 pub(super) fn of_settings(config: &Settings) -> Told {
-    let mut told = of_user_data(&calls::user_data(config));
+    let mut told = of_user_data(&calls::user_data(config), None);
     told.instance = crate::hash::sha1(&calls::meta_data(config));
     told.addresses = addresses_of(config);
     told.network = of_network_settings(config);
@@ -86,13 +86,20 @@ fn cidr(text: &str) -> Option<(Ipv4Addr, u8)> {
     Some((address.parse().ok()?, bits.parse().ok()?))
 }
 
-/// Returns what a seed tells; what it leaves out about the network comes from the settings.
+/// Returns what a seed tells.
 pub(super) fn of_seed(seed: &Image, config: &Settings) -> Told {
-    let text = |name: &str| {
-        String::from_utf8_lossy(seed.files.get(name).map_or(&[][..], Vec::as_slice)).into_owned()
+    let file = |(name, content): (&String, &Vec<u8>)| {
+        (name.clone(), String::from_utf8_lossy(content).into_owned())
     };
-    let mut told = of_user_data(&text("user-data"));
+    of_files(&seed.files.iter().map(file).collect(), config)
+}
+
+/// Returns what files tell that have the names that cloud-init gives them; what they leave out about the network comes from the
+/// settings.
+pub(super) fn of_files(files: &Settings, config: &Settings) -> Told {
+    let text = |name: &str| files.get(name).cloned().unwrap_or_default();
     let meta: Value = serde_yaml_ng::from_str(&text("meta-data")).unwrap_or(Value::Null);
+    let mut told = of_user_data(&text("user-data"), meta.get("public-keys"));
     let word = |name: &str| meta.get(name).and_then(Value::as_str).map(str::to_owned);
     told.instance = word("instance-id").unwrap_or_else(|| crate::hash::sha1(&text("user-data")));
     told.hostname = told
@@ -104,9 +111,7 @@ pub(super) fn of_seed(seed: &Image, config: &Settings) -> Told {
         told.network = of_network_settings(config);
     }
     told.addresses = told.network.addresses();
-    for name in seed.files.keys() {
-        told.seed.insert(name.clone(), text(name));
-    }
+    told.seed.clone_from(files);
     told
 }
 
@@ -115,8 +120,8 @@ fn list(value: Option<&Value>) -> impl Iterator<Item = &Value> {
 }
 
 /// Reads user data: one `#cloud-config`, or several as parts of one text, put together as cloud-init is asked to by their
-/// `Merge-Type`: lists are joined, and what an earlier part says stays.
-fn of_user_data(text: &str) -> Told {
+/// `Merge-Type`: lists are joined, and what an earlier part says stays. Keys of the meta data are the usual user's.
+fn of_user_data(text: &str, keys: Option<&Value>) -> Told {
     let mut told = Told::default();
     let (mut whole, mut is_told) = (Value::Null, false);
     for part in parts_of(text) {
@@ -134,6 +139,18 @@ fn of_user_data(text: &str) -> Told {
             }
             Err(error) => told.ignored.push(format!("user data: {error}")),
         }
+    }
+    let has_usual = match whole.get("users") {
+        None => true,
+        users => list(users).any(|user| user.as_str() == Some("default")),
+    };
+    let keys =
+        keys.filter(|keys| has_usual && keys.as_sequence().is_some_and(|keys| !keys.is_empty()));
+    if let Some(keys) = keys {
+        let name = Value::from("ssh_authorized_keys");
+        let more = Value::Mapping(serde_yaml_ng::Mapping::from_iter([(name, keys.clone())]));
+        whole = joined(whole, more);
+        is_told = true;
     }
     if is_told {
         add_data(&mut told, &whole);
@@ -321,6 +338,7 @@ mod tests {
             "Content-Type: multipart/mixed; boundary=\"B\"\nMIME-Version: 1.0\n\n--B\nContent-Type: text/cloud-config\n\n\
              #cloud-config\nhostname: web\nusers: [{name: ops}]\nruncmd: [one]\n\n--B\nContent-Type: text/cloud-config\n\n\
              #cloud-config\nhostname: other\nruncmd: [two]\n\n--B\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n\n--B--\n",
+            None,
         );
         let people: Vec<_> = told.people.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(
@@ -332,11 +350,35 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_the_meta_data_is_the_usual_users() {
+        let keys = serde_yaml_ng::from_str("[k1]").expect("a list");
+        let people = |text: &str| {
+            let told = of_user_data(text, Some(&keys));
+            let people = told.people.into_iter();
+            people
+                .map(|person| (person.name, person.keys.join(",")))
+                .collect::<Vec<_>>()
+        };
+        let usual = |keys: &str| ("debian".to_owned(), keys.to_owned());
+        assert_eq!(people(""), [usual("k1")]);
+        assert_eq!(people("#!/bin/sh\n"), [usual("k1")]);
+        assert_eq!(
+            people("#cloud-config\nssh_authorized_keys: [k0]\n"),
+            [usual("k0,k1")]
+        );
+        assert_eq!(
+            people("#cloud-config\nusers: [{name: eve}]\n"),
+            [("eve".to_owned(), String::new())]
+        );
+    }
+
+    #[test]
     fn user_data_gives_people_keys_files_and_commands() {
         let told = of_user_data(
             "#cloud-config\nfqdn: a.lab\nssh_authorized_keys: [k0]\nusers:\n  - default\n  - name: eve\n    sudo: ALL\n    ssh_authorized_keys: [k1]\n\
              ssh_keys:\n  ed25519_private: |\n    KEY\n  ed25519_public: PUB\nwrite_files:\n  - path: /etc/a\n    encoding: b64\n    content: aGk=\n    permissions: '0600'\n\
              runcmd:\n  - echo a\n  - [touch, \"it's\"]\npackages: [vim]\n",
+            None,
         );
         let people: Vec<_> = told
             .people

@@ -14,6 +14,7 @@
 //! | `container` | `container` machines |
 //! | `vm` | `vm` machines |
 //! | `roster` | those that run |
+//! | `outside` | their ports, at addresses outside that lead to them |
 
 mod beside;
 mod bridges;
@@ -24,6 +25,7 @@ pub mod inside;
 mod interfaces;
 mod iso;
 mod namespace;
+mod outside;
 mod root;
 mod roster;
 mod ssh;
@@ -33,8 +35,10 @@ mod vm;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use tokio::net::TcpListener;
 
 use crate::Trouble;
 use crate::lab::Shared;
@@ -45,6 +49,7 @@ use crate::world::{Order, World};
 pub(crate) use cloud::addresses_of;
 use namespace::{Ended, Ids, Namespace};
 use root::Spec;
+use roster::Door;
 pub(crate) use roster::{Machine, Machines};
 pub(crate) use system::System;
 pub(crate) use vm::{Accelerator, accelerator};
@@ -105,6 +110,8 @@ pub(crate) async fn no_vms() -> Option<String> {
 pub(crate) async fn work(shared: Arc<Shared>) {
     let folder = shared.folder().join("machines");
     begin_again(&shared, &folder).await;
+    let mut beside = tokio::task::JoinSet::new();
+    beside.spawn(outside::open(shared.clone()));
     let mut waiting: Vec<Order> = Vec::new();
     let mut under_way = tokio::task::JoinSet::new();
     let mut busy: BTreeMap<tokio::task::Id, Vec<u32>> = BTreeMap::new();
@@ -270,6 +277,7 @@ async fn carry_out(shared: &Arc<Shared>, folder: &Path, order: Order) -> Result<
                 None => Ok(()),
             }
         }
+        Order::Readdress(vmid) => readdress(shared, vmid).await,
         Order::Drop(vmid, name) => namespace::remove(&kept(vmid, &name), Ids::here()).await,
     }
 }
@@ -323,6 +331,9 @@ async fn end(shared: &Shared, vmid: u32) {
 
 /// Returns what a guest is told, with the seed in one of its drives, if there is one.
 fn told(world: &World, guest: &Guest) -> cloud::Told {
+    if let Some(seed) = &guest.seed {
+        return cloud::of_files(seed, &guest.config);
+    }
     let drives = guest
         .config
         .values()
@@ -354,11 +365,16 @@ fn told(world: &World, guest: &Guest) -> cloud::Told {
     }
 }
 
+/// Returns the addresses outside that lead to a guest, each of which is a network by itself.
+fn floating_of(guest: &Guest) -> Vec<(Ipv4Addr, u8)> {
+    let floating = guest.floating.iter();
+    floating.map(|(outside, _)| (*outside, 32)).collect()
+}
+
 /// What is needed to start a machine.
 struct Plan {
     spec: Spec,
     addresses: Vec<(Ipv4Addr, u8)>,
-    is_private: bool,
     port: u16,
 }
 
@@ -366,6 +382,7 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
     let boot_id = world.cluster.draw.uuid();
     let guest = world.guests.get(&vmid).filter(|guest| guest.is_running())?;
     let told = told(world, guest);
+    let floating = floating_of(guest);
     let mut addresses = own_addresses(&told.addresses);
     if let (true, Some(before)) = (addresses.is_empty(), before) {
         addresses.clone_from(&before.addresses);
@@ -378,6 +395,8 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
     if addresses.is_empty() {
         return None;
     }
+    let own = addresses.clone();
+    addresses.extend(floating);
     let others = world
         .guests
         .values()
@@ -390,15 +409,12 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
         });
     let name = told.hostname.unwrap_or_else(|| guest.name());
     let hostname = name.split('.').next().unwrap_or(&name).to_owned();
-    let is_private = addresses
-        .iter()
-        .all(|(address, _)| world.cluster.site.is_private(*address));
     let spec = Spec {
         fqdn: told.fqdn.unwrap_or_else(|| name.clone()),
         hostname,
         instance: told.instance,
         boot_id,
-        addresses: addresses.clone(),
+        addresses: own,
         has_users: Ids::here().is_range(),
         people: told.people,
         host_keys: told.host_keys,
@@ -413,7 +429,6 @@ fn plan(world: &mut World, vmid: u32, before: Option<&Spec>) -> Option<Plan> {
     Some(Plan {
         spec,
         addresses,
-        is_private,
         port: world.cluster.site.ssh_port,
     })
 }
@@ -486,32 +501,58 @@ async fn start_process(shared: &Arc<Shared>, place: &Path, vmid: u32) -> Result<
     plan.spec.write(place)?;
     let namespace = Namespace::begin(place, Ids::here()).await?;
     let mut sockets = Vec::new();
-    for (address, _) in &plan.addresses {
-        let wanted = SocketAddr::from((*address, plan.port));
-        let socket = tokio::net::TcpListener::bind(wanted)
-            .await
-            .map_err(|error| {
-                namespace.end();
-                Trouble::File {
-                    path: wanted.to_string(),
-                    error,
-                }
-            })?;
-        sockets.push(socket);
+    for (address, bits) in &plan.addresses {
+        let socket = listen(*address, plan.port).await;
+        let socket = socket.inspect_err(|_| namespace.end())?;
+        sockets.push((*address, *bits, socket));
     }
     let ended = namespace.watch();
-    let listeners = sockets
-        .into_iter()
-        .map(|socket| tokio::spawn(ssh::serve(shared.clone(), vmid, socket)));
+    let doors = sockets.into_iter();
+    let doors = doors.map(|(address, bits, socket)| door(shared, vmid, address, bits, socket));
     let machine = Arc::new(Machine {
         vmid,
         name: plan.spec.hostname,
-        addresses: plan.addresses,
-        is_private: plan.is_private,
         namespace,
-        listeners: listeners.collect(),
+        doors: Mutex::new(doors.collect()),
     });
     shared.machines.put(machine);
     notice(shared, vmid, ended);
+    Ok(())
+}
+
+async fn listen(address: Ipv4Addr, port: u16) -> Result<TcpListener, Trouble> {
+    let wanted = SocketAddr::from((address, port));
+    let listener = TcpListener::bind(wanted).await;
+    listener.map_err(|error| Trouble::File {
+        path: wanted.to_string(),
+        error,
+    })
+}
+
+/// Lets people in at an address.
+fn door(shared: &Arc<Shared>, vmid: u32, address: Ipv4Addr, bits: u8, socket: TcpListener) -> Door {
+    Door {
+        address,
+        bits,
+        listener: tokio::spawn(ssh::serve(shared.clone(), vmid, socket)),
+    }
+}
+
+/// Lets a `process` machine that runs listen at the addresses that its guest has by now.
+async fn readdress(shared: &Arc<Shared>, vmid: u32) -> Result<(), Trouble> {
+    let wanted = shared.with(|world| {
+        let guest = world.guests.get(&vmid)?;
+        let mut wanted = own_addresses(&addresses_of(&guest.config));
+        wanted.extend(floating_of(guest));
+        Some((wanted, world.cluster.site.ssh_port))
+    });
+    let (Some(machine), Some((wanted, port))) = (shared.machines.get(vmid), wanted) else {
+        return Ok(());
+    };
+    for (address, bits) in machine.keep(&wanted) {
+        let socket = listen(address, port).await?;
+        let door = door(shared, vmid, address, bits, socket);
+        machine.doors().push(door);
+    }
     Ok(())
 }

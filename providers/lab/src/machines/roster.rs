@@ -25,11 +25,18 @@ pub(crate) struct Machines {
 pub(crate) struct Machine {
     pub vmid: u32,
     pub name: String,
-    pub addresses: Vec<(Ipv4Addr, u8)>,
-    /// Whether only machines of its network reach it.
-    pub is_private: bool,
     pub namespace: Namespace,
-    pub(super) listeners: Vec<tokio::task::JoinHandle<()>>,
+    /// Where people come in; the first is at the machine's own address.
+    pub(super) doors: Mutex<Vec<Door>>,
+}
+
+/// An address at which a machine listens.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub address: Ipv4Addr,
+    /// The bits of its network.
+    pub bits: u8,
+    pub listener: tokio::task::JoinHandle<()>,
 }
 
 impl Machines {
@@ -46,7 +53,7 @@ impl Machines {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running
             .values()
-            .find(|machine| machine.addresses.iter().any(|(own, _)| *own == address))
+            .find(|machine| machine.addresses().iter().any(|(own, _)| *own == address))
             .cloned()
     }
 
@@ -85,7 +92,7 @@ impl Machines {
     /// Returns where a machine lets people in.
     pub(crate) fn doors(&self, vmid: u32, port: u16) -> Option<Vec<String>> {
         if let Some(machine) = self.get(vmid) {
-            let addresses = machine.addresses.iter();
+            let addresses = machine.addresses().into_iter();
             return Some(
                 addresses
                     .map(|(address, _)| format!("{address}:{port}"))
@@ -118,9 +125,34 @@ impl Machines {
 }
 
 impl Machine {
+    /// Returns where it is, with the bits of each network; its own address comes first.
+    pub(crate) fn addresses(&self) -> Vec<(Ipv4Addr, u8)> {
+        let doors = self.doors();
+        doors.iter().map(|door| (door.address, door.bits)).collect()
+    }
+
+    pub(super) fn doors(&self) -> std::sync::MutexGuard<'_, Vec<Door>> {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the doors at addresses that are not among some, and returns those of them at which there is none yet.
+    pub(super) fn keep(&self, wanted: &[(Ipv4Addr, u8)]) -> Vec<(Ipv4Addr, u8)> {
+        let mut doors = self.doors();
+        doors.retain(|door| {
+            let is_kept = wanted.contains(&(door.address, door.bits));
+            if !is_kept {
+                door.listener.abort();
+            }
+            is_kept
+        });
+        let is_new =
+            |(address, _): &&(Ipv4Addr, u8)| !doors.iter().any(|door| door.address == *address);
+        wanted.iter().filter(is_new).copied().collect()
+    }
+
     pub(super) fn end(&self) {
-        for listener in &self.listeners {
-            listener.abort();
+        for door in self.doors().iter() {
+            door.listener.abort();
         }
         self.namespace.end();
     }

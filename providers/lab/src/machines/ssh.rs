@@ -110,14 +110,12 @@ fn is_let_in(shared: &Shared, machine: &Machine, stream: &TcpStream, peer: Socke
     let (Ok(SocketAddr::V4(local)), IpAddr::V4(peer)) = (stream.local_addr(), peer.ip()) else {
         return false;
     };
-    let own = machine
-        .addresses
-        .iter()
-        .find(|(address, _)| address == local.ip());
+    let addresses = machine.addresses();
+    let own = addresses.iter().find(|(address, _)| address == local.ip());
     let Some((own, bits)) = own else { return false };
     let (is_private, is_cut) = shared.with(|world| {
         (
-            world.cluster.site.is_private(*own),
+            world.is_private(*own),
             world.cluster.faults.cut.contains(&machine.vmid),
         )
     });
@@ -293,10 +291,9 @@ impl Visitor {
     }
 
     fn own(&self) -> Ipv4Addr {
-        self.machine
-            .addresses
-            .first()
-            .map_or(Ipv4Addr::LOCALHOST, |(address, _)| *address)
+        let addresses = self.machine.addresses();
+        let own = addresses.first();
+        own.map_or(Ipv4Addr::LOCALHOST, |(address, _)| *address)
     }
 
     /// Connects to another machine from this one: one of a private network is reached from that network alone.
@@ -305,24 +302,24 @@ impl Visitor {
             Ok(address) if address == Ipv4Addr::LOCALHOST => self.own(),
             Ok(address) => address,
             Err(_) if host == "localhost" => self.own(),
-            Err(_) => self.shared.machines.named(host)?.addresses.first()?.0,
+            Err(_) => self.shared.machines.named(host)?.addresses().first()?.0,
         };
         let other = self.shared.machines.at(address)?;
-        let is_cut = self.shared.with(|world| {
-            world.cluster.faults.cut.contains(&self.machine.vmid)
-                || world.cluster.faults.cut.contains(&other.vmid)
+        let (is_cut, is_private) = self.shared.with(|world| {
+            let cut = &world.cluster.faults.cut;
+            let is_cut = cut.contains(&self.machine.vmid) || cut.contains(&other.vmid);
+            (is_cut, world.is_private(address))
         });
         if is_cut {
             return None;
         }
-        let near = self
-            .machine
-            .addresses
+        let addresses = self.machine.addresses();
+        let near = addresses
             .iter()
             .find(|(own, bits)| is_same_network(*own, address, *bits));
         let source = match near {
             Some((own, _)) => *own,
-            None if !other.is_private => self.own(),
+            None if !is_private => self.own(),
             None => return None,
         };
         let socket = TcpSocket::new_v4().ok()?;

@@ -19,7 +19,7 @@ use crate::world::{Order, World, now};
 type Told = Result<Value, String>;
 
 /// Answers one of the lab's own calls.
-pub(super) async fn answer(
+pub(crate) async fn answer(
     shared: &Arc<Shared>,
     method: &str,
     path: &str,

@@ -1,4 +1,5 @@
-//! One listener for each node; each call is looked at in the order in which the real daemon does.
+//! One listener for each node, and one for the OpenStack; each call of a node is looked at in the order in which the real daemon
+//! does.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use super::{body, control, gate, respond};
 use crate::calls::{self, Call, Failure, Handler, Upload};
 use crate::faults::{CallFault, CallFaultKind};
 use crate::lab::Shared;
+use crate::openstack;
 use crate::schema::check::{self, Errors, Given, Parameters};
 use crate::schema::{Method, Permission, Schema};
 use crate::world::access::Caller;
@@ -32,14 +34,32 @@ const LARGEST: u64 = 512 * 1024;
 /// The connection ends instead of an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the lab ends this connection")]
-struct Cut;
+pub(crate) struct Cut;
 
-type Reply = Response<Full<Bytes>>;
+pub(crate) type Reply = Response<Full<Bytes>>;
 
-/// Serves a node until the lab ends.
+/// What a listener leads to.
+#[derive(Clone, Debug)]
+pub(crate) enum Entrance {
+    /// A node of the cluster.
+    Node(String),
+    /// All services of the OpenStack.
+    OpenStack,
+}
+
+impl Entrance {
+    fn is_down(&self, shared: &Shared) -> bool {
+        match self {
+            Entrance::Node(node) => shared.is_down(node),
+            Entrance::OpenStack => false,
+        }
+    }
+}
+
+/// Serves what a listener leads to, until the lab ends.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
-    node: String,
+    entrance: Entrance,
     listener: TcpListener,
     acceptor: TlsAcceptor,
 ) {
@@ -48,15 +68,20 @@ pub(crate) async fn serve(
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        if shared.is_down(&node) {
+        if entrance.is_down(&shared) {
             continue;
         }
-        let (shared, node, acceptor) = (shared.clone(), node.clone(), acceptor.clone());
-        tokio::spawn(async move { connection(shared, node, stream, acceptor).await });
+        let (shared, entrance, acceptor) = (shared.clone(), entrance.clone(), acceptor.clone());
+        tokio::spawn(async move { connection(shared, entrance, stream, acceptor).await });
     }
 }
 
-async fn connection(shared: Arc<Shared>, node: String, stream: TcpStream, acceptor: TlsAcceptor) {
+async fn connection(
+    shared: Arc<Shared>,
+    entrance: Entrance,
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+) {
     // It speeds answers up, and is no loss where it can't be had.
     let _ = stream.set_nodelay(true);
     let Ok(Ok(stream)) =
@@ -65,13 +90,17 @@ async fn connection(shared: Arc<Shared>, node: String, stream: TcpStream, accept
         return;
     };
     let service = service_fn(move |request: Request<Incoming>| {
-        let (shared, node) = (shared.clone(), node.clone());
+        let (shared, entrance) = (shared.clone(), entrance.clone());
         async move {
-            if shared.is_down(&node) {
+            if entrance.is_down(&shared) {
                 return Err(Cut);
             }
-            let mut reply = answer(&shared, &node, request).await?;
-            let date = http_date(shared.with(|world| world.clock_of(&node)));
+            let node = match &entrance {
+                Entrance::Node(node) => node,
+                Entrance::OpenStack => return openstack::answer(&shared, request).await,
+            };
+            let mut reply = answer(&shared, node, request).await?;
+            let date = http_date(shared.with(|world| world.clock_of(node)));
             if let Ok(date) = HeaderValue::from_str(&date) {
                 reply.headers_mut().insert(DATE, date);
             }
@@ -101,6 +130,10 @@ async fn answer(
     let path = body::decode(request.uri().path(), false);
     if path.starts_with("/lab/") {
         return Ok(control::answer(shared, &method, &path, request).await);
+    }
+    if !shared.has_proxmox {
+        let text = "this lab is no Proxmox VE";
+        return Ok(respond::plain(501, text, text));
     }
     if !matches!(method.as_str(), "GET" | "POST" | "PUT" | "DELETE") {
         return Ok(respond::plain(
@@ -318,7 +351,7 @@ async fn receive(
 }
 
 /// Writes a body to a file as it comes.
-async fn spool(
+pub(crate) async fn spool(
     shared: &Shared,
     request: Request<Incoming>,
 ) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
@@ -439,12 +472,13 @@ impl Shared {
         self.with(|world| !world.is_up(node))
     }
 
-    fn scaled(&self, seconds: f64) -> Duration {
+    /// How long something takes here that takes so many seconds in life.
+    pub(crate) fn scaled(&self, seconds: f64) -> Duration {
         Duration::from_millis(self.with(|world| world.scaled(seconds)))
     }
 
     /// Returns what a call meets.
-    fn meet(&self, method: &str, path: &str) -> Vec<CallFault> {
+    pub(crate) fn meet(&self, method: &str, path: &str) -> Vec<CallFault> {
         self.change(|world| {
             if world.cluster.faults.calls.is_empty() {
                 return Vec::new();

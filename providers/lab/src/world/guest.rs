@@ -34,6 +34,12 @@ pub(crate) struct Guest {
     /// The address that its network's DHCP gave its machine, with the bits of its network.
     #[serde(default)]
     pub lease: Option<(Ipv4Addr, u8)>,
+    /// What its cloud tells it, by the names of the files that cloud-init reads; in place of a seed in one of its drives.
+    #[serde(default)]
+    pub seed: Option<Settings>,
+    /// Addresses outside that lead to it, with the address of its own to which each leads.
+    #[serde(default)]
+    pub floating: Vec<(Ipv4Addr, Ipv4Addr)>,
 }
 
 /// Whether a machine runs.
@@ -82,6 +88,8 @@ impl Guest {
             agent_channel: false,
             pid: 0,
             lease: None,
+            seed: None,
+            floating: Vec::new(),
         }
     }
 

@@ -22,6 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::Trouble;
 use crate::image::DiskImage;
 use crate::machines::Accelerator;
+use crate::openstack::beginning;
+use crate::openstack::estate::{Estate, Ground};
 use crate::site::Site;
 use access::Access;
 use draw::Draw;
@@ -40,6 +42,8 @@ pub(crate) struct World {
     pub guests: Table<u32, Guest>,
     pub volumes: Table<VolumeKey, Volume>,
     pub tasks: Table<Upid, Task>,
+    /// What the OpenStack holds.
+    pub openstack: Estate,
     /// Tasks that have not ended.
     pub running: BTreeSet<Upid>,
     /// What the nodes last told one another of their guests.
@@ -93,6 +97,8 @@ pub(crate) enum Order {
     Wipe(u32),
     /// Gives a machine another host key, as if somebody else answered at its address.
     NewHostKey(u32),
+    /// Lets a machine that runs listen at the addresses that it has by now.
+    Readdress(u32),
 }
 
 impl Order {
@@ -113,7 +119,8 @@ impl Order {
             | Order::Restore(vmid, _)
             | Order::Drop(vmid, _)
             | Order::Wipe(vmid)
-            | Order::NewHostKey(vmid) => vec![*vmid],
+            | Order::NewHostKey(vmid)
+            | Order::Readdress(vmid) => vec![*vmid],
         }
     }
 }
@@ -189,8 +196,26 @@ impl World {
             .iter()
             .filter(|(_, task)| task.exit.is_none())
             .map(|(upid, _)| upid.clone());
+        let known_ground = store.one::<Ground>("openstack")?;
+        let openstack = match known_ground {
+            Some(ground) => Estate {
+                ground,
+                objects: store.table("openstack-object")?,
+                servers: store.table("openstack-server")?,
+            },
+            None => {
+                let wanted = cluster.site.openstack.clone();
+                let is_one = wanted.is_some();
+                let mut estate = Estate::begin(wanted.unwrap_or_default(), cluster.site.seed)?;
+                if is_one {
+                    beginning::fill(&mut estate);
+                }
+                estate
+            }
+        };
         let mut world = World {
             running: running.collect(),
+            openstack,
             cluster,
             guests: store.table("guest")?,
             volumes: store.table("volume")?,
@@ -212,6 +237,11 @@ impl World {
         }
         world.tell(now(), true);
         Ok(world)
+    }
+
+    /// Whether an address is reached from its own network alone.
+    pub(crate) fn is_private(&self, address: Ipv4Addr) -> bool {
+        self.cluster.site.is_private(address) || self.openstack.is_inside(address)
     }
 
     /// Returns an address for a machine that asks for one by DHCP.
@@ -429,6 +459,10 @@ impl World {
                 // A file that is gone already is no trouble.
                 let _ = std::fs::remove_file(self.files.join(file));
             }
+        }
+        if self.cluster.site.openstack.is_some() {
+            // The machines are among the guests, which are gone by now.
+            self.openstack.reset(self.cluster.site.seed, &self.files);
         }
         let tasks: Vec<_> = self.tasks.iter().map(|(upid, _)| upid.clone()).collect();
         for upid in tasks {

@@ -77,6 +77,9 @@ impl Store {
         writes.table("guest", &mut world.guests);
         writes.table("volume", &mut world.volumes);
         writes.table("task", &mut world.tasks);
+        writes.cell("openstack", &mut world.openstack.ground);
+        writes.table("openstack-object", &mut world.openstack.objects);
+        writes.table("openstack-server", &mut world.openstack.servers);
         if writes.0.is_empty() {
             return Ok(());
         }

@@ -27,7 +27,10 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) reason: String,
+    /// In small letters.
     pub(crate) headers: String,
+    /// As they came.
+    pub(crate) head: String,
     pub(crate) body: String,
 }
 
@@ -73,6 +76,16 @@ impl Client {
             address: written.endpoints[node]
                 .trim_start_matches("https://")
                 .to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The same client for another address, with other headers.
+    pub(crate) fn elsewhere(&self, url: &str, headers: Vec<String>) -> Client {
+        let address = url.trim_start_matches("https://");
+        Client {
+            address: address.split('/').next().unwrap_or(address).to_owned(),
+            headers,
             ..self.clone()
         }
     }
@@ -147,6 +160,7 @@ impl Client {
             status: words.next().and_then(|word| word.parse().ok()).unwrap_or(0),
             reason: words.next().unwrap_or_default().to_owned(),
             headers: headers.to_ascii_lowercase(),
+            head: headers.to_owned(),
             body: body.to_owned(),
         })
     }

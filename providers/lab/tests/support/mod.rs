@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "not every test needs all of it")]
 
 mod client;
+mod openstack;
 
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use dmp_lab::{Lab, LabOptions, Site, Written};
 use serde_json::Value;
 
 pub(crate) use client::{Answer, Client, FORM};
+pub(crate) use openstack::{Cloud, header, log_in, password};
 
 /// A lab that runs beside a test, until the test ends.
 pub(crate) struct Running {
