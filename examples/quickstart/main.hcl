@@ -11,9 +11,14 @@ provider "proxmox" {
   vm_ids    = { from = 5000, to = 5999 }
 }
 
-# As the `openstack` command line finds it: by `clouds.yaml` and `OS_*`.
+# What is null is found as the `openstack` command line finds it: by `clouds.yaml` and `OS_*`.
 provider "openstack" {
-  cloud = var.openstack_cloud
+  cloud                         = var.openstack_cloud
+  auth_url                      = var.openstack_auth_url
+  application_credential_id     = var.openstack_application_credential_id
+  application_credential_secret = var.openstack_application_credential_secret
+  region                        = var.openstack_region
+  ca                            = var.openstack_ca
 }
 
 # Whoever has the state can log in; `dmp ssh` does.
@@ -24,7 +29,7 @@ locals {
   proxmox      = { template = var.site.template, storage = var.site.storage }
   openstack    = { image = var.openstack.image, flavor = var.openstack.flavor }
   # On Proxmox who is reached from outside has a second plug, in the bridge that leads there; on OpenStack a floating IP leads in.
-  outside = { bridge = var.site.bridge, gateway = var.site.gateway, nameservers = length(var.site.nameservers) > 0 ? var.site.nameservers : null }
+  outside = local.is_openstack ? module.inside.network : module.outside.network
   reached = merge(local.openstack, { floating_network = var.openstack.external_network })
   inside = {
     bastion  = "${cidrhost(var.site.inside, 2)}/${module.inside.prefix}"
@@ -32,6 +37,17 @@ locals {
   }
   gateway = local.is_openstack || var.site.inside_bridge == null ? cidrhost(var.site.inside, 1) : null
   port    = 8080
+}
+
+# The bridge that is there already. On OpenStack nothing is in it.
+module "outside" {
+  source      = "../../modules/private-network"
+  kind        = "existing"
+  name        = "outside"
+  cidr        = var.site.bastion
+  bridge      = var.site.bridge
+  gateway     = var.site.gateway
+  nameservers = var.site.nameservers
 }
 
 module "inside" {
@@ -51,7 +67,7 @@ module "bastion" {
   kind        = var.kind
   name        = "bastion"
   address     = local.is_openstack ? local.inside.bastion : var.site.bastion
-  network     = local.is_openstack ? module.inside.network : local.outside
+  network     = local.outside
   networks    = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.bastion }]
   open_ports  = ["tcp/${var.site.ssh_port}"]
   ssh_keys    = [core_ssh_key.login.public_key]
@@ -66,7 +82,7 @@ module "balancer" {
   kind        = var.kind
   name        = "balancer"
   address     = local.is_openstack ? local.inside.balancer : var.site.balancer
-  network     = local.is_openstack ? module.inside.network : local.outside
+  network     = local.outside
   networks    = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.balancer }]
   open_ports  = ["tcp/${var.site.ssh_port}", "tcp/${local.port}"]
   ssh_keys    = [core_ssh_key.login.public_key]

@@ -30,10 +30,41 @@ variable "proxmox_ca" {
   default     = null
 }
 
-# For `kind = "openstack"`.
+# For `kind = "openstack"`: a cloud of `clouds.yaml`, or what the lab sets.
 
 variable "openstack_cloud" {
   description = "A cloud of `clouds.yaml`; null for the one that `OS_CLOUD` or other variables say."
+  type        = string
+  default     = null
+}
+
+variable "openstack_auth_url" {
+  description = "Keystone, where no cloud is named."
+  type        = string
+  default     = null
+}
+
+variable "openstack_application_credential_id" {
+  description = "An application credential of the project."
+  type        = string
+  default     = null
+}
+
+variable "openstack_application_credential_secret" {
+  description = "Its secret."
+  type        = string
+  default     = null
+  sensitive   = true
+}
+
+variable "openstack_region" {
+  description = "The region, where the cloud has several."
+  type        = string
+  default     = null
+}
+
+variable "openstack_ca" {
+  description = "The authority of its certificates; null where they are known to the system."
   type        = string
   default     = null
 }

@@ -6,8 +6,9 @@ locals {
   group = coalesce(var.group, var.name)
   # Its own address first: `network` is the first of its networks.
   plugs = concat([merge(var.network, { address = var.address })], var.networks)
-  # By what it is made of, and the way to it from outside where that is another address.
-  own_address = one(concat(proxmox_vm.this[*].address, openstack_server.this[*].address, local.is_new ? [] : [var.address]))
+  # Known before it is made, where it is given; and the way to it from outside where that is another address.
+  given       = local.on_openstack && var.address != null
+  own_address = local.given ? split("/", var.address)[0] : one(concat(proxmox_vm.this[*].address, openstack_server.this[*].address, local.is_new ? [] : [var.address]))
   address     = local.has_floating_ip ? one(openstack_floating_ip.this[*].address) : local.own_address
 }
 
@@ -23,7 +24,7 @@ resource "host" "this" {
   depends_on  = [openstack_floating_ip_association.this, openstack_security_group_rule.open]
 
   lifecycle {
-    # A floating IP outlives the machine that it leads to.
-    hosted_on = [local.own_address]
+    # Not by its address: a floating IP outlives the machine that it leads to.
+    hosted_on = concat(proxmox_vm.this[*].address, openstack_server.this[*].id, local.is_new ? [] : [var.address])
   }
 }
