@@ -1,5 +1,5 @@
-//! The OpenStack that `cargo xtask live openstack` has started, as a stranger sees it: by requests of its own, and by the stock
-//! command line. Nothing of the provider under test is used.
+//! An OpenStack as a stranger sees it, the one that `cargo xtask live openstack` has started or the lab's: by requests of its own, and
+//! by the stock command line. Nothing of the provider under test is used.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value as Json, json};
 
 /// A project of that cloud, with the rights of one of its clouds in `clouds.yaml`.
@@ -25,6 +28,7 @@ pub struct Cloud {
 #[derive(Clone, Debug)]
 struct Session {
     token: String,
+    ca: Option<String>,
     project: String,
     services: BTreeMap<String, String>,
 }
@@ -49,8 +53,14 @@ impl Cloud {
     pub fn of_this_suite(name: &str) -> Self {
         let clouds = env::var_os("DMP_LIVE_CLOUDS");
         let clouds = clouds.expect("started by `cargo xtask live openstack`, which starts a cloud");
+        Self::of(clouds.into(), name)
+    }
+
+    /// Returns a project of a cloud of a `clouds.yaml`, by a user and a password.
+    #[must_use]
+    pub fn of(clouds: PathBuf, name: &str) -> Self {
         Self {
-            clouds: clouds.into(),
+            clouds,
             name: name.to_owned(),
             session: Arc::default(),
         }
@@ -75,10 +85,26 @@ impl Cloud {
     /// If the file does not have it.
     #[must_use]
     pub fn setting(&self, name: &str) -> String {
-        let text = fs::read_to_string(&self.clouds).expect("clouds.yaml can be read");
-        let all: Json = serde_yaml_ng::from_str(&text).expect("clouds.yaml is YAML");
-        let setting = &all["clouds"][&self.name]["auth"][name];
+        let setting = &self.settings()["auth"][name];
         setting.as_str().expect("clouds.yaml has it").to_owned()
+    }
+
+    /// Returns the certificate that those of its services are signed by, where it names one.
+    ///
+    /// # Panics
+    ///
+    /// If the file that it names can't be read.
+    #[must_use]
+    pub fn ca(&self) -> Option<String> {
+        let settings = self.settings();
+        let path = settings["cacert"].as_str()?;
+        Some(fs::read_to_string(path).expect("the authority can be read"))
+    }
+
+    fn settings(&self) -> Json {
+        let text = fs::read_to_string(&self.clouds).expect("clouds.yaml can be read");
+        let mut all: Json = serde_yaml_ng::from_str(&text).expect("clouds.yaml is YAML");
+        all["clouds"][&self.name].take()
     }
 
     fn session(&self) -> Session {
@@ -96,7 +122,8 @@ impl Cloud {
         let body = json!({ "auth": {
             "identity": { "methods": ["password"], "password": { "user": user } }, "scope": { "project": project } } });
         let url = format!("{}/auth/tokens", self.setting("auth_url"));
-        let answer = exchange("POST", &url, None, &body);
+        let ca = self.ca();
+        let answer = exchange("POST", &url, ca.as_deref(), None, &body);
         assert_eq!(answer.status, 201, "the stranger logs in: {answer:?}");
         let token = &answer.body["token"];
         let project = token["project"]["id"]
@@ -116,6 +143,7 @@ impl Cloud {
         });
         let session = Session {
             token: answer.token.clone().expect("a token"),
+            ca,
             project,
             services: services.collect(),
         };
@@ -149,6 +177,7 @@ impl Cloud {
         exchange(
             method,
             &format!("{base}{version}{path}"),
+            session.ca.as_deref(),
             Some(&session.token),
             body,
         )
@@ -236,11 +265,53 @@ impl Cloud {
     }
 }
 
-/// One request over a connection of its own: plain HTTP, as the cloud of these tests speaks it.
-fn exchange(method: &str, url: &str, token: Option<&str>, body: &Json) -> Answer {
-    let rest = url
-        .strip_prefix("http://")
-        .expect("the cloud of the tests speaks plain HTTP");
+/// One request. What fails in passing is asked again: nothing was done then.
+fn exchange(method: &str, url: &str, ca: Option<&str>, token: Option<&str>, body: &Json) -> Answer {
+    for _ in 0..50 {
+        let answer = once(method, url, ca, token, body);
+        if !matches!(answer.status, 429 | 503) {
+            return answer;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    panic!("{method} {url} fails again and again");
+}
+
+/// Reads and writes.
+trait Stream: Read + Write {}
+
+impl<T: Read + Write> Stream for T {}
+
+/// A connection: by TLS where the address says so, which takes an authority.
+fn connect(url: &str, host: &str, ca: Option<&str>) -> Box<dyn Stream> {
+    let stream = TcpStream::connect(host).unwrap_or_else(|error| panic!("{host}: {error}"));
+    let patience = Some(Duration::from_secs(60));
+    stream.set_read_timeout(patience).expect("a timeout");
+    if url.starts_with("http://") {
+        return Box::new(stream);
+    }
+    let mut roots = RootCertStore::empty();
+    let ca = ca.expect("a cloud with TLS names its authority");
+    let authority = CertificateDer::from_pem_slice(ca.as_bytes()).expect("a certificate");
+    roots.add(authority).expect("an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = host
+        .rsplit_once(':')
+        .map_or(host, |(name, _)| name)
+        .to_owned();
+    let name = ServerName::try_from(name).expect("the name of a host");
+    let session = ClientConnection::new(Arc::new(config), name).expect("a session");
+    Box::new(StreamOwned::new(session, stream))
+}
+
+/// One request over a connection of its own.
+fn once(method: &str, url: &str, ca: Option<&str>, token: Option<&str>, body: &Json) -> Answer {
+    let (_, rest) = url.split_once("://").expect("an address");
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let body = match body {
         Json::Null => String::new(),
@@ -255,14 +326,15 @@ fn exchange(method: &str, url: &str, token: Option<&str>, body: &Json) -> Answer
          Content-Type: application/json\r\nContent-Length: {}\r\n{token}\r\n{body}",
         body.len()
     );
-    let mut stream = TcpStream::connect(host).unwrap_or_else(|error| panic!("{host}: {error}"));
-    let patience = Some(Duration::from_secs(60));
-    stream.set_read_timeout(patience).expect("a timeout");
+    let mut stream = connect(url, host, ca);
     stream.write_all(request.as_bytes()).expect("it is sent");
+    stream.flush().expect("it is sent");
     let mut bytes = Vec::new();
-    stream
-        .read_to_end(&mut bytes)
-        .unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+    // One may end a connection without saying so within TLS.
+    let read = stream.read_to_end(&mut bytes);
+    if bytes.is_empty() {
+        read.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+    }
     let text = String::from_utf8_lossy(&bytes);
     let (head, rest) = text.split_once("\r\n\r\n").expect("an answer has a head");
     let status = head

@@ -1,9 +1,26 @@
 //! The provider `openstack` against a real OpenStack: `cargo xtask live openstack`.
 
+/// Makes tests of trials, on the cloud of this suite.
+macro_rules! trials {
+    ($($name:ident)*) => {
+        mod tests {
+            $(
+                #[tokio::test]
+                #[ignore = "needs a cloud: cargo xtask live openstack"]
+                async fn $name() {
+                    super::$name(crate::program::there()).await;
+                }
+            )*
+        }
+    };
+}
+
 #[path = "openstack/contract.rs"]
 mod contract;
 #[path = "openstack/killed.rs"]
 mod killed;
+#[path = "openstack/program.rs"]
+mod program;
 #[path = "openstack/refused.rs"]
 mod refused;
 #[path = "openstack/stack.rs"]

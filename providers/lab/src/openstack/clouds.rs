@@ -45,7 +45,7 @@ impl Written {
             let mut auth = auth;
             auth["auth_url"] = json!(auth_url);
             json!({
-                "auth_type": auth_type, "auth": auth, "region_name": region, "cacert": ca_file, "identity_api_version": 3,
+                "auth_type": auth_type, "auth": auth, "region_name": region, "cacert": ca_file, "identity_api_version": "3",
             })
         };
         let by_password = |login: &Login| {

@@ -209,9 +209,13 @@ impl Keyed for VolumeAttachment {
             return Ok(());
         }
         task.cx.begin("detach a volume from a server").await?;
+        // One that is on its way out already takes no second word.
+        let is_going = volume
+            .as_ref()
+            .is_some_and(|volume| text(volume, "status").as_deref() == Some("detaching"));
         let until = Instant::now() + BUSY;
         let mut pauses = Pauses::new();
-        loop {
+        while !is_going {
             let path = ends.own_path();
             let detached = task
                 .cloud

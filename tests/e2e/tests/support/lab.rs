@@ -1,4 +1,4 @@
-//! A lab in a process of its own: the API of Proxmox VE that the provider meets on the wire.
+//! A lab in a process of its own: the APIs that providers meet on the wire.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -33,11 +33,16 @@ impl Lab {
 
     /// The same, of a site of its own.
     pub fn of_site(site: &Json) -> Self {
+        Self::at_speed(site, 2000)
+    }
+
+    /// A lab whose tasks run so many times faster than life.
+    pub fn at_speed(site: &Json, speed: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let told = folder.path().join("site.json");
         std::fs::write(&told, site.to_string()).expect("writable");
         let mut process = Command::new(env!("CARGO_BIN_EXE_dmp-e2e"))
-            .args(["lab", "serve", "--speed", "2000", "--dir"])
+            .args(["lab", "serve", "--speed", &speed.to_string(), "--dir"])
             .arg(folder.path().join("lab"))
             .arg("--site")
             .arg(&told)
@@ -71,6 +76,11 @@ impl Lab {
             assert!(Instant::now() < until, "the lab does not begin");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What clients of its OpenStack read.
+    pub fn clouds(&self) -> PathBuf {
+        self.folder.path().join("lab/clouds.yaml")
     }
 
     fn ca(&self) -> PathBuf {

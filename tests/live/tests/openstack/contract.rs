@@ -1,4 +1,5 @@
-//! The contract's clauses over the types of the provider `openstack`, against a real cloud.
+//! The contract's clauses over the types of the provider `openstack`, against whatever cloud a world is on: a real one, or the
+//! lab's. Whoever includes this file has a macro `trials` before it, which makes tests of the trials.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ fn resource(name: &str) -> Arc<dyn Resource> {
 
 fn wire(cloud: &Cloud) -> Arc<dyn Configured> {
     let config = Value::object_of([
+        ("ca", cloud.ca().into()),
         ("auth_url", cloud.setting("auth_url").into()),
         ("username", cloud.setting("username").into()),
         ("password", cloud.setting("password").into()),
@@ -121,7 +123,8 @@ async fn keeps_the_contract(world: World, tried: Tried) {
     let outside: Arc<Outside> = tried.outside.into();
     let wire = wire(&world.cloud);
     clear(&world.cloud);
-    let make = || {
+    let make = |fails: bool| {
+        world.mend();
         if let Some(collection) = tried.collection {
             collection.clear(&world.cloud);
         }
@@ -140,13 +143,21 @@ async fn keeps_the_contract(world: World, tried: Tried) {
             let cloud = world.cloud.clone();
             case = case.counted(move || collection.marked(&cloud).len());
         }
+        if fails {
+            world.fail_in_passing();
+        }
         case
     };
-    let report = check(make).await;
-    clear(&world.cloud);
+    let report = check(|| make(false)).await;
     report
         .judge(tried.test)
         .unwrap_or_else(|why| panic!("{why}\n{report}"));
+    if world.can_fail() {
+        let report = check(|| make(true)).await;
+        assert!(report.broken().is_empty(), "with faults\n{report}");
+    }
+    world.mend();
+    clear(&world.cloud);
 }
 
 /// A stranger renames a thing of Neutron.
@@ -161,9 +172,7 @@ fn rename(one: &'static str) -> impl Fn(&Cloud, &str, &Json) + Send + Sync {
     }
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_network_keeps_the_contract() {
+async fn openstack_network_keeps_the_contract(world: World) {
     let config = object([
         ("name", "inside".into()),
         ("description", "a network".into()),
@@ -179,13 +188,10 @@ async fn openstack_network_keeps_the_contract() {
     let tried = Tried::of("openstack_network_keeps_the_contract", config)
         .changing(changed)
         .within(NETWORKS, rename("network"));
-    keeps_the_contract(World::there(), tried).await;
+    keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_subnet_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_subnet_keeps_the_contract(world: World) {
     let pool = |end: &str| object([("start", "198.51.100.10".into()), ("end", end.into())]);
     let route = object([
         ("destination", "203.0.113.0/24".into()),
@@ -214,9 +220,7 @@ async fn openstack_subnet_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_security_group_keeps_the_contract() {
+async fn openstack_security_group_keeps_the_contract(world: World) {
     let config = object([
         ("name", "web".into()),
         ("description", "what faces the world".into()),
@@ -230,13 +234,10 @@ async fn openstack_security_group_keeps_the_contract() {
     let tried = Tried::of("openstack_security_group_keeps_the_contract", config)
         .changing(changed)
         .within(GROUPS, rename("security_group"));
-    keeps_the_contract(World::there(), tried).await;
+    keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_security_group_rule_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_security_group_rule_keeps_the_contract(world: World) {
     let config = object([
         ("security_group_id", world.group.as_str().into()),
         ("direction", "ingress".into()),
@@ -252,10 +253,7 @@ async fn openstack_security_group_rule_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_port_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_port_keeps_the_contract(world: World) {
     let pair = |address: &str| object([("ip_address", address.into())]);
     let address = |address: &str| {
         object([
@@ -286,10 +284,7 @@ async fn openstack_port_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_router_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_router_keeps_the_contract(world: World) {
     let config = object([
         ("name", "out".into()),
         ("external_network_id", world.external.as_str().into()),
@@ -312,10 +307,7 @@ async fn openstack_router_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_router_interface_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_router_interface_keeps_the_contract(world: World) {
     let router = world.router(false);
     let config = object([
         ("router_id", router.as_str().into()),
@@ -328,10 +320,7 @@ async fn openstack_router_interface_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_floating_ip_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_floating_ip_keeps_the_contract(world: World) {
     let config = object([
         ("network_id", world.external.as_str().into()),
         ("description", "for the web".into()),
@@ -397,8 +386,7 @@ fn second_port(world: &World) -> String {
     port["id"].as_str().expect("an id").to_owned()
 }
 
-async fn try_association(test: &'static str, stands_before: bool) {
-    let world = World::there();
+async fn try_association(world: World, test: &'static str, stands_before: bool) {
     world.router(true);
     let second = second_port(&world);
     let config = object([
@@ -420,20 +408,18 @@ async fn try_association(test: &'static str, stands_before: bool) {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_floating_ip_association_keeps_the_contract() {
+async fn openstack_floating_ip_association_keeps_the_contract(world: World) {
     try_association(
+        world,
         "openstack_floating_ip_association_keeps_the_contract",
         false,
     )
     .await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_floating_ip_association_keeps_the_contract_where_it_led_elsewhere() {
+async fn openstack_floating_ip_association_keeps_the_contract_where_it_led_elsewhere(world: World) {
     try_association(
+        world,
         "openstack_floating_ip_association_keeps_the_contract_where_it_led_elsewhere",
         true,
     )
@@ -453,7 +439,7 @@ fn put_key(world: &World, key: Option<&str>) {
     }
 }
 
-async fn try_keypair(test: &'static str, before: Option<&'static str>) {
+async fn try_keypair(world: World, test: &'static str, before: Option<&'static str>) {
     let config = object([("name", "tried".into()), ("public_key", KEY.into())]);
     let tried = Tried::of(test, config)
         .prepared(move |world| put_key(world, before))
@@ -461,28 +447,23 @@ async fn try_keypair(test: &'static str, before: Option<&'static str>) {
             Stranger::Deletes => put_key(world, None),
             Stranger::Alters => put_key(world, Some(OTHER_KEY)),
         });
-    keeps_the_contract(World::there(), tried).await;
+    keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_keypair_keeps_the_contract() {
-    try_keypair("openstack_keypair_keeps_the_contract", None).await;
+async fn openstack_keypair_keeps_the_contract(world: World) {
+    try_keypair(world, "openstack_keypair_keeps_the_contract", None).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_keypair_keeps_the_contract_where_it_was_before() {
+async fn openstack_keypair_keeps_the_contract_where_it_was_before(world: World) {
     try_keypair(
+        world,
         "openstack_keypair_keeps_the_contract_where_it_was_before",
         Some(KEY),
     )
     .await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_server_group_keeps_the_contract() {
+async fn openstack_server_group_keeps_the_contract(world: World) {
     let config = object([
         ("name", "apart".into()),
         ("policy", "soft-anti-affinity".into()),
@@ -490,12 +471,10 @@ async fn openstack_server_group_keeps_the_contract() {
     let tried = Tried::of("openstack_server_group_keeps_the_contract", config)
         .within(SERVER_GROUPS, |_, _, _| {})
         .never_altered();
-    keeps_the_contract(World::there(), tried).await;
+    keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_volume_keeps_the_contract() {
+async fn openstack_volume_keeps_the_contract(world: World) {
     let metadata = |value: &str| Value::map([("for".into(), value.into())].into_iter().collect());
     let config = object([
         ("name", "data".into()),
@@ -518,7 +497,7 @@ async fn openstack_volume_keeps_the_contract() {
                 &json!({ "volume": { "name": "altered" } }),
             );
         });
-    keeps_the_contract(World::there(), tried).await;
+    keeps_the_contract(world, tried).await;
 }
 
 fn flavors(world: &World) -> (String, String) {
@@ -553,10 +532,7 @@ fn stranger_at_server(cloud: &Cloud, path: &str, _: &Json) {
     );
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_server_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_server_keeps_the_contract(world: World) {
     let config = machine(&world).with("security_group_ids", set([world.group.as_str()]));
     let changed = config
         .with("name", "www".into())
@@ -571,10 +547,7 @@ async fn openstack_server_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_server_keeps_the_contract_with_a_first_boot() {
-    let world = World::there();
+async fn openstack_server_keeps_the_contract_with_a_first_boot(world: World) {
     let told = object([("ssh_keys", list([KEY.into()])), ("user", "admin".into())]);
     let port = object([("port_id", world.port.as_str().into())]);
     let config = machine(&world)
@@ -608,10 +581,7 @@ async fn openstack_server_keeps_the_contract_with_a_first_boot() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_server_keeps_the_contract_booted_from_a_volume() {
-    let world = World::there();
+async fn openstack_server_keeps_the_contract_booted_from_a_volume(world: World) {
     let device = object([
         ("source", "image".into()),
         ("id", world.image.as_str().into()),
@@ -677,10 +647,7 @@ fn detach(world: &World) {
     });
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_volume_attachment_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_volume_attachment_keeps_the_contract(world: World) {
     let (server, volume) = server_and_volume(&world);
     let config = object([("server_id", server.into()), ("volume_id", volume.into())]);
     let tried = Tried::of("openstack_volume_attachment_keeps_the_contract", config)
@@ -690,10 +657,7 @@ async fn openstack_volume_attachment_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_volume_snapshot_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_volume_snapshot_keeps_the_contract(world: World) {
     let (_, volume) = server_and_volume(&world);
     detach(&world);
     let config = object([
@@ -715,10 +679,7 @@ async fn openstack_volume_snapshot_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_router_route_keeps_the_contract() {
-    let world = World::there();
+async fn openstack_router_route_keeps_the_contract(world: World) {
     let router = world.router(true);
     let config = object([
         ("router_id", router.as_str().into()),
@@ -737,9 +698,7 @@ async fn openstack_router_route_keeps_the_contract() {
     keeps_the_contract(world, tried).await;
 }
 
-#[tokio::test]
-#[ignore = "needs a cloud: cargo xtask live openstack"]
-async fn openstack_image_keeps_the_contract() {
+async fn openstack_image_keeps_the_contract(world: World) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("disk.raw");
     std::fs::write(&file, vec![7; 1 << 20]).expect("it can be written");
@@ -759,9 +718,32 @@ async fn openstack_image_keeps_the_contract() {
         .with("tags", set(["b"]));
     let tried = Tried::of("openstack_image_keeps_the_contract", config)
         .changing(changed)
-        .within(IMAGES, |cloud, _, one| {
-            let id = one["id"].as_str().expect("an id");
-            cloud.openstack(&["image", "set", "--name", "altered", id]);
+        .within(IMAGES, |cloud, path, _| {
+            cloud.write("PUT", "image", &format!("{path}/tags/altered"), &Json::Null);
         });
-    keeps_the_contract(World::there(), tried).await;
+    keeps_the_contract(world, tried).await;
+}
+
+trials! {
+    openstack_network_keeps_the_contract
+    openstack_subnet_keeps_the_contract
+    openstack_security_group_keeps_the_contract
+    openstack_security_group_rule_keeps_the_contract
+    openstack_port_keeps_the_contract
+    openstack_router_keeps_the_contract
+    openstack_router_interface_keeps_the_contract
+    openstack_floating_ip_keeps_the_contract
+    openstack_floating_ip_association_keeps_the_contract
+    openstack_floating_ip_association_keeps_the_contract_where_it_led_elsewhere
+    openstack_keypair_keeps_the_contract
+    openstack_keypair_keeps_the_contract_where_it_was_before
+    openstack_server_group_keeps_the_contract
+    openstack_volume_keeps_the_contract
+    openstack_server_keeps_the_contract
+    openstack_server_keeps_the_contract_with_a_first_boot
+    openstack_server_keeps_the_contract_booted_from_a_volume
+    openstack_volume_attachment_keeps_the_contract
+    openstack_volume_snapshot_keeps_the_contract
+    openstack_router_route_keeps_the_contract
+    openstack_image_keeps_the_contract
 }

@@ -1,7 +1,8 @@
 //! dmp killed at each of its places while a stack is made and removed: the next run goes on, nothing is there twice, and
 //! nothing is left.
 
-use crate::world::{Stack, World, clear, left};
+use crate::program::{Stack, left, there};
+use crate::world::clear;
 
 const STACK: &str = r#"
 data "openstack_image" "paper" {
@@ -94,7 +95,7 @@ fn stride() -> usize {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn an_apply_killed_anywhere_is_gone_on_with() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let mut pass = 1;
     loop {
@@ -116,7 +117,7 @@ fn an_apply_killed_anywhere_is_gone_on_with() {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn a_destroy_killed_anywhere_is_gone_on_with() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let mut pass = 1;
     loop {

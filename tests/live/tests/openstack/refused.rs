@@ -3,12 +3,13 @@
 use dmp_live::Cloud;
 use serde_json::json;
 
-use crate::world::{Stack, World, clear, left};
+use crate::program::{Stack, left, there};
+use crate::world::clear;
 
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn a_quota_that_is_too_small_is_told_in_the_plan() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let stack = Stack::of(
         r#"
@@ -30,7 +31,7 @@ resource "openstack_volume" "many" {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn what_a_server_names_has_to_be_there() {
-    let world = World::there();
+    let world = there();
     let stack = Stack::of(
         r#"
 resource "openstack_server" "web" {
@@ -69,7 +70,7 @@ fn a_wrong_password_is_told_and_not_shown() {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn a_server_without_room_says_so_and_is_replaced() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let flavor = world.cloud.get("compute", "/flavors/detail")["flavors"][0]["name"].clone();
     let text = |hints: &str| {
@@ -100,7 +101,7 @@ fn a_server_without_room_says_so_and_is_replaced() {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn a_service_that_is_away_is_told_of_and_gone_on_with() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let stack = Stack::of(
         r#"

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::world::{Stack, World, clear, left};
+use crate::program::{Stack, left, there};
+use crate::world::clear;
 
 const STACK: &str = r#"
 data "openstack_image" "paper" {
@@ -110,7 +111,7 @@ output "host_key" {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn a_stack_is_made_mended_changed_and_removed() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let stack = Stack::of(STACK);
     stack.ends(&["apply", "--yes"], 0);
@@ -160,7 +161,7 @@ fn a_stack_is_made_mended_changed_and_removed() {
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn what_is_there_is_imported() {
-    let world = World::there();
+    let world = there();
     clear(&world.cloud);
     let cloud = &world.cloud;
     let network = cloud.write(

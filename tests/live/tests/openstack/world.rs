@@ -1,9 +1,8 @@
 //! What the tests find there: things that a stranger has made, which they may use; what they leave behind is cleared away by
 //! its mark.
 
-use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::fmt;
+use std::sync::Arc;
 
 use dmp_live::Cloud;
 use serde_json::{Value as Json, json};
@@ -70,7 +69,7 @@ pub(crate) const GROUPS: Collection = network("/security-groups", "security_grou
 pub(crate) const RULES: Collection = network("/security-group-rules", "security_group_rules");
 
 /// All, in an order in which they can be removed.
-const ALL: [Collection; 12] = [
+pub(crate) const ALL: [Collection; 12] = [
     SERVERS,
     SERVER_GROUPS,
     SNAPSHOTS,
@@ -86,7 +85,7 @@ const ALL: [Collection; 12] = [
 ];
 
 /// Where objects of dmp's carry their mark.
-fn mark(object: &Json) -> Option<&str> {
+pub(crate) fn mark(object: &Json) -> Option<&str> {
     let places = [
         &object["metadata"]["dmp_mark"],
         &object["dmp_mark"],
@@ -158,26 +157,14 @@ pub(crate) fn clear(cloud: &Cloud) {
     }
 }
 
-/// How much of everything carries a mark.
-pub(crate) fn left(cloud: &Cloud) -> Vec<String> {
-    let mut left = Vec::new();
-    for collection in ALL {
-        for object in collection.marked(cloud) {
-            left.push(format!(
-                "{} `{}` ({})",
-                collection.many,
-                object["id"],
-                mark(&object).unwrap_or_default()
-            ));
-        }
-    }
-    left
-}
+/// Lets calls of a cloud fail in passing, or ends that.
+pub(crate) type Faults = Arc<dyn Fn(bool) + Send + Sync>;
 
 /// Things that no mark is on, made once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct World {
     pub(crate) cloud: Cloud,
+    faults: Option<Faults>,
     pub(crate) network: String,
     pub(crate) subnet: String,
     pub(crate) port: String,
@@ -186,9 +173,17 @@ pub(crate) struct World {
     pub(crate) image: String,
 }
 
+impl fmt::Debug for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("cloud", &self.cloud)
+            .finish_non_exhaustive()
+    }
+}
+
 impl World {
-    pub(crate) fn there() -> Self {
-        let cloud = Cloud::of_this_suite("member");
+    /// The world on a cloud; `faults` are what it can be told to do.
+    pub(crate) fn on(cloud: Cloud, faults: Option<Faults>) -> Self {
         let id = |object: &Json| object["id"].as_str().expect("an id").to_owned();
         let find = |collection: Collection, name: &str| {
             let listed = cloud.get(
@@ -238,6 +233,26 @@ impl World {
             port,
             group,
             cloud,
+            faults,
+        }
+    }
+
+    /// Whether calls can be let fail.
+    pub(crate) fn can_fail(&self) -> bool {
+        self.faults.is_some()
+    }
+
+    /// Lets calls fail in ways that a client bears.
+    pub(crate) fn fail_in_passing(&self) {
+        if let Some(faults) = &self.faults {
+            faults(true);
+        }
+    }
+
+    /// Ends that.
+    pub(crate) fn mend(&self) {
+        if let Some(faults) = &self.faults {
+            faults(false);
         }
     }
 
@@ -263,73 +278,5 @@ impl World {
             &json!({ "subnet_id": self.subnet }),
         );
         id
-    }
-}
-
-/// The binary in a folder of its own, with a stack for this cloud.
-#[derive(Debug)]
-pub(crate) struct Stack {
-    home: tempfile::TempDir,
-}
-
-impl Stack {
-    pub(crate) fn of(text: &str) -> Self {
-        let home = tempfile::tempdir().expect("a folder");
-        fs::create_dir(home.path().join("stack")).expect("a folder");
-        let stack = Self { home };
-        stack.write("main.hcl", text);
-        stack
-    }
-
-    pub(crate) fn folder(&self) -> std::path::PathBuf {
-        self.home.path().join("stack")
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) {
-        fs::write(self.folder().join(name), text).expect("it can be written");
-    }
-
-    pub(crate) fn edit(&self, from: &str, to: &str) {
-        let path = self.folder().join("main.hcl");
-        let text = fs::read_to_string(&path).expect("it can be read");
-        assert!(text.contains(from), "the stack has no `{from}`");
-        fs::write(path, text.replace(from, to)).expect("it can be written");
-    }
-
-    /// A run of the binary that a variable names: `DMP_LIVE_BINARY`, or the one that can be killed.
-    pub(crate) fn command(&self, binary: &str) -> Command {
-        let binary = std::env::var_os(binary).expect("started by `cargo xtask live openstack`");
-        let cloud = Cloud::of_this_suite("member");
-        let mut command = Command::new(Path::new(&binary));
-        command
-            .env_clear()
-            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("HOME", self.home.path())
-            .env("OS_CLIENT_CONFIG_FILE", cloud.clouds())
-            .env("OS_CLOUD", cloud.name())
-            .current_dir(self.folder());
-        command
-    }
-
-    pub(crate) fn run(&self, words: &[&str]) -> Output {
-        let mut command = self.command("DMP_LIVE_BINARY");
-        command.args(words).output().expect("dmp starts")
-    }
-
-    /// Runs it, to this exit code; what it printed on both streams.
-    pub(crate) fn ends(&self, words: &[&str], code: i32) -> String {
-        let output = self.run(words);
-        let text = format!(
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "dmp {}:\n{text}",
-            words.join(" ")
-        );
-        text
     }
 }

@@ -405,7 +405,7 @@ mod tests {
         always("fixed_ips", Rule::Objects(&[("ip_address", Rule::Ip)])).nothing(),
     ];
 
-    fn made(sent: Value) -> Result<Value, String> {
+    fn made(sent: &Value) -> Result<Value, String> {
         let sent = sent.as_object().cloned().unwrap_or_default();
         let made = new(&OF, &sent, false);
         made.map(Value::Object).map_err(|failure| failure.message)
@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn a_new_object_has_what_was_sent_and_what_is_usual() {
-        let object = made(json!({ "cidr": "10.0.0.0/24", "up": "false" })).expect("an object");
+        let object = made(&json!({ "cidr": "10.0.0.0/24", "up": "false" })).expect("an object");
         assert_eq!(
             object,
             json!({ "name": "", "cidr": "10.0.0.0/24", "up": false, "shared": false, "fixed_ips": [], "description": "" })
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_in_neutrons_words() {
-        let refused = |sent| made(sent).expect_err("it is refused");
+        let refused = |sent: Value| made(&sent).expect_err("it is refused");
         assert_eq!(
             refused(json!({ "cidr": "10.0.0.0/24", "x": 1 })),
             "Unrecognized attribute(s) 'x'"

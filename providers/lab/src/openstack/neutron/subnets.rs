@@ -259,7 +259,7 @@ fn remove(call: &mut Call<'_>, id: &str) -> Result<(), Failure> {
 mod tests {
     use super::*;
 
-    fn subnet(gateway: &str, pools: Value) -> Shown {
+    fn subnet(gateway: &str, pools: &Value) -> Shown {
         let subnet = json!({ "gateway_ip": gateway, "allocation_pools": pools });
         subnet.as_object().cloned().unwrap_or_default()
     }
@@ -286,7 +286,7 @@ mod tests {
     fn pools_lie_in_the_range_beside_each_other_and_the_gateway() {
         let range = Range::parse("127.20.0.0/24").expect("a range");
         let refused = |gateway: &str, pools: Value| {
-            let checked = check(&subnet(gateway, pools), range);
+            let checked = check(&subnet(gateway, &pools), range);
             checked.err().map(|failure| (failure.status, failure.kind))
         };
         let pool = |start: &str, end: &str| json!({ "start": start, "end": end });

@@ -25,7 +25,7 @@ fn used(world: &World, project: &str) -> [(&'static str, i64); 3] {
 /// 403, in the words of `TooManyInstances` (`nova/exception.py`).
 pub(super) fn check(call: &Call<'_>, wanted: &[(&str, i64)]) -> Result<(), Failure> {
     let used = used(call.world, &call.caller.project);
-    let mut over: Vec<(&str, i64, i64, i64)> = Vec::new();
+    let mut over: Vec<Over> = Vec::new();
     for (name, used) in used {
         let wants = wanted
             .iter()
@@ -33,22 +33,33 @@ pub(super) fn check(call: &Call<'_>, wanted: &[(&str, i64)]) -> Result<(), Failu
             .map_or(0, |(_, wants)| *wants);
         let most = call.quota(name);
         if wants > 0 && most >= 0 && used + wants > most {
-            over.push((name, wants, used, most));
+            over.push(Over {
+                name,
+                wants,
+                used,
+                most,
+            });
         }
     }
     if over.is_empty() {
         return Ok(());
     }
-    let joined = |of: &dyn Fn(&(&str, i64, i64, i64)) -> String| {
-        over.iter().map(of).collect::<Vec<_>>().join(", ")
-    };
-    let names = joined(&|(name, ..)| (*name).to_owned());
+    let joined = |of: fn(&Over) -> String| over.iter().map(of).collect::<Vec<_>>().join(", ");
+    let names = joined(|over| over.name.to_owned());
     Err(Failure::forbidden(format!(
         "Quota exceeded for {names}: Requested {}, but already used {} of {} {names}",
-        joined(&|(_, wants, ..)| wants.to_string()),
-        joined(&|(_, _, used, _)| used.to_string()),
-        joined(&|(.., most)| most.to_string()),
+        joined(|over| over.wants.to_string()),
+        joined(|over| over.used.to_string()),
+        joined(|over| over.most.to_string()),
     )))
+}
+
+/// A quota that is not enough.
+struct Over {
+    name: &'static str,
+    wants: i64,
+    used: i64,
+    most: i64,
 }
 
 /// `GET /v2.1/limits`.
@@ -139,6 +150,27 @@ pub(super) fn zones(call: &mut Call<'_>) -> Outcome {
     let zone = |(name, nodes): (String, Vec<String>)| {
         let is_available = nodes.iter().any(|node| world.is_up(node));
         json!({ "zoneName": name, "zoneState": { "available": is_available }, "hosts": null })
+    };
+    let zones: Vec<Value> = world.zones().into_iter().map(zone).collect();
+    Answer::ok(json!({ "availabilityZoneInfo": zones }))
+}
+
+/// `GET /v2.1/os-availability-zone/detail`, which is for administrators.
+pub(super) fn whole_zones(call: &mut Call<'_>) -> Outcome {
+    if !call.caller.is_admin {
+        return Err(Failure::forbidden(
+            "Policy doesn't allow os_compute_api:os-availability-zone:detail to be performed.",
+        ));
+    }
+    let world = &call.world;
+    let host = |node: &String| {
+        let service = json!({ "nova-compute": { "available": world.is_up(node), "active": true, "updated_at": null } });
+        (node.clone(), service)
+    };
+    let zone = |(name, nodes): (String, Vec<String>)| {
+        let is_available = nodes.iter().any(|node| world.is_up(node));
+        let hosts: Map<String, Value> = nodes.iter().map(host).collect();
+        json!({ "zoneName": name, "zoneState": { "available": is_available }, "hosts": hosts })
     };
     let zones: Vec<Value> = world.zones().into_iter().map(zone).collect();
     Answer::ok(json!({ "availabilityZoneInfo": zones }))

@@ -119,5 +119,6 @@ pub(super) const ROUTES: &[Route] = &[
     ("GET /v2.1/os-quota-sets/{project}/defaults", limits::quotas),
     ("GET /v2.1/os-quota-sets/{project}/detail", limits::details),
     ("GET /v2.1/os-availability-zone", limits::zones),
+    ("GET /v2.1/os-availability-zone/detail", limits::whole_zones),
     ("GET /v2.1/extensions", limits::extensions),
 ];

@@ -85,12 +85,8 @@ fn volumes(call: &Call<'_>, server: &Server) -> Value {
         true => json!({ "id": disk.volume, "delete_on_termination": disk.goes }),
         false => json!({ "id": disk.volume }),
     };
-    // One that is on its way in or out is not told of.
-    let disks = server.disks.iter().filter(|disk| {
-        let volume = call.world.openstack.get(Kind::Volume, &disk.volume);
-        volume.is_some_and(|volume| matches!(text(volume, "status"), "in-use" | "detaching"))
-    });
-    disks.map(disk).collect()
+    // Also those that are on their way in or out.
+    server.disks.iter().map(disk).collect()
 }
 
 /// Returns a server as it is shown.

@@ -172,7 +172,7 @@ fn attached(world: &mut World, id: &str, volume: &str) {
         None => take(world, id, volume),
         Some(reason) => {
             alter(world, id, |server| {
-                server.disks.retain(|disk| disk.volume != volume)
+                server.disks.retain(|disk| disk.volume != volume);
             });
             cinder::free(world, volume, id, Some(reason));
         }
@@ -181,7 +181,7 @@ fn attached(world: &mut World, id: &str, volume: &str) {
 
 fn detached(world: &mut World, id: &str, volume: &str) {
     alter(world, id, |server| {
-        server.disks.retain(|disk| disk.volume != volume)
+        server.disks.retain(|disk| disk.volume != volume);
     });
     cinder::free(world, volume, id, None);
 }
