@@ -98,7 +98,7 @@ CONFIG
 small_initrd() {
     mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"
     echo MODULES=list >"$1/etc/initramfs-tools/conf.d/lab"
-    printf '%s\n' virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ext4 >"$1/usr/share/initramfs-tools/modules.d/lab"
+    printf '%s\n' virtio_pci virtio_blk virtio_scsi sd_mod sr_mod ata_piix ahci ext4 >"$1/usr/share/initramfs-tools/modules.d/lab"
 }
 
 # bootstrap SUITE [OPTION...]: a Debian with no name, key or number in $root below $work, a new folder; options are mmdebstrap's.
