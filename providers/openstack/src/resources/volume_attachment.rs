@@ -213,26 +213,8 @@ impl Keyed for VolumeAttachment {
         let is_going = volume
             .as_ref()
             .is_some_and(|volume| text(volume, "status").as_deref() == Some("detaching"));
-        let until = Instant::now() + BUSY;
-        let mut pauses = Pauses::new();
-        while !is_going {
-            let path = ends.own_path();
-            let detached = task
-                .cloud
-                .session
-                .write(Service::Compute, Verb::Delete, &path, &Json::Null)
-                .await;
-            match detached {
-                Ok(_) => break,
-                Err(error) if error.is_missing() => break,
-                Err(error) if is_busy(&error) => {
-                    task.cx.waiting("the server to be free", BUSY);
-                    if task.cx.is_cancelled() || !pauses.wait(until, None).await {
-                        return Err(failed(error));
-                    }
-                }
-                Err(error) => return Err(failed(error)),
-            }
+        if !is_going {
+            self.detach(task, &ends).await.map_err(failed)?;
         }
         let ends = &ends;
         let gone = wait_for(task.cx, "the volume to be free", CHANGED, || async move {
@@ -251,6 +233,31 @@ impl Keyed for VolumeAttachment {
 }
 
 impl VolumeAttachment {
+    /// Asks until the server is free to do it; what is gone already is detached.
+    async fn detach(&self, task: &Task<'_>, ends: &Ends) -> Result<(), ApiError> {
+        let until = Instant::now() + BUSY;
+        let mut pauses = Pauses::new();
+        loop {
+            let path = ends.own_path();
+            let detached = task
+                .cloud
+                .session
+                .write(Service::Compute, Verb::Delete, &path, &Json::Null)
+                .await;
+            match detached {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_missing() => return Ok(()),
+                Err(error) if is_busy(&error) => {
+                    task.cx.waiting("the server to be free", BUSY);
+                    if task.cx.is_cancelled() || !pauses.wait(until, None).await {
+                        return Err(error);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// A server that is doing something else refuses for a while; a call whose answer was lost is looked at.
     async fn attach(&self, task: &Task<'_>, ends: &Ends, body: &Json) -> Result<(), Diagnostic> {
         let until = Instant::now() + BUSY;

@@ -1,6 +1,6 @@
 //! The attributes of a server.
 
-use dmp_sdk::{Attribute, Layer, Machine, MarkWay, Quantifier, Schema, Type};
+use dmp_sdk::{Attribute, Layer, Machine, MarkWay, Schema, Type};
 
 use crate::object::by;
 
@@ -50,7 +50,7 @@ fn networks(schema: Schema) -> Schema {
         )
         .attribute("security_group_ids", Attribute::optional(Type::set(Type::String), "Security groups of the ports that Nova makes; `default` where nothing is said. A port that is there has its own."))
         .attribute("ssh_port", Attribute::default(Type::Number, "The port of its SSH server.", 22))
-        .attribute("bastion", Attribute::optional(Type::Any, "The machine to go through to reach it: a `connection`.").hosting(Quantifier::All))
+        .attribute("bastion", Attribute::optional(Machine::value_type(), "The machine to go through to reach it: the `connection` of another machine. It becomes a part of `connection`."))
 }
 
 pub(super) fn device_type() -> Type {
