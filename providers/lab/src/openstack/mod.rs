@@ -175,6 +175,14 @@ impl Call<'_> {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Returns what the body asks to be done, by its only member.
+    fn action(&self) -> Result<(String, Value), Failure> {
+        let members = self.body.as_object();
+        let sent = members.and_then(|members| members.iter().next());
+        let (name, value) = sent.ok_or_else(|| Failure::bad("Malformed request body"))?;
+        Ok((name.clone(), value.clone()))
+    }
+
     /// Whether an object of a project may be seen.
     fn sees(&self, project: &str) -> bool {
         self.caller.is_admin || self.caller.project == project

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::steps::{Doing, MESSAGE};
-use super::volumes::{can_be_kept, change, check_gigabytes, sent_metadata};
-use super::{over, own_project, path, shows};
+use super::volumes::{can_be_kept, check_gigabytes};
+use super::{change, over, own_project, path, seen, shows};
 use crate::openstack::estate::{Kind, Shown, fine_moment, number, shown, text};
 use crate::openstack::listing::Listing;
 use crate::openstack::shape::{self, Member, Object, Shape, TEXT_OR_NULL, check};
@@ -53,13 +53,7 @@ const MADE: f64 = 4.0;
 const GONE: f64 = 3.0;
 
 fn find(call: &Call<'_>) -> Result<Shown, Failure> {
-    own_project(call)?;
-    let id = call.id();
-    let found = call.world.openstack.object(Kind::Snapshot, &id);
-    let found = found.filter(|snapshot| call.sees(&snapshot.project));
-    found
-        .map(|snapshot| snapshot.shown.clone())
-        .ok_or_else(|| Failure::missing(format!("Snapshot {id} could not be found.")))
+    super::find(call, Kind::Snapshot)
 }
 
 fn told(call: &Call<'_>, snapshot: &Shown) -> Shown {
@@ -119,15 +113,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
     check(&CREATE, &call.body, call.version)?;
     let sent = call.body["snapshot"].clone();
     let volume_id = sent["volume_id"].as_str().unwrap_or_default();
-    let volume = call.world.openstack.object(Kind::Volume, volume_id);
-    let volume = volume
-        .filter(|volume| call.sees(&volume.project))
-        .map(|volume| volume.shown.clone());
-    let Some(volume) = volume else {
-        return Err(Failure::missing(format!(
-            "Volume {volume_id} could not be found."
-        )));
-    };
+    let volume = seen(call, Kind::Volume, volume_id)?;
     // From 3.66 on a volume in use needs no force, and `false` can't be said.
     let force = shape::flag(&sent["force"]);
     if shows(call, 66) && force == Some(false) {
@@ -205,28 +191,4 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
     call.world
         .begin_step(Step::Storage(Kind::Snapshot, id, Doing::Delete), GONE);
     Answer::empty(202)
-}
-
-/// `GET /v3/{project}/snapshots/{id}/metadata`.
-pub(super) fn metadata(call: &mut Call<'_>) -> Outcome {
-    let snapshot = find(call)?;
-    Answer::ok(json!({ "metadata": snapshot.get("metadata") }))
-}
-
-fn put_metadata(call: &mut Call<'_>, keeps: bool) -> Outcome {
-    let snapshot = find(call)?;
-    let metadata = sent_metadata(call, &snapshot, keeps)?;
-    let told = json!({ "metadata": metadata });
-    change(call, Kind::Snapshot, shown(told.clone()));
-    Answer::ok(told)
-}
-
-/// `POST /v3/{project}/snapshots/{id}/metadata`: the rest stays.
-pub(super) fn add_metadata(call: &mut Call<'_>) -> Outcome {
-    put_metadata(call, true)
-}
-
-/// `PUT /v3/{project}/snapshots/{id}/metadata`.
-pub(super) fn set_metadata(call: &mut Call<'_>) -> Outcome {
-    put_metadata(call, false)
 }

@@ -1,10 +1,10 @@
 //! Volumes.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::limits::{gigabytes, type_id, type_named};
 use super::steps::{Doing, MESSAGE, is_free};
-use super::{over, own_project, path, shows};
+use super::{change, over, own_project, path, shows};
 use crate::openstack::estate::{Kind, Shown, fine_moment, number, shown, text};
 use crate::openstack::listing::Listing;
 use crate::openstack::shape::{self, Member, Object, Shape, TEXT_OR_NULL, UUID_OR_NULL, check};
@@ -150,13 +150,7 @@ pub(super) fn check_gigabytes(world: &World, project: &str, more: i64) -> Result
 }
 
 fn find(call: &Call<'_>) -> Result<Shown, Failure> {
-    own_project(call)?;
-    let id = call.id();
-    let found = call.world.openstack.object(Kind::Volume, &id);
-    let found = found.filter(|volume| call.sees(&volume.project));
-    found
-        .map(|volume| volume.shown.clone())
-        .ok_or_else(|| Failure::missing(format!("Volume {id} could not be found.")))
+    super::find(call, Kind::Volume)
 }
 
 /// Returns a volume as a version shows it.
@@ -391,15 +385,6 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     Answer::ok(json!({ "volume": told(call, &volume) }))
 }
 
-/// Changes an object of Cinder that the path names.
-pub(super) fn change(call: &mut Call<'_>, kind: Kind, changed: Shown) {
-    let id = call.id();
-    if let Some(object) = call.world.openstack.get_mut(kind, &id) {
-        object.extend(changed);
-        object.insert("updated_at".into(), json!(fine_moment(now())));
-    }
-}
-
 /// `DELETE /v3/{project}/volumes/{id}`.
 pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
     let volume = find(call)?;
@@ -438,13 +423,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
 /// `POST /v3/{project}/volumes/{id}/action`.
 pub(super) fn act(call: &mut Call<'_>) -> Outcome {
     let volume = find(call)?;
-    let sent = call
-        .body
-        .as_object()
-        .and_then(|members| members.iter().next());
-    let Some((name, value)) = sent.map(|(name, value)| (name.clone(), value.clone())) else {
-        return Err(Failure::bad("Malformed request body"));
-    };
+    let (name, value) = call.action()?;
     match name.as_str() {
         "os-extend" => extend(call, &volume, &value),
         "os-retype" => retype(call, &volume, &value),
@@ -548,50 +527,6 @@ fn retype(call: &mut Call<'_>, volume: &Shown, value: &Value) -> Outcome {
         return Answer::empty(202);
     }
     begin(call, "retyping", Doing::Retype(name))
-}
-
-static METADATA: Object = Object {
-    members: &[Member("metadata", 0, Shape::Texts)],
-    needed: &["metadata"],
-    is_open: false,
-};
-
-/// Returns what is sent of metadata, put over what is there where the rest is to stay.
-pub(super) fn sent_metadata(
-    call: &Call<'_>,
-    object: &Shown,
-    keeps: bool,
-) -> Result<Value, Failure> {
-    check(&METADATA, &call.body, call.version)?;
-    let known = object.get("metadata").and_then(Value::as_object).cloned();
-    let mut metadata = known.filter(|_| keeps).unwrap_or_default();
-    let sent = call.body["metadata"].as_object().cloned();
-    metadata.extend(sent.unwrap_or_else(Map::new));
-    Ok(Value::Object(metadata))
-}
-
-/// `GET /v3/{project}/volumes/{id}/metadata`.
-pub(super) fn metadata(call: &mut Call<'_>) -> Outcome {
-    let volume = find(call)?;
-    Answer::ok(json!({ "metadata": volume.get("metadata") }))
-}
-
-fn put_metadata(call: &mut Call<'_>, keeps: bool) -> Outcome {
-    let volume = find(call)?;
-    let metadata = sent_metadata(call, &volume, keeps)?;
-    let told = json!({ "metadata": metadata });
-    change(call, Kind::Volume, shown(told.clone()));
-    Answer::ok(told)
-}
-
-/// `POST /v3/{project}/volumes/{id}/metadata`: the rest stays.
-pub(super) fn add_metadata(call: &mut Call<'_>) -> Outcome {
-    put_metadata(call, true)
-}
-
-/// `PUT /v3/{project}/volumes/{id}/metadata`.
-pub(super) fn set_metadata(call: &mut Call<'_>) -> Outcome {
-    put_metadata(call, false)
 }
 
 /// Whether a volume is one that a snapshot can be taken of.

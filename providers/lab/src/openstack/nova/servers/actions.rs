@@ -113,13 +113,7 @@ const NOT_SERVED: [&str; 17] = [
 /// `POST /v2.1/servers/{id}/action`.
 pub(in crate::openstack::nova) fn act(call: &mut Call<'_>) -> Outcome {
     let server = find(call)?;
-    let sent = call
-        .body
-        .as_object()
-        .and_then(|members| members.iter().next());
-    let Some((name, value)) = sent.map(|(name, value)| (name.clone(), value.clone())) else {
-        return Err(Failure::bad("Malformed request body"));
-    };
+    let (name, value) = call.action()?;
     if !matches!(
         name.as_str(),
         "unlock" | "os-getConsoleOutput" | "os-resetState"
