@@ -4,29 +4,14 @@ mod support;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use dmp_lab::Site;
 use serde_json::{Value, json};
-use support::{Client, FORM, Running};
+use support::{Client, FORM, Running, lab, quick};
 
 /// An hour and some, in seconds.
 const AHEAD: i64 = 4000;
 
 /// How long a test may take between two looks at the time, in seconds.
 const LONGEST: i64 = 120;
-
-fn lab() -> (tempfile::TempDir, Running) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::begin(&folder.path().join("lab"), quick(1));
-    (folder, running)
-}
-
-fn quick(seed: u64) -> Site {
-    Site {
-        speed: 100.0,
-        seed,
-        ..Site::default()
-    }
-}
 
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -4,23 +4,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use dmp_lab::Site;
 use serde_json::json;
-use support::{Client, Running};
-
-fn lab() -> (tempfile::TempDir, Running) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::begin(&folder.path().join("lab"), quick(1));
-    (folder, running)
-}
-
-fn quick(seed: u64) -> Site {
-    Site {
-        speed: 100.0,
-        seed,
-        ..Site::default()
-    }
-}
+use support::{Client, Running, lab, quick};
 
 fn has_pool(client: &Client, name: &str) -> bool {
     client

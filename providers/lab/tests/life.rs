@@ -4,24 +4,11 @@ mod support;
 
 use dmp_lab::Site;
 use serde_json::{Value, json};
-use support::{Client, FORM, Running};
+use support::{Client, FORM, Running, lab, quick};
 
 const GUESTS: &str = "/nodes/pve1/qemu";
 
 /// A lab whose tasks take a hundredth of their time, in a folder that lives as long as it.
-fn lab() -> (tempfile::TempDir, Running) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::begin(&folder.path().join("lab"), quick());
-    (folder, running)
-}
-
-fn quick() -> Site {
-    Site {
-        speed: 100.0,
-        ..Site::default()
-    }
-}
-
 /// Makes a machine of the template that every lab has.
 fn cloned(client: &Client, vmid: u32, name: &str) {
     let answer = client.post(
@@ -357,7 +344,7 @@ fn a_json_body_with_true_is_as_good_as_a_form_with_1_and_yes_is_not() {
 fn a_lab_that_is_taken_up_again_is_as_it_was_left_at_the_same_place() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("lab");
-    let lab = Running::begin(&place, quick());
+    let lab = Running::begin(&place, quick(1));
     let client = lab.client();
     cloned(&client, 101, "web");
     client.post("/pools", "poolid=p1").data();
@@ -376,7 +363,7 @@ fn a_lab_that_is_taken_up_again_is_as_it_was_left_at_the_same_place() {
 fn a_lab_that_runs_can_not_be_served_twice() {
     let folder = tempfile::tempdir().expect("a folder");
     let place = folder.path().join("lab");
-    let _lab = Running::begin(&place, quick());
+    let _lab = Running::begin(&place, quick(1));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let options = dmp_lab::LabOptions {
         folder: place,
@@ -407,7 +394,7 @@ fn a_guest_is_a_whole_system_by_what_its_disk_holds() {
         name: name.into(),
         path: folder.path().to_owned(),
     };
-    let lab = Running::begin(&place, quick());
+    let lab = Running::begin(&place, quick(1));
     let client = lab.client();
     cloned(&client, 101, "before");
     lab.end();
@@ -491,7 +478,7 @@ fn a_guest_is_a_virtual_machine_by_the_disk_image_that_it_is_made_of() {
         roots: roots.to_vec(),
         networks: Vec::new(),
     };
-    let lab = Running::told(&folder.path().join("lab"), Some(quick()), more);
+    let lab = Running::told(&folder.path().join("lab"), Some(quick(1)), more);
     let client = lab.client();
     let done = |answer: support::Answer| client.wait(&answer.data());
 

@@ -90,6 +90,22 @@ impl Drop for Running {
     }
 }
 
+/// What a lab of a test begins as, whose tasks are over soon.
+pub(crate) fn quick(seed: u64) -> Site {
+    Site {
+        speed: 100.0,
+        seed,
+        ..Site::default()
+    }
+}
+
+/// A lab in a folder that goes with it.
+pub(crate) fn lab() -> (tempfile::TempDir, Running) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::begin(&folder.path().join("lab"), quick(1));
+    (folder, running)
+}
+
 /// Makes the image of a disk, as far as its header, and returns where it is.
 pub(crate) fn disk_image(folder: &Path, bytes: u64) -> std::path::PathBuf {
     let mut header = b"QFI\xfb".to_vec();
