@@ -38,8 +38,7 @@ pub(super) fn everything<T: Listed>(of: T) -> Option<Arc<dyn DataSource>> {
         data_source, items, ..
     } = own.listed_by?;
     let each = Type::list(own.value_type());
-    let names = own.attributes.keys().cloned();
-    let nothing = Value::object(names.map(|name| (name, Value::null())).collect());
+    let nothing = nothing(own);
     let doc = "All that the project sees of a type: its own objects and those that others share; to administrators also those of other projects.";
     let schema = Schema::new(data_source, doc).layer(own.layer).attribute(
         items,
@@ -54,6 +53,12 @@ pub(super) fn everything<T: Listed>(of: T) -> Option<Arc<dyn DataSource>> {
         nothing,
         of,
     }))
+}
+
+/// An object of a type of which nothing is known.
+fn nothing(schema: &Schema) -> Value {
+    let names = schema.attributes.keys().cloned();
+    Value::object(names.map(|name| (name, Value::null())).collect())
 }
 
 impl<T: Listed> DataSource for Everything<T> {
@@ -82,10 +87,8 @@ mod tests {
     use crate::resources::server::Server;
 
     fn objects(of: &impl Listed, answers: &[Json]) -> Vec<Value> {
-        let names = of.schema().attributes.keys().cloned();
-        let nothing = Value::object(names.map(|name| (name, Value::null())).collect());
         let answers: Vec<&Json> = answers.iter().collect();
-        of.objects(&nothing, &answers)
+        of.objects(&nothing(of.schema()), &answers)
     }
 
     #[test]
