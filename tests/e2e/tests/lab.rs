@@ -2,6 +2,8 @@
 
 #[path = "../../../providers/lab/tests/support/client.rs"]
 mod client;
+#[path = "support/clients.rs"]
+mod clients;
 #[path = "lab/escape.rs"]
 mod escape;
 #[path = "../../../providers/lab/tests/support/iso.rs"]

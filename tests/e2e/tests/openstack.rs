@@ -1,6 +1,8 @@
 //! The OpenStack of the lab, driven by the real command line: a stack from the network to files in machines, one of which is
 //! reached through a floating IP and the other through the first.
 
+#[path = "support/clients.rs"]
+mod clients;
 #[path = "openstack/others.rs"]
 mod others;
 mod support;

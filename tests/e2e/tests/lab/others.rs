@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::clients::{python_with, said};
 use super::served::Served;
 
 /// The life of a VM, for proxmoxer.
@@ -52,17 +53,10 @@ print("all of it")
 "#;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that was left out says so")]
 fn proxmoxer_drives_the_life_of_a_vm() {
-    let python = std::env::var("DMP_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has_it = Command::new(&python)
-        .args(["-c", "import proxmoxer, requests"])
-        .output()
-        .is_ok_and(|ran| ran.status.success());
-    if !has_it {
-        eprintln!("SKIPPED: `{python}` has no proxmoxer (DMP_TEST_PYTHON names one that has)");
+    let Some(mut python) = python_with("proxmoxer, requests") else {
         return;
-    }
+    };
     let lab = Served::begin();
     let (host, port) = lab.written.endpoints[0]
         .trim_start_matches("https://")
@@ -73,19 +67,12 @@ fn proxmoxer_drives_the_life_of_a_vm() {
     let image = lab.sandbox.path().join("small.iso");
     std::fs::write(&image, [7; 5000]).expect("written");
 
-    let ran = Command::new(python)
+    python
         .args(["-c", PROXMOXER, host, port, user, name, value])
         .arg(&lab.written.ca_file)
-        .arg(image)
-        .output()
-        .expect("python");
+        .arg(image);
 
-    assert!(
-        ran.status.success(),
-        "{}",
-        String::from_utf8_lossy(&ran.stderr)
-    );
-    assert_eq!(String::from_utf8_lossy(&ran.stdout), "all of it\n");
+    assert_eq!(said(&mut python), "all of it\n");
 }
 
 #[test]

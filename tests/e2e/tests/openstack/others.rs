@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use super::Served;
+use super::clients::{python_with, said};
 
 /// The life of a stack, for openstacksdk.
 const SDK: &str = r#"
@@ -70,31 +71,18 @@ print("all of it")
 "#;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that was left out says so")]
 fn openstacksdk_drives_the_life_of_a_stack() {
-    let python = std::env::var("DMP_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let has_it = Command::new(&python)
-        .args(["-c", "import openstack"])
-        .output()
-        .is_ok_and(|ran| ran.status.success());
-    if !has_it {
-        eprintln!("SKIPPED: `{python}` has no openstacksdk (DMP_TEST_PYTHON names one that has)");
+    if python_with("openstack").is_none() {
         return;
     }
     let lab = Served::begin(2, "");
     let openstack = lab.written.openstack.as_ref().expect("an OpenStack");
     for cloud in ["lab", "lab-member"] {
-        let ran = Command::new(&python)
+        let mut python = python_with("openstack").expect("it was there");
+        python
             .args(["-c", SDK, cloud, &format!("127.{}", lab.block)])
-            .env("OS_CLIENT_CONFIG_FILE", &openstack.clouds_file)
-            .output()
-            .expect("python");
-        assert!(
-            ran.status.success(),
-            "{}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
-        assert_eq!(String::from_utf8_lossy(&ran.stdout), "all of it\n");
+            .env("OS_CLIENT_CONFIG_FILE", &openstack.clouds_file);
+        assert_eq!(said(&mut python), "all of it\n");
     }
 }
 
@@ -109,18 +97,12 @@ fn the_openstack_command_line_works_with_the_lab() {
     let lab = Served::begin(3, "");
     let openstack = lab.written.openstack.as_ref().expect("an OpenStack");
     let run = |line: &str| {
-        let ran = Command::new(&program)
+        let mut command = Command::new(&program);
+        command
             .args(line.split(' '))
             .env("OS_CLIENT_CONFIG_FILE", &openstack.clouds_file)
-            .env("OS_CLOUD", "lab-member")
-            .output()
-            .expect("openstack");
-        assert!(
-            ran.status.success(),
-            "{line}: {}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
-        String::from_utf8_lossy(&ran.stdout).trim().to_owned()
+            .env("OS_CLOUD", "lab-member");
+        said(&mut command).trim().to_owned()
     };
     run("token issue -f value -c id");
     assert!(run("catalog list").contains("identity"));
