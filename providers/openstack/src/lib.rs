@@ -14,6 +14,7 @@ mod resources;
 mod session;
 mod values;
 
+use std::fmt;
 use std::sync::Arc;
 
 use dmp_sdk::{
@@ -21,6 +22,7 @@ use dmp_sdk::{
 };
 
 use cloud::Cloud;
+use data_sources::{Listed, everything};
 use object::{ByKey, Objects};
 use resources::{
     application_credential::ApplicationCredential, floating_ip::FloatingIp,
@@ -34,9 +36,58 @@ use resources::{
 use session::Session;
 
 /// The provider `openstack`.
-#[derive(Debug)]
 pub struct OpenStackProvider {
     schema: Schema,
+    types: Types,
+}
+
+/// What it offers.
+#[derive(Default)]
+struct Types {
+    resources: Vec<Arc<dyn Resource>>,
+    data_sources: Vec<Arc<dyn DataSource>>,
+}
+
+impl Types {
+    /// With a type, and all that is there of it as data.
+    fn listed<T: Resource + Listed>(mut self, of: T) -> Self {
+        let of = Arc::new(of);
+        self.data_sources.extend(everything(Arc::clone(&of)));
+        self.resources.push(of);
+        self
+    }
+
+    /// With a type of which nothing lists all that is there.
+    fn alone(mut self, of: Arc<dyn Resource>) -> Self {
+        self.resources.push(of);
+        self
+    }
+}
+
+fn types() -> Types {
+    let picking = Types {
+        data_sources: data_sources::all(),
+        ..Types::default()
+    };
+    picking
+        .listed(Server::new())
+        .alone(Image::resource())
+        .alone(ByKey::of(Keypair))
+        .listed(Objects::of(ServerGroup))
+        .listed(Objects::of(Network))
+        .listed(Objects::of(Subnet))
+        .listed(Objects::of(Port))
+        .listed(Objects::of(SecurityGroup))
+        .listed(Objects::of(SecurityGroupRule))
+        .listed(Objects::of(Router))
+        .alone(ByKey::of(RouterInterface))
+        .alone(ByKey::of(RouterRoute))
+        .listed(Objects::of(FloatingIp))
+        .alone(ByKey::of(FloatingIpAssociation))
+        .listed(Objects::of(Volume))
+        .alone(ByKey::of(VolumeAttachment))
+        .listed(Objects::of(VolumeSnapshot))
+        .listed(Objects::of(ApplicationCredential))
 }
 
 impl OpenStackProvider {
@@ -45,7 +96,14 @@ impl OpenStackProvider {
     pub fn new() -> Self {
         Self {
             schema: config::schema(),
+            types: types(),
         }
+    }
+}
+
+impl fmt::Debug for OpenStackProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenStackProvider").finish_non_exhaustive()
     }
 }
 
@@ -65,30 +123,11 @@ impl Provider for OpenStackProvider {
     }
 
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
-        vec![
-            Server::resource(),
-            Image::resource(),
-            ByKey::of(Keypair),
-            Objects::of(ServerGroup),
-            Objects::of(Network),
-            Objects::of(Subnet),
-            Objects::of(Port),
-            Objects::of(SecurityGroup),
-            Objects::of(SecurityGroupRule),
-            Objects::of(Router),
-            ByKey::of(RouterInterface),
-            ByKey::of(RouterRoute),
-            Objects::of(FloatingIp),
-            ByKey::of(FloatingIpAssociation),
-            Objects::of(Volume),
-            ByKey::of(VolumeAttachment),
-            Objects::of(VolumeSnapshot),
-            Objects::of(ApplicationCredential),
-        ]
+        self.types.resources.clone()
     }
 
     fn data_sources(&self) -> Vec<Arc<dyn DataSource>> {
-        data_sources::all()
+        self.types.data_sources.clone()
     }
 
     fn configure(

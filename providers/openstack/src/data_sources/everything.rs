@@ -27,18 +27,16 @@ pub(crate) trait Listed: Send + Sync + 'static {
 struct Everything<T> {
     schema: Schema,
     items: &'static str,
-    nothing: Value,
-    of: T,
+    of: Arc<T>,
 }
 
 /// The data source by which a type is listed; none where it is not.
-pub(super) fn everything<T: Listed>(of: T) -> Option<Arc<dyn DataSource>> {
+pub(crate) fn everything<T: Listed>(of: Arc<T>) -> Option<Arc<dyn DataSource>> {
     let own = of.schema();
     let ListedBy {
         data_source, items, ..
     } = own.listed_by?;
     let each = Type::list(own.value_type());
-    let nothing = nothing(own);
     let doc = "All that the project sees of a type: its own objects and those that others share; to administrators also those of other projects.";
     let schema = Schema::new(data_source, doc).layer(own.layer).attribute(
         items,
@@ -47,12 +45,7 @@ pub(super) fn everything<T: Listed>(of: T) -> Option<Arc<dyn DataSource>> {
             "Each with the attributes of its resource type, as far as the cloud tells them.",
         ),
     );
-    Some(Arc::new(Everything {
-        schema,
-        items,
-        nothing,
-        of,
-    }))
+    Some(Arc::new(Everything { schema, items, of }))
 }
 
 /// An object of a type of which nothing is known.
@@ -71,7 +64,9 @@ impl<T: Listed> DataSource for Everything<T> {
     }
 
     fn parse(&self, config: &Value, answers: Answers<'_>) -> Result<DataReading, Diagnostic> {
-        let objects = self.of.objects(&self.nothing, &answered(answers)?);
+        let objects = self
+            .of
+            .objects(&nothing(self.of.schema()), &answered(answers)?);
         let value = config.with(self.items, Value::list(objects));
         Ok(DataReading::Value(value))
     }
@@ -97,7 +92,7 @@ mod tests {
             { "id": "a", "name": "inside", "tenant_id": "p", "description": "for the web\n\ndmp:x", "tags": ["web"], "mtu": 1450 },
             { "id": "b", "name": "public", "router:external": true, "tags": [] },
         ]);
-        let found = objects(&Objects::new(Network), &[networks]);
+        let found = objects(&Objects::of(Network), &[networks]);
         let names: Vec<Value> = found.iter().map(|network| network.get("name")).collect();
         assert_eq!(names, ["inside".into(), "public".into()]);
         assert_eq!(found[0].get("project_id"), "p".into());

@@ -12,45 +12,19 @@ use std::sync::Arc;
 use dmp_sdk::{Answers, DataReading, DataSource, Diagnostic, Fetch, Schema, Value};
 use serde_json::Value as Json;
 
-pub(crate) use everything::Listed;
+pub(crate) use everything::{Listed, everything};
 
 use crate::cloud::{Question, found};
-use crate::object::Objects;
-use crate::resources::{
-    application_credential::ApplicationCredential, floating_ip::FloatingIp, network::Network,
-    port::Port, router::Router, security_group::SecurityGroup,
-    security_group_rule::SecurityGroupRule, server::Server, server_group::ServerGroup,
-    subnet::Subnet, volume::Volume, volume_snapshot::VolumeSnapshot,
-};
-use everything::everything;
 
-/// All of them.
+/// Those that pick one object, or tell of the project as a whole.
 pub(crate) fn all() -> Vec<Arc<dyn DataSource>> {
-    let picking: [Arc<dyn DataSource>; 5] = [
+    vec![
         Arc::new(image::image()),
         Arc::new(flavor::flavor()),
         Arc::new(network::network()),
         Arc::new(zones::zones()),
         Arc::new(quotas::quotas()),
-    ];
-    let listing = [
-        everything(Server::new()),
-        everything(Objects::new(ServerGroup)),
-        everything(Objects::new(Network)),
-        everything(Objects::new(Subnet)),
-        everything(Objects::new(Port)),
-        everything(Objects::new(SecurityGroup)),
-        everything(Objects::new(SecurityGroupRule)),
-        everything(Objects::new(Router)),
-        everything(Objects::new(FloatingIp)),
-        everything(Objects::new(Volume)),
-        everything(Objects::new(VolumeSnapshot)),
-        everything(Objects::new(ApplicationCredential)),
-    ];
-    picking
-        .into_iter()
-        .chain(listing.into_iter().flatten())
-        .collect()
+    ]
 }
 
 /// What was found, of each answer.

@@ -8,8 +8,6 @@ mod read;
 mod tests;
 mod work;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use dmp_sdk::{
     Answers, Attribute, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, HoldsData,
@@ -271,12 +269,7 @@ pub(crate) struct Objects<M> {
 
 impl<M: Model> Objects<M> {
     /// The type.
-    pub(crate) fn of(model: M) -> Arc<dyn Resource> {
-        Arc::new(Self::new(model))
-    }
-
-    /// The type, to ask for all its objects.
-    pub(crate) fn new(model: M) -> Self {
+    pub(crate) fn of(model: M) -> Self {
         let kind = model.kind();
         let text = |doc| Attribute::optional(Type::String, doc);
         let mut schema = model.schema().listed_by(kind.listed_by);

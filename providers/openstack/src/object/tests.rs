@@ -114,7 +114,7 @@ async fn carry_out(
         },
         id: Mutex::default(),
     };
-    let resource: Arc<dyn Resource> = Objects::of(Network);
+    let resource: Arc<dyn Resource> = Arc::new(Objects::of(Network));
     let address = Address::managed("openstack_network", "tried");
     let job = Job {
         verb,

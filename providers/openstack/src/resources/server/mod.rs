@@ -14,8 +14,6 @@ mod schema;
 mod user_data;
 mod wanted;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use dmp_sdk::{
     Answers, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, Job, Known, Mark,
@@ -37,11 +35,6 @@ pub(crate) struct Server {
 
 impl Server {
     /// The type.
-    pub(crate) fn resource() -> Arc<dyn Resource> {
-        Arc::new(Self::new())
-    }
-
-    /// The type, to ask for all servers.
     pub(crate) fn new() -> Self {
         Self {
             schema: schema::schema(),
