@@ -14,9 +14,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use crate::calls::{self, Served};
 use crate::machines::{self, Machines};
 pub use crate::openstack::Written as WrittenOpenStack;
+use crate::proxmox::{self, Served};
 use crate::site::{More, Release, Site};
 use crate::wire::server::Entrance;
 use crate::wire::{control, server, tls};
@@ -214,7 +214,7 @@ impl Lab {
             release,
             has_proxmox,
             state: Mutex::new(State { world, store }),
-            served: calls::served().collect(),
+            served: proxmox::served().collect(),
             missing: Mutex::default(),
             calls: AtomicU64::new(0),
             files: AtomicU64::new(0),

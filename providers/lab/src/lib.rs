@@ -8,7 +8,7 @@
 //! | `site` | what a lab begins as |
 //! | `world` | all that a lab holds, and how it is kept in its folder |
 //! | `schema` | what the published description says of each method, and the check of parameters |
-//! | `calls` | the methods, and what tasks do |
+//! | `proxmox` | the methods of Proxmox VE, and what tasks do |
 //! | `openstack` | the OpenStack |
 //! | `faults` | what goes wrong on demand |
 //! | `wire` | TLS, who calls, what is sent and answered, the lab's own calls |
@@ -17,7 +17,6 @@
 //! | `lab` | a lab that runs |
 //! | `command` | `dmp lab` |
 
-mod calls;
 pub mod command;
 mod faults;
 mod folder;
@@ -26,6 +25,7 @@ mod image;
 mod lab;
 pub mod machines;
 mod openstack;
+mod proxmox;
 mod schema;
 mod services;
 mod site;
@@ -91,7 +91,7 @@ fn secret(bytes: usize) -> Result<String, Trouble> {
 
 /// Returns the names of all methods that are served, as `GET /nodes`.
 pub fn served() -> Vec<String> {
-    calls::served()
+    proxmox::served()
         .map(|served| format!("{} {}", served.method, served.path))
         .collect()
 }

@@ -11,7 +11,7 @@ use serde_yaml_ng::Value;
 use super::interfaces::NetworkData;
 use super::iso::Image;
 use super::root::{Person, WrittenFile};
-use crate::calls;
+use crate::proxmox;
 use crate::world::guest::Settings;
 
 /// What a machine is told.
@@ -36,8 +36,8 @@ const USUAL: &str = "debian";
 
 /// Returns what a guest's settings tell, as the image that the API makes of them does.
 pub(super) fn of_settings(config: &Settings) -> Told {
-    let mut told = of_user_data(&calls::user_data(config), None);
-    told.instance = crate::hash::sha1(&calls::meta_data(config));
+    let mut told = of_user_data(&proxmox::user_data(config), None);
+    told.instance = crate::hash::sha1(&proxmox::meta_data(config));
     told.addresses = addresses_of(config);
     told.network = of_network_settings(config);
     let texts = texts_of(config);
@@ -48,9 +48,9 @@ pub(super) fn of_settings(config: &Settings) -> Told {
 /// Returns what a guest's settings tell, by the names of the files that cloud-init reads.
 fn texts_of(config: &Settings) -> [(&'static str, String); 3] {
     [
-        ("meta-data", calls::meta_data(config)),
-        ("network-config", calls::network_data(config)),
-        ("user-data", calls::user_data(config)),
+        ("meta-data", proxmox::meta_data(config)),
+        ("network-config", proxmox::network_data(config)),
+        ("user-data", proxmox::user_data(config)),
     ]
 }
 
@@ -65,7 +65,7 @@ pub(super) fn seed_image(config: &Settings) -> Vec<u8> {
 
 /// Returns what a guest's settings say of its network, without the name servers that a node would fill in.
 pub(super) fn of_network_settings(config: &Settings) -> NetworkData {
-    let mut network = NetworkData::read(&calls::network_data(config));
+    let mut network = NetworkData::read(&proxmox::network_data(config));
     if !config.contains_key("nameserver") {
         network.nameservers.clear();
     }

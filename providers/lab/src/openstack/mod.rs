@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::calls::Upload;
+use crate::wire::body::Upload;
 use crate::world::World;
 pub(crate) use clouds::CLOUD;
 pub use clouds::Written;

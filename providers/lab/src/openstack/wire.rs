@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 
 use super::failure::reason;
 use super::{Answer, Call, Caller, Failure, Handler, Outcome, Service, Version, keystone};
-use crate::calls::{Upload, fit};
 use crate::faults::{CallFault, CallFaultKind};
 use crate::lab::Shared;
+use crate::wire::body::Upload;
+use crate::wire::route::fit;
 use crate::wire::server::{Cut, Reply, spool};
 use crate::wire::{body, control};
 use crate::world::draw::Draw;

@@ -6,11 +6,17 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::calls::Upload;
 use crate::schema::check::Given;
 
 /// Parameters, in no particular order.
 pub(crate) type Sent = BTreeMap<String, Given>;
+
+/// A file that came with a call.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    pub path: std::path::PathBuf,
+    pub size: u64,
+}
 
 /// Takes percent signs away, and plus signs where they stand for blanks.
 pub(crate) fn decode(text: &str, plus_is_blank: bool) -> String {

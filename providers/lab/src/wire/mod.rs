@@ -5,5 +5,6 @@ pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod gate;
 mod respond;
+pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod tls;

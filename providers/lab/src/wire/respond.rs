@@ -7,7 +7,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::calls::{self, Answer, Failure};
+use crate::proxmox::{self, Answer, Failure};
 
 pub(super) type Reply = Response<Full<Bytes>>;
 
@@ -86,7 +86,7 @@ pub(super) fn failure(failure: &Failure) -> Reply {
         Failure::Login(text) => said(401, text),
         Failure::Said(text) => said(500, text),
         Failure::Busy(file) => said(500, &format!("can't lock file '{file}' - got timeout")),
-        Failure::Asks { .. } => said(500, calls::NO_AGENT),
+        Failure::Asks { .. } => said(500, proxmox::NO_AGENT),
     }
 }
 

@@ -17,11 +17,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::body::Upload;
+use super::route::fit;
 use super::{body, control, gate, respond};
-use crate::calls::{self, Call, Failure, Handler, Upload};
 use crate::faults::{CallFault, CallFaultKind};
 use crate::lab::Shared;
 use crate::openstack;
+use crate::proxmox::{self, Call, Failure, Handler};
 use crate::schema::check::{self, Errors, Given, Parameters};
 use crate::schema::{Method, Permission, Schema};
 use crate::world::access::Caller;
@@ -381,7 +383,7 @@ fn find(shared: &Shared, method: &str, path: &str) -> Option<Found> {
         .served
         .iter()
         .filter(|served| served.method == method)
-        .filter_map(|served| Some((served, calls::fit(served.path, path)?)))
+        .filter_map(|served| Some((served, fit(served.path, path)?)))
         .collect();
     found.sort_by_key(|(served, placeholders)| {
         (placeholders.len(), std::cmp::Reverse(served.path.len()))
@@ -441,7 +443,7 @@ async fn carry_out(
                 entry: node,
                 upload,
             };
-            calls::allow(&call, found.described)?;
+            proxmox::allow(&call, found.described)?;
             check::check(found.described, &mut call.parameters).map_err(Failure::Parameters)?;
             (found.handler)(&mut call)
         });

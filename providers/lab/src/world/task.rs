@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::{World, now};
-use crate::calls::work::{self, Work};
+use crate::proxmox::work::{self, Work};
 
 /// The name of a task.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

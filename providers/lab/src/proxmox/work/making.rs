@@ -1,7 +1,7 @@
 //! Guests that are made, cloned, changed, destroyed.
 
 use super::{Cloning, Done, Work};
-use crate::calls::{Call, Failure, drives, settings};
+use crate::proxmox::{Call, Failure, drives, settings};
 use crate::schema::check::Parameters;
 use crate::world::access::Caller;
 use crate::world::guest::{self, Settings};

@@ -1,7 +1,7 @@
 //! Disks that grow and move.
 
 use super::{Done, set};
-use crate::calls::drives;
+use crate::proxmox::drives;
 use crate::schema;
 use crate::world::storage::{self, NewVolume, disk_of};
 use crate::world::{Order, World};

@@ -23,11 +23,10 @@ mod tasks;
 mod upload;
 pub(crate) mod work;
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::schema::check::{Errors, Parameters};
+use crate::wire::body::Upload;
 use crate::world::World;
 use crate::world::access::Caller;
 use crate::world::guest::Guest;
@@ -46,13 +45,6 @@ pub(crate) struct Call<'a> {
     pub entry: &'a str,
     /// The file that came with it.
     pub upload: Option<&'a Upload>,
-}
-
-/// A file that came with a call.
-#[derive(Clone, Debug)]
-pub(crate) struct Upload {
-    pub path: std::path::PathBuf,
-    pub size: u64,
 }
 
 /// What a call gives.
@@ -122,36 +114,6 @@ pub(crate) fn served() -> impl Iterator<Item = Served> {
             handler: *handler,
         })
     })
-}
-
-/// Returns what a path gives for the placeholders of a template, if it fits.
-pub(crate) fn fit(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
-    let mut found = BTreeMap::new();
-    let mut rest = path.trim_matches('/');
-    let mut parts = template.trim_matches('/').split('/').peekable();
-    while let Some(part) = parts.next() {
-        let is_last = parts.peek().is_none();
-        let placeholder = part
-            .strip_prefix('{')
-            .and_then(|part| part.strip_suffix('}'));
-        let takes_rest = is_last && matches!(placeholder, Some("volume" | "cidr"));
-        let (first, after) = match rest.split_once('/') {
-            Some((first, after)) if !takes_rest => (first, after),
-            _ => (rest, ""),
-        };
-        if first.is_empty() {
-            return None;
-        }
-        match placeholder {
-            Some(name) => {
-                found.insert(name.to_owned(), first.to_owned());
-            }
-            None if part == first => {}
-            None => return None,
-        }
-        rest = after;
-    }
-    rest.is_empty().then_some(found)
 }
 
 impl Answer {

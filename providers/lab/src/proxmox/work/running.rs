@@ -1,7 +1,7 @@
 //! Guests that start, stop, and move to another node.
 
 use super::{Done, set};
-use crate::calls::{agent, cloudinit};
+use crate::proxmox::{agent, cloudinit};
 use crate::world::guest::{self, Guest, Power};
 use crate::world::storage::Volume;
 use crate::world::{Order, World, now};
