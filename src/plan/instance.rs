@@ -95,7 +95,7 @@ pub fn decide(resource: &dyn Resource, inputs: &Inputs<'_>) -> Result<Decision, 
             wants_dry_run,
         });
     };
-    let change = refine(resource, inputs, Some(&prior))?;
+    let change = refine(resource, inputs, Some((&prior, half_made.is_some())))?;
     let changed = differing(schema, &prior, &change.planned);
     let mut reasons = replacement_reasons(schema, &change, &changed);
     reasons.extend(inputs.triggered.clone());
@@ -204,13 +204,14 @@ fn prior_value(schema: &Schema, inputs: &Inputs<'_>) -> (Option<Value>, Option<S
     (value, half_made)
 }
 
-/// Proposes a value, and lets the resource type refine it.
+/// Proposes a value, and lets the resource type refine it: after what is there, and whether that is half-made.
 fn refine<'a>(
     resource: &'a dyn Resource,
     inputs: &'a Inputs<'_>,
-    prior: Option<&'a Value>,
+    there: Option<(&'a Value, bool)>,
 ) -> Result<Change<'a>, Diagnostic> {
     let schema = resource.schema();
+    let (prior, is_half_made) = there.map_or((None, false), |(prior, half)| (Some(prior), half));
     let mut planned = propose(schema, inputs.config, prior);
     if let (Some(prior), ignored) = (prior, &inputs.lifecycle.ignore_changes) {
         planned = ignore(planned, prior, ignored);
@@ -219,6 +220,7 @@ fn refine<'a>(
         address: inputs.address,
         schema,
         prior,
+        is_half_made,
         earlier: inputs.earlier.found(),
         config: inputs.config,
         planned,

@@ -357,6 +357,7 @@ fn a_certificate_is_replaced_when_the_time_of_its_renewal_has_come() {
             address: &address,
             schema: cert.schema(),
             prior: Some(prior),
+            is_half_made: false,
             earlier: None,
             config: &config,
             planned: prior.clone(),

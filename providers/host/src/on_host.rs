@@ -287,6 +287,7 @@ pub(crate) mod tests {
             address: &address,
             schema,
             prior,
+            is_half_made: false,
             earlier,
             config,
             planned,

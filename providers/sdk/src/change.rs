@@ -213,6 +213,8 @@ pub struct Change<'a> {
     pub schema: &'a Schema,
     /// The recorded and refreshed value; `None` before a create.
     pub prior: Option<&'a Value>,
+    /// Whether it is there and not whole: what comes only with its end is still null in `prior`, and known after apply.
+    pub is_half_made: bool,
     /// What stands there although dmp did not make it (objects with a natural key).
     pub earlier: Option<&'a Value>,
     /// What the configuration says, null where it says nothing.

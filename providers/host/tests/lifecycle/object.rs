@@ -143,6 +143,7 @@ impl Object {
             address: &self.address,
             schema,
             prior,
+            is_half_made: false,
             earlier,
             config,
             planned,

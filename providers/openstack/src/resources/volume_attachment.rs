@@ -83,7 +83,7 @@ impl Keyed for VolumeAttachment {
             .on_delete("The volume is taken out of the server, as if its cable were pulled: unmount it first. The volume stays. One that was attached before stays so.")
             .attribute("server_id", Attribute::required(Type::String, "The server.").hosting(Quantifier::All).replaces().unique())
             .attribute("volume_id", Attribute::required(Type::String, "The volume.").replaces().unique())
-            .attribute("device", Attribute::optional_computed(Type::String, "Its name, `/dev/vdb`. Most hypervisors choose it themselves, whatever is said: to find the disk inside, look for the volume's id below `/dev/disk/by-id`.").replaces())
+            .attribute("device", Attribute::optional_computed(Type::String, "Its name, `/dev/vdb`. Most hypervisors choose it themselves, whatever is said: to find the disk inside, look for the volume's id below `/dev/disk/by-id`. It is chosen as the volume is attached, and stays."))
             .attribute("tag", Attribute::optional(Type::String, "A word by which the machine finds it in its metadata.").replaces())
             .attribute("delete_on_termination", Attribute::default(Type::Bool, "Whether the volume goes when the server goes.", false))
             .attribute("project_id", Attribute::computed(Type::String, "The project that it is in."))
@@ -146,14 +146,15 @@ impl Keyed for VolumeAttachment {
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
         // Where the hypervisor has chosen another name, that is no reason to pull the disk out.
-        if change
-            .prior
-            .is_some_and(|prior| !prior.get("device").is_null())
-        {
-            change.keep("device");
-        } else if change.prior.is_none() && !change.config.get("device").is_null() {
-            change.note("the hypervisor may choose another name than `device`");
-            change.unknown("device");
+        match change.prior.map(|prior| prior.get("device")) {
+            // It has none yet: it is being attached.
+            Some(device) if device.is_null() && change.is_half_made => change.unknown("device"),
+            Some(_) => change.keep("device"),
+            None if !change.config.get("device").is_null() => {
+                change.note("the hypervisor may choose another name than `device`");
+                change.unknown("device");
+            }
+            None => {}
         }
         if change.prior.is_none() && change.earlier.is_some() {
             change.note("it is attached already: a delete leaves it so");

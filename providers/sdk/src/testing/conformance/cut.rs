@@ -219,7 +219,7 @@ async fn converge(
         Found::HalfMade(object, _) => (subject.take(object, recorded), Verb::Create),
         Found::Absent => return anew(subject, config).await,
     };
-    let plan = subject.plan(config, Some(&prior))?;
+    let plan = subject.plan_after(config, Some(&prior), verb == Verb::Create)?;
     if plan.replaces {
         return Err("what is left can only be replaced".into());
     }

@@ -263,12 +263,23 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn plan(&self, config: &Value, prior: Option<&Value>) -> Result<Planned, String> {
+        self.plan_after(config, prior, false)
+    }
+
+    /// Plans after what is there, which may be half-made.
+    pub(super) fn plan_after(
+        &self,
+        config: &Value,
+        prior: Option<&Value>,
+        is_half_made: bool,
+    ) -> Result<Planned, String> {
         let schema = self.case.resource.schema();
         let config = self.conform(config);
         let mut change = Change {
             address: &self.address,
             schema,
             prior,
+            is_half_made,
             earlier: self.earlier.as_ref().filter(|earlier| !earlier.is_null()),
             config: &config,
             planned: self.value_of(&config, prior),
