@@ -68,7 +68,7 @@ pub fn run(registry: Registry) -> ExitCode {
     no_core_dumps();
     // Files that many connections read at once are small: a thread for each would hold more memory than they do.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .max_blocking_threads(8)
+        .max_blocking_threads(4)
         .enable_all()
         .build();
     let Ok(runtime) = runtime else {

@@ -392,6 +392,14 @@ impl Planner {
         }
     }
 
+    /// Whether this plan can't make a value known, because what it comes from is no part of it and is not made yet.
+    fn waits_for_what_is_left_out(&self, value: &dmp_sdk::Value) -> bool {
+        let marks = value.deep_marks();
+        let mut origins = marks.origins().iter();
+        !value.is_wholly_known() && origins.any(|origin| self.left_out.contains(&**origin))
+    }
+
+    /// Outputs as they are recorded, and as they will be; one that waits for what is left out stays as it is.
     fn compare_outputs(&mut self) {
         let root = ModulePath::root();
         let names: Vec<_> = self
@@ -403,11 +411,15 @@ impl Planner {
             .cloned()
             .collect();
         let mut outputs = BTreeMap::new();
+        let mut left_out = Vec::new();
         for name in names {
             if self.plan.is_destroy {
                 break;
             }
             match self.world.output(&root, &name) {
+                Ok(value) if self.waits_for_what_is_left_out(&value) => {
+                    left_out.push(name.to_string());
+                }
                 Ok(value) => {
                     let after = Some(value.map_marks(&dmp_sdk::Marks::without_origins));
                     outputs.insert(
@@ -427,6 +439,9 @@ impl Planner {
                 after: None,
             });
             entry.before = Some(output.value.clone());
+            if left_out.contains(name) {
+                entry.after.clone_from(&entry.before);
+            }
         }
         for output in outputs.values_mut() {
             output.after = output.after.take().map(|value| loosen(&value));

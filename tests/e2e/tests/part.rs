@@ -77,6 +77,11 @@ fn a_target_brings_what_it_needs_and_nothing_else() {
         .says("a part of the stack only")
         .hides("it is too short");
     assert_eq!(there(&sandbox), ["data", "page"]);
+    // Nor is an output waited for that only what is left out could tell.
+    sandbox
+        .run(&["plan", "--detailed-exitcode", "--target=module.site"])
+        .expect_success()
+        .hides("lengths");
     apply(&sandbox, &["--target", "test_entry.on[\"a\"]"]);
     assert_eq!(there(&sandbox), ["a", "b", "data", "on-a", "page"]);
     apply(&sandbox, &[]).says("it is too short");
