@@ -95,9 +95,9 @@ fn first_boot(schema: Schema) -> Schema {
     schema
         .attribute(
             "cloud_init",
-            Attribute::optional(cloud_init_type(), "What it is told at its first boot: `user` (`debian` by default) who logs in by `ssh_keys`, `upgrade` (packages; off by default). `host_key` (on by default) gives it an SSH host key of dmp's making, so that the first connection is checked; whoever is logged in there can read that key from the metadata, so let the machine make its own afterwards. A later change reaches only a server that is made anew.").block(),
+            Attribute::optional(cloud_init_type(), "What it is told at its first boot: `user` (`debian` by default) who logs in by `ssh_keys`, `upgrade` (packages; off by default). `host_key` (on by default) gives it an SSH host key of dmp's making, so that the first connection is checked; whoever is logged in there can read that key from the metadata, so let the machine make its own afterwards. A later change reaches only a server that is made anew or rebuilt.").block(),
         )
-        .attribute("user_data", text("More for cloud-init: a `#cloud-config` or a script. A later change reaches only a server that is made anew.").sensitive())
+        .attribute("user_data", text("More for cloud-init: a `#cloud-config` or a script. A later change reaches only a server that is made anew or rebuilt.").sensitive())
 }
 
 fn told(schema: Schema) -> Schema {
