@@ -1,11 +1,16 @@
 variable "kind" {
-  description = "Where machines come from: `existing` takes those that are there, `proxmox` makes them."
+  description = "Where machines come from: `existing` takes those that are there, `proxmox` and `openstack` make them."
   type        = string
   default     = "existing"
+
+  validation {
+    condition     = contains(["existing", "proxmox", "openstack"], var.kind)
+    error_message = "`kind` is `existing`, `proxmox` or `openstack`."
+  }
 }
 
 variable "addresses" {
-  description = "Addresses of the machines: the first carries the control plane. Those of new ones have a prefix, `192.0.2.11/24`."
+  description = "Addresses of the machines: the first carries the control plane. Those of new ones have a prefix, `192.0.2.11/24`; on OpenStack they are addresses inside, of a network that is made for them."
   type        = list(string)
 }
 
@@ -30,8 +35,57 @@ variable "proxmox_ca" {
   default     = null
 }
 
+# For `kind = "openstack"`: a cloud of `clouds.yaml`, or what the lab sets.
+
+variable "openstack_cloud" {
+  description = "A cloud of `clouds.yaml`; null for the one that `OS_CLOUD` or other variables say."
+  type        = string
+  default     = null
+}
+
+variable "openstack_auth_url" {
+  description = "Keystone, where no cloud is named."
+  type        = string
+  default     = null
+}
+
+variable "openstack_application_credential_id" {
+  description = "An application credential of the project."
+  type        = string
+  default     = null
+}
+
+variable "openstack_application_credential_secret" {
+  description = "Its secret."
+  type        = string
+  default     = null
+  sensitive   = true
+}
+
+variable "openstack_region" {
+  description = "The region, where the cloud has several."
+  type        = string
+  default     = null
+}
+
+variable "openstack_ca" {
+  description = "The authority of its certificates; null where they are known to the system."
+  type        = string
+  default     = null
+}
+
+variable "openstack" {
+  description = "What the cloud has: the image that machines begin as, their flavor (null for the smallest that is large enough), and the network that leads out, all by name."
+  type = object({
+    image            = optional(string, "debian-13")
+    flavor           = optional(string)
+    external_network = optional(string, "public")
+  })
+  default = {}
+}
+
 variable "site" {
-  description = "What the Proxmox VE cluster has: the template to copy, where its copies go, the network; and how large machines are."
+  description = "What the Proxmox VE cluster has: the template to copy, where its copies go, the network; and how large machines are. On OpenStack `gateway` is the router's address inside, the first of the network where nothing is said."
   type = object({
     template          = optional(string, "debian-13")
     storage           = optional(string, "shared")

@@ -12,6 +12,7 @@ module "control_plane" {
 resource "kubeadm_cluster" "this" {
   control_planes           = [var.control_plane.connection]
   node_name                = var.control_plane.name
+  advertise_address        = var.control_plane.own_address
   version                  = var.version
   endpoint                 = var.endpoint
   pod_subnet               = var.pod_subnet
@@ -28,6 +29,7 @@ module "worker" {
   for_each                 = var.workers
   host                     = each.value.connection
   name                     = each.value.name
+  own_address              = each.value.own_address
   labels                   = each.value.labels
   taints                   = each.value.taints
   cluster                  = kubeadm_cluster.this.join

@@ -1,18 +1,20 @@
 variable "control_plane" {
-  description = "The machine of the control plane: its connection and the name of its node."
+  description = "The machine of the control plane: its connection and the name of its node; and the address that it has itself, where it is reached at another one."
   type = object({
-    connection = any
-    name       = string
+    connection  = any
+    name        = string
+    own_address = optional(string)
   })
 }
 
 variable "workers" {
-  description = "The workers by key: connection, name of the node, labels, taints."
+  description = "The workers by key: connection, name of the node, the address of its own as above, labels, taints."
   type = map(object({
-    connection = any
-    name       = string
-    labels     = optional(map(string), {})
-    taints     = optional(list(object({ key = string, value = optional(string), effect = string })), [])
+    connection  = any
+    name        = string
+    own_address = optional(string)
+    labels      = optional(map(string), {})
+    taints      = optional(list(object({ key = string, value = optional(string), effect = string })), [])
   }))
   default = {}
 }

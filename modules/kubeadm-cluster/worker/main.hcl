@@ -15,6 +15,7 @@ resource "kubeadm_node" "this" {
   host                     = var.host
   cluster                  = var.cluster
   name                     = var.name
+  node_ip                  = var.own_address
   labels                   = var.labels
   taints                   = var.taints
   ignored_preflight_errors = var.ignored_preflight_errors

@@ -6,6 +6,11 @@ variable "name" {
   type = string
 }
 
+variable "own_address" {
+  type    = string
+  default = null
+}
+
 variable "labels" {
   type = map(string)
 }

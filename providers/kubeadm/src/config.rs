@@ -7,16 +7,17 @@ use serde_json::{Map, Value as Json, json};
 /// The file for `kubeadm init`. No secret is in it.
 pub(crate) fn init(wanted: &Value, first: &Machine, endpoint: &str) -> String {
     let text = |name: &str| wanted.get(name).as_str().map(ToOwned::to_owned);
+    let address = text("advertise_address").unwrap_or_else(|| first.address.to_string());
     let init = without_nulls(&json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
         // Each join mints a token of its own; the one that kubeadm makes here soon ends.
         "bootstrapTokens": [{ "ttl": "5m0s", "description": "made by kubeadm init, not used" }],
-        "localAPIEndpoint": { "advertiseAddress": first.address, "bindPort": 6443 },
+        "localAPIEndpoint": { "advertiseAddress": address, "bindPort": 6443 },
         "nodeRegistration": {
             "name": text("node_name"),
             "criSocket": text("cri_socket"),
-            "kubeletExtraArgs": arguments(&[("node-ip", first.address.as_str())]),
+            "kubeletExtraArgs": arguments(&[("node-ip", address.as_str())]),
             "taints": wanted.get("schedulable").as_bool().filter(|yes| *yes).map(|_| json!([])),
             "ignorePreflightErrors": to_json(&wanted.get("ignored_preflight_errors")),
         },
@@ -66,6 +67,7 @@ pub(crate) fn init(wanted: &Value, first: &Machine, endpoint: &str) -> String {
 pub(crate) fn join(wanted: &Value, host: &Machine) -> String {
     let cluster = wanted.get("cluster");
     let text = |value: &Value, name: &str| value.get(name).as_str().map(ToOwned::to_owned);
+    let address = text(wanted, "node_ip").unwrap_or_else(|| host.address.to_string());
     let join = without_nulls(&json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",
@@ -79,7 +81,7 @@ pub(crate) fn join(wanted: &Value, host: &Machine) -> String {
         "nodeRegistration": {
             "name": text(wanted, "name"),
             "criSocket": text(wanted, "cri_socket"),
-            "kubeletExtraArgs": arguments(&[("node-ip", host.address.as_str())]),
+            "kubeletExtraArgs": arguments(&[("node-ip", address.as_str())]),
             "taints": taints(&wanted.get("taints")),
             "ignorePreflightErrors": to_json(&wanted.get("ignored_preflight_errors")),
         },
@@ -144,5 +146,59 @@ fn without_nulls(json: &Json) -> Json {
                 .collect(),
         ),
         plain => plain.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        Machine {
+            address: "192.0.2.10".into(),
+            ..Machine::default()
+        }
+    }
+
+    /// The documents of a file for kubeadm.
+    fn documents(text: &str) -> Vec<Json> {
+        let documents = text.split("---\n");
+        let read = |document: &str| serde_json::from_str(document).expect("JSON");
+        documents.map(read).collect()
+    }
+
+    #[test]
+    fn a_control_plane_is_where_it_is_reached_unless_it_has_another_address_itself() {
+        let plain = Value::object_of([("node_name", "cp".into())]);
+        let file = documents(&init(&plain, &machine(), "192.0.2.10:6443"));
+        assert_eq!(
+            file[0]["localAPIEndpoint"]["advertiseAddress"],
+            "192.0.2.10"
+        );
+        let behind = plain.with("advertise_address", "10.20.0.11".into());
+        let file = documents(&init(&behind, &machine(), "192.0.2.10:6443"));
+        assert_eq!(
+            file[0]["localAPIEndpoint"]["advertiseAddress"],
+            "10.20.0.11"
+        );
+        let arguments = &file[0]["nodeRegistration"]["kubeletExtraArgs"];
+        assert_eq!(
+            *arguments,
+            json!([{ "name": "node-ip", "value": "10.20.0.11" }])
+        );
+        // It is reached at the other one all the same.
+        assert_eq!(file[1]["controlPlaneEndpoint"], "192.0.2.10:6443");
+        assert_eq!(file[1]["apiServer"]["certSANs"], json!(["192.0.2.10"]));
+    }
+
+    #[test]
+    fn a_node_joins_with_the_address_that_it_has_itself() {
+        let node = Value::object_of([("name", "w".into()), ("node_ip", "10.20.0.12".into())]);
+        let file = documents(&join(&node, &machine()));
+        let arguments = &file[0]["nodeRegistration"]["kubeletExtraArgs"];
+        assert_eq!(
+            *arguments,
+            json!([{ "name": "node-ip", "value": "10.20.0.12" }])
+        );
     }
 }

@@ -138,7 +138,7 @@ impl Lab {
         let store = Store::open(&lab.join("lab.sqlite"))?;
         let site = options.site.unwrap_or_default();
         let mut world = World::open(&store, || Ok(site), files)?;
-        world.learn(options.more);
+        world.learn(options.more)?;
         if options.has_machines {
             world.no_machines = machines::probe(&lab).await;
             // Who has none of these machines misses nothing.

@@ -15,6 +15,14 @@ fn quick() -> Site {
     }
 }
 
+/// One in which what is under way is still so when it is asked for next, also on a busy host.
+fn unhurried(openstack: OpenStackSite) -> Site {
+    Site {
+        speed: 10.0,
+        ..of_cloud(openstack)
+    }
+}
+
 fn of_cloud(openstack: OpenStackSite) -> Site {
     Site {
         openstack: Some(openstack),
@@ -247,7 +255,7 @@ fn each_service_refuses_what_it_does_not_know_in_its_own_words() {
 
 #[test]
 fn what_is_there_stands_against_what_is_asked() {
-    let (_folder, _lab, cloud) = lab();
+    let (_folder, _lab, cloud) = lab_of(unhurried(OpenStackSite::default()));
     let (network, subnet) = cloud.network("inside", "127.40.2.0/24");
     let server = cloud.small(
         "web",
@@ -342,6 +350,203 @@ fn a_server_is_resized_and_keeps_its_size_once_it_is_confirmed() {
         actions["instanceActions"][0]["message"],
         "No valid host was found."
     );
+}
+
+/// Waits until nothing is under way with a server, whatever it is shown as in between; returns the states that were seen.
+fn states_until(cloud: &Cloud, id: &str, status: &str) -> Vec<String> {
+    let mut seen = Vec::new();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        let server = cloud.get(&format!("/compute/v2.1/servers/{id}"))["server"].clone();
+        let now = server["status"].as_str().expect("a status").to_owned();
+        let is_over = now == status && server["OS-EXT-STS:task_state"].is_null();
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+        if is_over {
+            return seen;
+        }
+        assert!(std::time::Instant::now() < deadline, "{server:#}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_server_is_rebuilt_from_another_image_and_keeps_all_but_its_disk() {
+    let site = OpenStackSite {
+        images: vec!["debian-13".into(), "debian-12".into()],
+        ..OpenStackSite::default()
+    };
+    let (_folder, lab, cloud) = lab_of(unhurried(site));
+    let image = |name: &str| {
+        let found = cloud.get(&format!("/image/v2/images?name={name}"));
+        found["images"][0]["id"].as_str().expect("an id").to_owned()
+    };
+    let (network, _) = cloud.network("inside", "127.40.2.0/24");
+    let server = cloud.small(
+        "web",
+        &json!({ "server": { "networks": [{ "uuid": network }] } }),
+    );
+    let before = cloud.server(&server, "ACTIVE");
+    let action = format!("/compute/v2.1/servers/{server}/action");
+    let other = image("debian-12");
+
+    let body = json!({ "rebuild": { "imageRef": other, "user_data": "I2Nsb3VkLWNvbmZpZwo=", "name": "www" } });
+    let told = cloud.done("POST", &action, &body)["server"].clone();
+    assert_eq!(told["status"], "REBUILD");
+    assert_eq!(told["OS-EXT-STS:task_state"], "rebuilding");
+    assert_eq!(told["image"]["id"], other.as_str(), "from now on");
+    assert_eq!(told["user_data"], "I2Nsb3VkLWNvbmZpZwo=");
+    let (status, why) = cloud.refused("POST", &action, &json!({ "os-stop": null }));
+    assert_eq!(status, 409);
+    assert!(why.contains("task_state rebuilding"), "{why}");
+    assert_eq!(
+        states_until(&cloud, &server, "ACTIVE"),
+        ["REBUILD", "ACTIVE"]
+    );
+    let after = cloud.server(&server, "ACTIVE");
+    assert_eq!(after["addresses"], before["addresses"]);
+    assert_eq!(after["name"], "www");
+
+    // One that was off is off again.
+    cloud.done("POST", &action, &json!({ "os-stop": null }));
+    cloud.server(&server, "SHUTOFF");
+    let back = json!({ "rebuild": { "imageRef": image("debian-13") } });
+    cloud.done("POST", &action, &back);
+    assert_eq!(
+        states_until(&cloud, &server, "SHUTOFF"),
+        ["REBUILD", "SHUTOFF"]
+    );
+
+    for (body, status, said) in [
+        (
+            json!({ "rebuild": {} }),
+            400,
+            "'imageRef' is a required property",
+        ),
+        (
+            json!({ "rebuild": { "imageRef": server } }),
+            400,
+            "Cannot find image for rebuild",
+        ),
+        (
+            json!({ "rebuild": { "imageRef": other, "key_name": "nobody" } }),
+            400,
+            "Invalid key_name provided.",
+        ),
+    ] {
+        let (code, why) = cloud.refused("POST", &action, &body);
+        assert_eq!((code, why.contains(said)), (status, true), "{why}");
+    }
+
+    // What fails has the new image all the same, and is led out of its state by the next rebuild.
+    lab.fault(&json!({ "task": { "kind": "nova:rebuild", "reason": "no disk", "times": 1 } }));
+    cloud.done(
+        "POST",
+        &action,
+        &json!({ "rebuild": { "imageRef": other } }),
+    );
+    states_until(&cloud, &server, "ERROR");
+    let failed = cloud.server(&server, "ERROR");
+    assert_eq!(failed["fault"]["message"], "no disk");
+    assert_eq!(failed["image"]["id"], other.as_str());
+    cloud.done("POST", &action, &back);
+    cloud.server(&server, "ACTIVE");
+}
+
+#[test]
+fn a_server_that_boots_from_a_volume_keeps_its_image() {
+    let site = OpenStackSite {
+        images: vec!["debian-13".into(), "debian-12".into()],
+        ..OpenStackSite::default()
+    };
+    let (_folder, _lab, cloud) = lab_of(of_cloud(site));
+    let images = cloud.get("/image/v2/images?sort=name:asc")["images"].clone();
+    let (other, own) = (images[0]["id"].clone(), images[1]["id"].clone());
+    let device = json!({ "source_type": "image", "uuid": own, "destination_type": "volume", "volume_size": 4, "boot_index": 0 });
+    let server = cloud.small(
+        "web",
+        &json!({ "server": { "imageRef": "", "block_device_mapping_v2": [device] } }),
+    );
+    cloud.server(&server, "ACTIVE");
+    let action = format!("/compute/v2.1/servers/{server}/action");
+    let (status, why) = cloud.refused(
+        "POST",
+        &action,
+        &json!({ "rebuild": { "imageRef": other } }),
+    );
+    assert_eq!(status, 400);
+    assert!(
+        why.contains("Unable to rebuild with a different image for a volume-backed server."),
+        "{why}"
+    );
+    cloud.done("POST", &action, &json!({ "rebuild": { "imageRef": own } }));
+    states_until(&cloud, &server, "ACTIVE");
+}
+
+#[test]
+fn what_the_lab_was_told_of_by_the_name_of_an_image_is_what_its_servers_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("root/sbin")).expect("a folder");
+    std::fs::write(folder.path().join("root/sbin/init"), "").expect("written");
+    let disk = support::disk_image(folder.path(), 30 << 30);
+    let site = OpenStackSite {
+        images: ["debian-13", "debian-12", "noble"]
+            .map(str::to_owned)
+            .into(),
+        ..OpenStackSite::default()
+    };
+    let root = |name: &str, path: std::path::PathBuf| dmp_lab::RootSite {
+        name: name.into(),
+        path,
+    };
+    let more = dmp_lab::More {
+        roots: vec![
+            root("debian-12", folder.path().join("root")),
+            root("noble", disk),
+        ],
+        networks: vec![dmp_lab::NetworkSite {
+            bridge: "public".into(),
+            address: "10.90.0.1/24".into(),
+        }],
+    };
+    let lab = Running::told(&folder.path().join("lab"), Some(of_cloud(site)), more);
+    let cloud = Cloud::of(&lab.written);
+    let (network, _) = cloud.network("inside", "10.20.0.0/24");
+    for (image, strength) in [
+        ("debian-13", "process"),
+        ("debian-12", "container"),
+        ("noble", "vm"),
+    ] {
+        let found = cloud.get(&format!("/image/v2/images?name={image}"));
+        let server = json!({ "imageRef": found["images"][0]["id"], "networks": [{ "uuid": network }], "flavorRef": "2" });
+        let id = cloud.small(image, &json!({ "server": server }));
+        cloud.server(&id, "ACTIVE");
+        assert_eq!(lab.machine(image)["strength"], strength);
+    }
+    // Addresses of the host's loopback are none for a system with a network of its own.
+    let (loopback, _) = cloud.network("loopback", "127.40.3.0/24");
+    let found = cloud.get("/image/v2/images?name=debian-12");
+    let server =
+        json!({ "imageRef": found["images"][0]["id"], "networks": [{ "uuid": loopback }] });
+    let id = cloud.small("lost", &json!({ "server": server }));
+    let failed = cloud.server(&id, "ERROR");
+    let why = failed["fault"]["message"].as_str().expect("a message");
+    assert!(why.contains("is its own loopback"), "{why}");
+
+    // Floating IPs are where the host is on the network that leads out.
+    let external = cloud.get("/network/v2.0/networks?name=public")["networks"][0].clone();
+    let subnet = external["subnets"][0].as_str().expect("a subnet");
+    let subnet = cloud.get(&format!("/network/v2.0/subnets/{subnet}"))["subnet"].clone();
+    assert_eq!(subnet["cidr"], "10.90.0.0/24");
+    assert_eq!(subnet["gateway_ip"], "10.90.0.1");
+    let floating = json!({ "floating_network_id": external["id"] });
+    let floating = cloud.done(
+        "POST",
+        "/network/v2.0/floatingips",
+        &json!({ "floatingip": floating }),
+    );
+    assert_eq!(floating["floatingip"]["floating_ip_address"], "10.90.0.10");
 }
 
 #[test]

@@ -32,7 +32,8 @@ impl Served {
         let sandbox = Sandbox::stack(&stack.replace("BLOCK", &block));
         let external = json!({ "name": "public", "cidr": format!("127.{block}.128/25") });
         let site = sandbox.path().join("site.json");
-        let told = json!({ "openstack": { "external": external } });
+        let images = ["debian-13", "debian-12"];
+        let told = json!({ "openstack": { "external": external, "images": images } });
         std::fs::write(&site, told.to_string()).expect("writable");
         let site = site.display().to_string();
         let mut process = sandbox
@@ -302,4 +303,52 @@ fn a_stack_on_the_lab_is_reached_through_its_floating_ip() {
     let left = machines.as_array().expect("machines").iter();
     let left: Vec<&Json> = left.filter(|it| it["template"] != true).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// The image of a server by a data source of its own, and what another one does.
+const OWN_IMAGE: &str = r#"
+data "openstack_image" "own" {
+  name = "debian-13"
+}
+"#;
+
+#[test]
+fn another_image_rebuilds_a_server_that_keeps_its_ways_in() {
+    let bastion = "image_id = data.openstack_image.debian.id\n  key_name";
+    let rebuilt =
+        "image_id = data.openstack_image.own.id\n  on_image_change = \"rebuild\"\n  key_name";
+    assert!(STACK.contains(bastion));
+    let lab = Served::begin(4, &(STACK.replace(bastion, rebuilt) + OWN_IMAGE));
+    if !lab.has_machines() {
+        return;
+    }
+    lab.sandbox.run(&["apply", "--yes"]).expect_success();
+    let outside = lab.output("outside");
+    let note = |host: &str| lab.sandbox.run(&["ssh", host, "--", "cat /srv/note"]);
+    note("host.bastion").expect_success().shows("on bastion");
+
+    lab.edit(
+        "\"own\" {\n  name = \"debian-13\"",
+        "\"own\" {\n  name = \"debian-12\"",
+    );
+    lab.sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("~ openstack_server.bastion")
+        .shows("LOSES DATA: the local disk of `bastion`")
+        .shows("Plan: 0 to create, 1 to change");
+    assert_eq!(lab.output("outside"), outside);
+    assert!(answers(&outside), "{outside} is reached from the host");
+    // Its host key is the one that was pinned, and its disk is empty.
+    note("host.bastion").expect_code(1);
+    note("host.inner").expect_success().shows("on inner");
+    lab.sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("+ host_file.note[\"bastion\"]");
+    note("host.bastion").expect_success().shows("on bastion");
+    lab.sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
+    lab.sandbox.run(&["destroy", "--yes"]).expect_success();
 }

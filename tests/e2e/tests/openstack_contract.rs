@@ -38,7 +38,9 @@ fn world_of_a_lab(test: &str) -> World {
         "openstack_volume_attachment_keeps_the_contract" => 20,
         _ => 100,
     };
-    let lab = Lab::at_speed(&json!({ "openstack": { "external": external } }), speed);
+    let images = ["debian-13", "debian-12"];
+    let openstack = json!({ "external": external, "images": images });
+    let lab = Lab::at_speed(&json!({ "openstack": openstack }), speed);
     let cloud = Cloud::of(lab.clouds(), "lab-member");
     let faults = move |begin: bool| {
         lab.own("DELETE", "/lab/faults", &Json::Null);

@@ -1,17 +1,16 @@
 //! The example `quickstart` as a newcomer runs it: on the lab, from nothing to a page that answers, a machine that dies, and
 //! nothing left; on each ground that the lab has.
 
+#[path = "support/example.rs"]
+mod example;
 mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use support::Ran;
-use tempfile::TempDir;
+use example::Example;
 
 /// Where the machines come from, and what is to be seen there.
 struct Ground {
@@ -28,62 +27,11 @@ struct Ground {
     left: &'static str,
 }
 
-/// A copy of the example, with the modules that it calls, as somebody has it in their home.
-struct Quickstart(TempDir);
-
 /// Its machines have the same addresses on each ground.
 static ADDRESSES: Mutex<()> = Mutex::new(());
 
-impl Quickstart {
-    fn new(kind: &str) -> Self {
-        let home = tempfile::tempdir().expect("a folder");
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        for part in ["modules", "examples/quickstart"] {
-            copy(&root.join(part), &home.path().join(part));
-        }
-        let values = home.path().join("examples/quickstart/site.auto.hcl");
-        std::fs::write(values, format!("kind = \"{kind}\"\n")).expect("writable");
-        Self(home)
-    }
-
-    fn run(&self, words: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_dmp-e2e"))
-            .args(["-C", "examples/quickstart"])
-            .args(words)
-            .current_dir(self.0.path())
-            .env("HOME", self.0.path())
-            .env_remove("XDG_STATE_HOME")
-            .output()
-            .expect("dmp runs");
-        Ran {
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-            code: output.status.code(),
-        }
-    }
-}
-
-impl Drop for Quickstart {
-    fn drop(&mut self) {
-        self.run(&["lab", "stop"]);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").flatten() {
-        let name = entry.file_name();
-        let (from, to) = (entry.path(), to.join(&name));
-        match from.is_dir() {
-            true if name == ".dmp" => {}
-            true => copy(&from, &to),
-            false => drop(std::fs::copy(from, to).expect("copies")),
-        }
-    }
-}
-
 /// Who serves the page, in so many requests to the balancer.
-fn visitors(stack: &Quickstart, count: usize) -> Vec<String> {
+fn visitors(stack: &Example, count: usize) -> Vec<String> {
     let url = stack.run(&["output", "--raw", "url"]).expect_success().out;
     let balancer = url.trim().trim_start_matches("http://");
     let balancer = balancer.trim_end_matches('/');
@@ -107,7 +55,7 @@ fn visitors(stack: &Quickstart, count: usize) -> Vec<String> {
 #[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn comes_up_repairs_itself_and_goes_again(ground: &Ground) {
     let _one_at_a_time = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
-    let stack = Quickstart::new(ground.kind);
+    let stack = Example::of("quickstart", &format!("kind = \"{}\"\n", ground.kind));
     stack.run(&["--lab", "plan"]).expect_success();
     let status = stack.run(&["lab", "status", "--json"]).expect_success();
     let status: serde_json::Value = serde_json::from_str(&status.out).expect("JSON");

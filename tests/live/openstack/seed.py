@@ -89,10 +89,10 @@ def accounts(place):
 
 
 def resources(place):
-    """An image, flavors, the way out, types of volumes, quotas; and waits until servers and volumes can be made."""
+    """Two images, flavors, the way out, types of volumes, quotas; and waits until servers and volumes can be made."""
     api = Api(place)
     member = api.by_name(api.identity + '/projects', 'projects')['member']['id']
-    image(api)
+    images(api)
     have = api.by_name(url('nova', '/v2.1/flavors'), 'flavors')
     for number, name, cores, memory, disk in FLAVORS:
         if name not in have:
@@ -123,12 +123,14 @@ def resources(place):
     patiently(lambda: up(volumes + '/os-services', 'services', {'cinder-volume', 'cinder-scheduler'}), 120, 'cinder-volume')
 
 
-def image(api):
-    if 'paper' in api.by_name(url('glance', '/v2/images?limit=100'), 'images'):
-        return
-    made = api.call('POST', url('glance', '/v2/images'), {
-        'name': 'paper', 'disk_format': 'raw', 'container_format': 'bare', 'visibility': 'public', 'os_distro': 'paper'})
-    api.call('PUT', url('glance', '/v2/images/%s/file' % made['id']), bytes(1 << 20), kind='application/octet-stream')
+def images(api):
+    have = api.by_name(url('glance', '/v2/images?limit=100'), 'images')
+    for name in ('paper', 'carton'):
+        if name in have:
+            continue
+        made = api.call('POST', url('glance', '/v2/images'), {
+            'name': name, 'disk_format': 'raw', 'container_format': 'bare', 'visibility': 'public', 'os_distro': name})
+        api.call('PUT', url('glance', '/v2/images/%s/file' % made['id']), bytes(1 << 20), kind='application/octet-stream')
 
 
 def quotas(api, member, volumes):

@@ -1,4 +1,4 @@
-//! dmp's own lab with machines that are whole systems, and a cluster on them: `cargo xtask live proxmox`.
+//! dmp's own lab with machines that are whole systems, as Proxmox VE and as OpenStack, and a cluster on them: `cargo xtask live proxmox`.
 
 #![expect(
     clippy::print_stdout,
@@ -13,8 +13,12 @@ mod life;
 mod machine;
 #[path = "proxmox/networks.rs"]
 mod networks;
+#[path = "proxmox/openstack.rs"]
+mod openstack;
 #[path = "proxmox/served.rs"]
 mod served;
+#[path = "proxmox/servers.rs"]
+mod servers;
 #[path = "proxmox/stand_ins.rs"]
 mod stand_ins;
 #[path = "proxmox/told.rs"]

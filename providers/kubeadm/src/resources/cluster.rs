@@ -52,6 +52,13 @@ fn schema() -> Schema {
                 "Where the API is reached, `host:port`; by default the first control plane, port 6443.",
             ),
         )
+        .attribute(
+            "advertise_address",
+            Attribute::optional(
+                Type::String,
+                "The address that the first control plane has itself, where it is reached at another one, such as a floating IP.",
+            ),
+        )
         .attribute("pod_subnet", Attribute::default(Type::String, "Addresses of pods.", "10.244.0.0/16"))
         .attribute("service_subnet", Attribute::default(Type::String, "Addresses of services.", "10.96.0.0/12"))
         .attribute("dns_domain", Attribute::default(Type::String, "Domain of services.", "cluster.local"))
@@ -192,6 +199,7 @@ impl Resource for Cluster {
             "node_name",
             "version",
             "endpoint",
+            "advertise_address",
             "pod_subnet",
             "service_subnet",
         ]

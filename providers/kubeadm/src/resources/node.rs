@@ -61,6 +61,14 @@ fn schema() -> Schema {
                 .unique(),
         )
         .attribute(
+            "node_ip",
+            Attribute::optional(
+                Type::String,
+                "The address that the machine has itself, where it is reached at another one, such as a floating IP.",
+            )
+            .replaces(),
+        )
+        .attribute(
             "labels",
             Attribute::optional(Type::map(Type::String), "Labels of the node object."),
         )

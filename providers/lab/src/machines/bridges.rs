@@ -2,7 +2,7 @@
 //! interface of a machine a cable to it.
 //!
 //! A machine reaches its neighbours on a bridge, and the host where that has an address there. Nothing is handed on from
-//! one bridge to another, or to the outside. Addresses, links and bridges are made by the host's `ip`. `container` machines and `vm`
+//! one bridge to another, or to the outside, but by the routers of the OpenStack. Addresses, links and bridges are made by the host's `ip`. `container` machines and `vm`
 //! machines are on the same bridges; what is at the machine's end of a cable is each strength's own.
 
 use std::path::Path;
@@ -101,10 +101,20 @@ impl Bridges {
         devices.into_iter().filter_map(cable).collect()
     }
 
-    /// Plugs the host's end of a cable into the bridge of its network.
+    /// Returns the name of the host's end of a cable to something that is no machine.
+    pub(super) fn link(&self, what: &str) -> String {
+        self.name(what)
+    }
+
+    /// Plugs the host's end of a machine's cable into the bridge of its network.
     pub(super) fn join(&self, site: &Site, cable: &Cable) -> Result<(), Trouble> {
-        let bridge = self.bridge(site, &cable.network)?;
-        ip(&["link", "set", &cable.link, "master", &bridge, "up"]).map(drop)
+        self.join_link(site, &cable.link, &cable.network)
+    }
+
+    /// Plugs the host's end of a cable into the bridge of a network.
+    pub(super) fn join_link(&self, site: &Site, link: &str, network: &str) -> Result<(), Trouble> {
+        let bridge = self.bridge(site, network)?;
+        ip(&["link", "set", link, "master", &bridge, "up"]).map(drop)
     }
 
     /// Returns the bridge of a network, which is made where it is not there.
@@ -152,8 +162,13 @@ pub(super) fn set_cables(links: &[String], is_in: bool) -> Result<(), Trouble> {
 
 /// Takes away what an earlier start of a machine has left of its cable; that goes with the machine, which the kernel takes its time for.
 pub(super) fn unplug(cable: &Cable) -> Result<(), Trouble> {
-    if exists(&cable.link) {
-        ip(&["link", "delete", &cable.link])?;
+    unplug_link(&cable.link)
+}
+
+/// Takes a cable away, by the name of the host's end.
+pub(super) fn unplug_link(link: &str) -> Result<(), Trouble> {
+    if exists(link) {
+        ip(&["link", "delete", link])?;
     }
     Ok(())
 }

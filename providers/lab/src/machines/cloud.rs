@@ -12,7 +12,7 @@ use super::interfaces::NetworkData;
 use super::iso::Image;
 use super::root::{Person, WrittenFile};
 use crate::proxmox;
-use crate::world::guest::Settings;
+use crate::world::guest::{Guest, Settings};
 
 /// What a machine is told.
 #[derive(Debug, Default)]
@@ -54,13 +54,28 @@ fn texts_of(config: &Settings) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Returns the image in a guest's cloud-init drive, which the API makes of the guest's settings.
-pub(super) fn seed_image(config: &Settings) -> Vec<u8> {
-    let files = texts_of(config).map(|(name, text)| File {
+/// Returns the image in a guest's cloud-init drive: of what its cloud tells it, or else of its settings, as the API makes it.
+pub(super) fn seed_image(guest: &Guest) -> Vec<u8> {
+    let texts = match &guest.seed {
+        Some(seed) => with_network(seed, &guest.config),
+        None => {
+            let texts = texts_of(guest.image.as_ref().unwrap_or(&guest.config)).into_iter();
+            texts.map(|(name, text)| (name.to_owned(), text)).collect()
+        }
+    };
+    let files = texts.iter().map(|(name, text)| File {
         name,
-        bytes: text.into_bytes(),
+        bytes: text.clone().into_bytes(),
     });
-    dmp_cloud::iso::image("cidata", &files)
+    dmp_cloud::iso::image("cidata", &files.collect::<Vec<_>>())
+}
+
+/// Returns what a guest's cloud tells it, with its addresses: no DHCP server is in the networks of whole systems.
+pub(super) fn with_network(seed: &Settings, config: &Settings) -> Settings {
+    let mut files = seed.clone();
+    let network = proxmox::own_network_data(config);
+    files.entry("network-config".to_owned()).or_insert(network);
+    files
 }
 
 /// Returns what a guest's settings say of its network, without the name servers that a node would fill in.

@@ -19,7 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, chdir, setgid, setgroups, sethostname, setsid, setuid};
 
 use super::container::boot;
-use super::{root, vm};
+use super::{root, routers, vm};
 use crate::services;
 
 /// The name under which the program does this.
@@ -55,6 +55,8 @@ pub fn run_if_asked() -> Option<ExitCode> {
         Some("within") => boot::within(&rest),
         Some("emulate") => vm::boot::emulate(&rest),
         Some("dependent") => vm::boot::dependent(&rest),
+        Some("hold-network") => routers::inside::hold(&rest),
+        Some("in-network") => routers::inside::within(&rest),
         _ => Err("unknown mode".to_owned()),
     };
     Some(match done {

@@ -15,6 +15,7 @@
 //! | `vm` | `vm` machines |
 //! | `roster` | those that run |
 //! | `outside` | their ports, at addresses outside that lead to them |
+//! | `routers` | what leads from one network of whole systems to another, and outside |
 
 mod beside;
 mod bridges;
@@ -28,6 +29,7 @@ mod namespace;
 mod outside;
 mod root;
 mod roster;
+mod routers;
 mod ssh;
 mod system;
 mod vm;
@@ -112,6 +114,7 @@ pub(crate) async fn work(shared: Arc<Shared>) {
     begin_again(&shared, &folder).await;
     let mut beside = tokio::task::JoinSet::new();
     beside.spawn(outside::open(shared.clone()));
+    beside.spawn(routers::keep(shared.clone()));
     let mut waiting: Vec<Order> = Vec::new();
     let mut under_way = tokio::task::JoinSet::new();
     let mut busy: BTreeMap<tokio::task::Id, Vec<u32>> = BTreeMap::new();
@@ -332,7 +335,7 @@ async fn end(shared: &Shared, vmid: u32) {
 /// Returns what a guest is told, with the seed in one of its drives, if there is one.
 fn told(world: &World, guest: &Guest) -> cloud::Told {
     if let Some(seed) = &guest.seed {
-        return cloud::of_files(seed, &guest.config);
+        return cloud::of_files(&cloud::with_network(seed, &guest.config), &guest.config);
     }
     let drives = guest
         .config
@@ -365,10 +368,12 @@ fn told(world: &World, guest: &Guest) -> cloud::Told {
     }
 }
 
-/// Returns the addresses outside that lead to a guest, each of which is a network by itself.
+/// Returns the addresses outside that lead to a `process` machine, each of which is a network by itself. Where the network outside is
+/// none of the host's loopback, its addresses lead to whole systems alone, by routers.
 fn floating_of(guest: &Guest) -> Vec<(Ipv4Addr, u8)> {
-    let floating = guest.floating.iter();
-    floating.map(|(outside, _)| (*outside, 32)).collect()
+    let floating = guest.floating.iter().map(|(outside, _)| *outside);
+    let floating = floating.filter(Ipv4Addr::is_loopback);
+    floating.map(|outside| (outside, 32)).collect()
 }
 
 /// What is needed to start a machine.

@@ -50,8 +50,10 @@ fn wanted(shared: &Shared) -> BTreeMap<SocketAddrV4, SocketAddrV4> {
             .guests
             .values()
             .filter(|guest| guest.is_running() && !cut.contains(&guest.vmid));
-        let ways: Vec<(Ipv4Addr, Ipv4Addr)> =
-            running.flat_map(|guest| guest.floating.clone()).collect();
+        let ways = running.flat_map(|guest| guest.floating.clone());
+        let ways: Vec<(Ipv4Addr, Ipv4Addr)> = ways
+            .filter(|(outside, inside)| outside.is_loopback() && inside.is_loopback())
+            .collect();
         (ways, world.cluster.site.ssh_port)
     });
     if ways.is_empty() {

@@ -39,6 +39,7 @@ use crate::world::World;
 pub(crate) use clouds::CLOUD;
 pub use clouds::Written;
 pub(crate) use failure::Failure;
+pub(crate) use neutron::{Allowed, Guard, Plug, Way};
 pub use site::{ExternalSite, FlavorSite, OpenStackSite};
 pub(crate) use wire::answer;
 

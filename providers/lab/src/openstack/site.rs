@@ -1,8 +1,11 @@
 //! What the OpenStack of a lab begins as: its external network, flavors, images, zones and quotas.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+
+use super::addresses::Range;
 
 /// An OpenStack before anything is done with it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,8 +35,28 @@ pub struct OpenStackSite {
 pub struct ExternalSite {
     /// Its name.
     pub name: String,
-    /// Its addresses: a loopback network, all of which the host reaches.
+    /// Its addresses: a loopback network, all of which the host reaches; for whole systems one that the host is on by an address
+    /// of its own.
     pub cidr: String,
+    /// The way out of it; its first address where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Ipv4Addr>,
+}
+
+impl ExternalSite {
+    /// Takes over the addresses of a network that the host is on, `10.90.0.1/24`, whose machines go out by the host; whether they
+    /// were others before.
+    pub(crate) fn lie_at(&mut self, address: &str) -> bool {
+        let range = Range::parse(address);
+        let gateway = address.split('/').next().and_then(|it| it.parse().ok());
+        let (Some(range), Some(gateway)) = (range, gateway) else {
+            return false;
+        };
+        let (cidr, gateway) = (range.to_string(), Some(gateway));
+        let is_other = self.cidr != cidr || self.gateway != gateway;
+        (self.cidr, self.gateway) = (cidr, gateway);
+        is_other
+    }
 }
 
 /// A size of servers.
@@ -63,6 +86,7 @@ impl Default for OpenStackSite {
             external: ExternalSite {
                 name: "public".into(),
                 cidr: "127.22.0.0/24".into(),
+                gateway: None,
             },
             flavors: vec![
                 flavor("small", 1, 2048, 20),
@@ -114,11 +138,10 @@ impl OpenStackSite {
     /// # Errors
     /// What is wrong.
     pub(crate) fn checked(&self, nodes: &[String]) -> Result<(), String> {
-        let external = super::addresses::Range::parse(&self.external.cidr);
-        let is_loopback = external.is_some_and(|range| range.first().is_loopback());
-        if !is_loopback {
+        let external = Range::parse(&self.external.cidr);
+        if !external.is_some_and(|range| range.version() == 4 && range.at(10).is_some()) {
             return Err(format!(
-                "the external network `{}` is no loopback network such as 127.22.0.0/24",
+                "the external network `{}` is no network such as 127.22.0.0/24",
                 self.external.cidr
             ));
         }

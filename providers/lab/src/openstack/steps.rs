@@ -12,6 +12,9 @@ use crate::world::{World, now};
 pub(crate) struct Step {
     /// When it ends, in milliseconds since 1970.
     pub due: u64,
+    /// Until when it waits for the system in a server's machine to go down, in milliseconds since 1970.
+    #[serde(default)]
+    pub patience: u64,
     pub doing: Doing,
 }
 
@@ -28,7 +31,27 @@ impl World {
     /// Begins something that takes so many seconds in life.
     pub(super) fn begin_step(&mut self, doing: Doing, seconds: f64) {
         let due = now() + self.scaled(seconds);
-        self.openstack.ground.steps.push(Step { due, doing });
+        self.openstack.ground.steps.push(Step {
+            due,
+            patience: 0,
+            doing,
+        });
+    }
+
+    /// Lets what is under way with a server wait until its machine is off, or until a moment.
+    pub(super) fn be_patient_with(&mut self, server: &str, until: u64) {
+        let mut steps = self.openstack.ground.steps.iter_mut();
+        let of_server =
+            steps.find(|step| matches!(&step.doing, Doing::Server(id, _) if id == server));
+        if let Some(step) = of_server {
+            step.patience = until;
+        }
+    }
+
+    /// Whether a step waits for the system in a server's machine to go down.
+    fn is_waiting(&self, step: &Step, now: u64) -> bool {
+        let is_up = |id: &str| self.has_system_up(id);
+        step.patience > now && matches!(&step.doing, Doing::Server(id, _) if is_up(id))
     }
 
     /// Returns why something of a type is to fail, and counts it.
@@ -53,7 +76,7 @@ impl World {
         loop {
             let now = now();
             let steps = self.openstack.ground.steps.iter().enumerate();
-            let due = steps.filter(|(_, step)| step.due <= now);
+            let due = steps.filter(|(_, step)| step.due <= now && !self.is_waiting(step, now));
             let Some((index, _)) = due.min_by_key(|(_, step)| step.due) else {
                 return;
             };

@@ -130,8 +130,17 @@ pub(crate) fn user_data(config: &Settings) -> String {
     text
 }
 
-/// Returns the network configuration that the API's own settings give.
+/// Returns the network configuration that the API's own settings give, with the name server of the node where they name none.
 pub(crate) fn network_data(config: &Settings) -> String {
+    let mut text = own_network_data(config);
+    if !config.contains_key("nameserver") {
+        text.push_str(&name_servers("192.0.2.53", config));
+    }
+    text
+}
+
+/// Returns the network configuration that settings give, and nothing else.
+pub(crate) fn own_network_data(config: &Settings) -> String {
     let mut text = "version: 1\nconfig:\n".to_owned();
     for (key, device) in config.iter().filter(|(key, _)| is_net(key)) {
         let number = key.trim_start_matches("net");
@@ -177,10 +186,14 @@ pub(crate) fn network_data(config: &Settings) -> String {
             None => {}
         }
     }
-    let servers = config
-        .get("nameserver")
-        .map_or("192.0.2.53", String::as_str);
-    text.push_str("    - type: nameserver\n      address:\n");
+    if let Some(servers) = config.get("nameserver") {
+        text.push_str(&name_servers(servers, config));
+    }
+    text
+}
+
+fn name_servers(servers: &str, config: &Settings) -> String {
+    let mut text = "    - type: nameserver\n      address:\n".to_owned();
     for server in crate::schema::split(servers) {
         text.push_str(&format!("      - '{server}'\n"));
     }

@@ -34,7 +34,7 @@ use crate::world::task::{NewTask, Upid};
 
 pub(crate) use agent::NO_AGENT;
 pub(crate) use allowed::allow;
-pub(crate) use cloudinit::{meta_data, network_data, user_data};
+pub(crate) use cloudinit::{meta_data, network_data, own_network_data, user_data};
 
 /// A call under way.
 pub(crate) struct Call<'a> {

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use super::World;
 use super::guest::{self, Guest};
 use super::storage;
+use crate::Trouble;
 use crate::image::DiskImage;
+use crate::openstack::beginning;
 use crate::site::TemplateSite;
 
 /// What a machine is.
@@ -128,9 +130,17 @@ impl World {
     }
 
     /// Takes over root file systems and networks that a lab is told of when it is served. A template of a root's name is made of
-    /// it from then on; where there is none, one is made, unless the name is that of an image file.
-    pub(crate) fn learn(&mut self, more: crate::site::More) {
+    /// it from then on; where there is none, one is made, unless the name is that of an image file. The network of the OpenStack that
+    /// leads out lies where the host is on it.
+    ///
+    /// # Errors
+    /// Where that network is in use, and was elsewhere.
+    pub(crate) fn learn(&mut self, more: crate::site::More) -> Result<(), Trouble> {
         for network in more.networks {
+            if self.has_openstack_network(&network.bridge) {
+                let moved = beginning::lie_at(&mut self.openstack, &network.address);
+                moved.map_err(Trouble::Refused)?;
+            }
             let networks = &mut self.cluster.site.networks;
             networks.retain(|known| known.bridge != network.bridge);
             networks.push(network);
@@ -151,6 +161,12 @@ impl World {
                 None => self.make_template_of(&name),
             }
         }
+        Ok(())
+    }
+
+    /// Whether a name is that of the OpenStack's network that leads out.
+    fn has_openstack_network(&self, name: &str) -> bool {
+        self.cluster.site.openstack.is_some() && self.openstack.ground.site.external.name == name
     }
 
     /// Finds out which of the roots are disk images. What is at a place may be another thing each time that the lab is served.

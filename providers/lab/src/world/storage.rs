@@ -134,14 +134,15 @@ impl World {
         Ok(storage)
     }
 
-    /// Returns the key of a volume as a node sees it.
+    /// Returns the key of a volume as a node sees it. What is on no storage of the cluster is a disk of the OpenStack's, which is where
+    /// its server is.
     pub(crate) fn key(&self, node: &str, volid: &str) -> VolumeKey {
         let name = volid.split(':').next().unwrap_or_default();
         let is_shared = self
             .cluster
             .storages
             .get(name)
-            .is_some_and(|storage| storage.is_shared);
+            .is_none_or(|storage| storage.is_shared);
         VolumeKey {
             volid: volid.to_owned(),
             node: (!is_shared).then(|| node.to_owned()),

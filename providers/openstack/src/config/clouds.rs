@@ -219,7 +219,8 @@ fn profile_settings(name: &str, around: &impl Surroundings) -> Result<Settings, 
     match found {
         Some(Json::Object(settings)) => Ok(settings),
         _ => Err(format!(
-            "there is no profile `{name}` in a `clouds-public.yaml`: write what it says into the cloud itself"
+            "there is no profile `{name}` in a `clouds-public.yaml`, and the list of vendors that openstacksdk carries is not read: write what \
+             it says, `auth_url` in `auth` and `region_name`, into the cloud itself; `openstack configuration show` tells it"
         )),
     }
 }

@@ -252,6 +252,14 @@ fn server(
         );
     }
     if !is_new {
+        // Another image is one that it is rebuilt from.
+        let before = change.prior.and_then(|prior| text_at(prior, "image_id"));
+        let other = text_at(planned, "image_id").filter(|id| before.as_ref() != Some(id));
+        found.extend(
+            other
+                .into_iter()
+                .flat_map(|id| image(facts, change, &id, flavor)),
+        );
         return found;
     }
     if let Some(zone) = text_at(planned, "availability_zone") {
@@ -431,6 +439,29 @@ mod tests {
             codes(&[("flavor", "1"), ("availability_zone", "moon")]),
             ["no-zone"]
         );
+    }
+
+    #[test]
+    fn an_image_that_a_server_is_rebuilt_from_has_to_be_there_and_to_fit() {
+        let server =
+            |image: &str| Value::object_of([("flavor", "tiny".into()), ("image_id", image.into())]);
+        let (address, prior) = (Address::managed("openstack_server", "web"), server("gone"));
+        let codes = |image: &str| {
+            let planned = server(image);
+            let change = Intended {
+                address: &address,
+                action: Action::Update,
+                prior: Some(&prior),
+                planned: Some(&planned),
+            };
+            let found = judge(&facts(), &[&change]);
+            found.into_iter().map(|one| one.code).collect::<Vec<_>>()
+        };
+        assert!(codes("good").is_empty());
+        // What it is made of may be gone by now.
+        assert!(codes("gone").is_empty());
+        assert_eq!(codes("late"), ["no-image"]);
+        assert_eq!(codes("big").len(), 2);
     }
 
     #[test]

@@ -581,6 +581,35 @@ async fn openstack_server_keeps_the_contract_with_a_first_boot(world: World) {
     keeps_the_contract(world, tried).await;
 }
 
+async fn openstack_server_keeps_the_contract_rebuilt_in_place(world: World) {
+    let other = world.other_image.clone();
+    let other = other.expect("the cloud has two images");
+    let told = object([("ssh_keys", list([KEY.into()])), ("user", "admin".into())]);
+    let config = machine(&world)
+        .with("on_image_change", "rebuild".into())
+        .with("cloud_init", told);
+    let changed = config
+        .with("image_id", other.as_str().into())
+        .with("flavor", flavors(&world).1.into())
+        .with("user_data", "#cloud-config\npackages: [sec-ret]\n".into());
+    // A stranger rebuilds it from the other image as well: that is a drift, which is mended by the first one.
+    let tried = Tried::of(
+        "openstack_server_keeps_the_contract_rebuilt_in_place",
+        config,
+    )
+    .changing(changed)
+    .within(SERVERS, move |cloud, path, _| {
+        let body = json!({ "rebuild": { "imageRef": other } });
+        cloud.write("POST", "compute", &format!("{path}/action"), &body);
+        let path = path.to_owned();
+        cloud.until("the server is rebuilt", || {
+            let server = cloud.get("compute", &path)["server"].clone();
+            server["status"] == "ACTIVE" && server["OS-EXT-STS:task_state"].is_null()
+        });
+    });
+    keeps_the_contract(world, tried).await;
+}
+
 async fn openstack_server_keeps_the_contract_booted_from_a_volume(world: World) {
     let device = object([
         ("source", "image".into()),
@@ -741,6 +770,7 @@ trials! {
     openstack_volume_keeps_the_contract
     openstack_server_keeps_the_contract
     openstack_server_keeps_the_contract_with_a_first_boot
+    openstack_server_keeps_the_contract_rebuilt_in_place
     openstack_server_keeps_the_contract_booted_from_a_volume
     openstack_volume_attachment_keeps_the_contract
     openstack_volume_snapshot_keeps_the_contract

@@ -171,6 +171,8 @@ pub(crate) struct World {
     pub(crate) group: String,
     pub(crate) external: String,
     pub(crate) image: String,
+    /// Another image, where the cloud has one.
+    pub(crate) other_image: Option<String>,
 }
 
 impl fmt::Debug for World {
@@ -221,13 +223,13 @@ impl World {
         let group = make(GROUPS, "security_group", json!({ "name": "strangers" }));
         let images = cloud.get("image", "/images?limit=100");
         let images = images["images"].as_array().cloned().unwrap_or_default();
-        let image = images
-            .iter()
-            .find(|image| image["status"] == "active")
-            .map(&id);
+        let active = images.iter().filter(|image| image["status"] == "active");
+        let mut active = active.map(&id);
+        let (image, other_image) = (active.next(), active.next());
         Self {
             external: find(NETWORKS, "external").expect("the cloud has a way out"),
             image: image.expect("the cloud has an image"),
+            other_image,
             network,
             subnet,
             port,

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::served::{Served, at};
 
 /// What is left on this host of the machines of labs: control groups, links, block devices.
-fn left(served: &Served) -> Vec<String> {
+pub(super) fn left(served: &Served) -> Vec<String> {
     let folder = served.folder.display().to_string();
     let read = |command: &mut Command| {
         let output = command.output().expect("it runs");

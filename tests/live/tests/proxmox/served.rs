@@ -78,6 +78,13 @@ impl Served {
         self
     }
 
+    /// Leaves a word out of the command line from now on, with its value.
+    pub(super) fn forget(&mut self, option: &str) {
+        while let Some(at) = self.more.iter().position(|word| word == option) {
+            self.more.drain(at..=at + 1);
+        }
+    }
+
     /// Cuts the power of the lab itself.
     pub(super) fn kill(&mut self) {
         let written = std::fs::read_to_string(self.folder.join("lab.json")).expect("it is served");

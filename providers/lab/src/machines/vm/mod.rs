@@ -115,7 +115,6 @@ fn plan(world: &World, bridges: &Bridges, place: &Path, vmid: u32) -> Option<Pla
         return None;
     }
     let outline = Outline::of(world, guest, bridges);
-    let settings = guest.image.as_ref().unwrap_or(&guest.config);
     let spec = Spec {
         name: outline.hostname.clone(),
         uuid: outline.uuid.clone(),
@@ -124,7 +123,7 @@ fn plan(world: &World, bridges: &Bridges, place: &Path, vmid: u32) -> Option<Pla
         ..Spec::of(world, guest, &outline.cables, &place.join(CLOUDINIT))
     };
     Some(Plan {
-        cloudinit: spec.has_cloudinit().then(|| cloud::seed_image(settings)),
+        cloudinit: spec.has_cloudinit().then(|| cloud::seed_image(guest)),
         outline,
         spec,
     })

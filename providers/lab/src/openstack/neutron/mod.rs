@@ -4,6 +4,7 @@
 mod attributes;
 mod beside;
 mod floating_ips;
+mod guards;
 mod networks;
 mod ports;
 mod quotas;
@@ -13,6 +14,7 @@ mod security_groups;
 mod space;
 mod subnets;
 mod tags;
+mod ways;
 
 use serde_json::{Value, json};
 
@@ -21,8 +23,11 @@ use super::listing::Listing;
 use super::{Answer, Call, Failure, Outcome, Route};
 use crate::world::{World, now};
 use attributes::Attribute;
+pub(crate) use guards::{Allowed, Guard};
+pub(super) use networks::has_users;
 pub(super) use ports::{NewPort, in_use as ports_in_use, make as make_port, remove as remove_port};
 pub(super) use security_groups::default_group;
+pub(crate) use ways::{Plug, Way};
 
 pub(super) const ROUTES: &[Route] = &[
     ("GET /v2.0/{collection}", list),

@@ -86,7 +86,7 @@ fn change(_: &mut Call<'_>, _: &str, network: &mut Shown) -> Result<(), Failure>
 
 fn remove(call: &mut Call<'_>, id: &str) -> Result<(), Failure> {
     let estate = &mut call.world.openstack;
-    if !estate.having(Kind::Port, "network_id", id).is_empty() || is_left_by_a_router(estate, id) {
+    if has_users(estate, id) {
         return Err(Failure::of(
             409,
             "NetworkInUse",
@@ -101,10 +101,11 @@ fn remove(call: &mut Call<'_>, id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether a router leads out by a network, or an address of it was given away.
-fn is_left_by_a_router(estate: &Estate, id: &str) -> bool {
+/// Whether something has an address of a network: a port, a router that leads out by it, or a floating IP.
+pub(in crate::openstack) fn has_users(estate: &Estate, id: &str) -> bool {
     let mut routers = estate.all(Kind::Router).into_iter();
-    routers.any(|(_, router)| router.shown["external_gateway_info"]["network_id"] == id)
+    !estate.having(Kind::Port, "network_id", id).is_empty()
+        || routers.any(|(_, router)| router.shown["external_gateway_info"]["network_id"] == id)
         || !estate
             .having(Kind::FloatingIp, "floating_network_id", id)
             .is_empty()

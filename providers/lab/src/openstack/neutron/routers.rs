@@ -51,7 +51,7 @@ pub(super) static COLLECTION: Collection = Collection {
     follow: nobody,
 };
 
-const INTERFACE: &str = "network:router_interface";
+pub(super) const INTERFACE: &str = "network:router_interface";
 
 fn bad(why: impl std::fmt::Display) -> Failure {
     Failure::of(400, "BadRequest", format!("Bad router request: {why}."))

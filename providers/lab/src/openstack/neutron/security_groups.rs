@@ -1,4 +1,4 @@
-//! Security groups. They are kept and told of, and filter nothing.
+//! Security groups. They are kept and told of; what comes to whole systems through a router is filtered by them.
 
 use serde_json::{Value, json};
 

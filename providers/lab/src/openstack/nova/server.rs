@@ -108,6 +108,8 @@ pub(crate) enum Doing {
     Start,
     Stop,
     Reboot,
+    /// Its local disk begins anew.
+    Rebuild,
     Resize(usize),
     Confirm,
     Revert,
@@ -154,6 +156,10 @@ impl Server {
         match (self.state, task) {
             (State::Active, "rebooting") => "REBOOT",
             (State::Active, "rebooting_hard") => "HARD_REBOOT",
+            (
+                State::Active | State::Stopped | State::Error,
+                "rebuilding" | "rebuild_block_device_mapping" | "rebuild_spawning",
+            ) => "REBUILD",
             (
                 State::Active | State::Stopped,
                 "resize_prep" | "resize_migrating" | "resize_finish",

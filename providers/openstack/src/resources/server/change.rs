@@ -179,6 +179,8 @@ impl ServerWork<'_> {
         self.set_plugs(id, wanted).await?;
         self.set_groups(id, wanted).await?;
         let server = self.resize(id, server, wanted).await?;
+        // The new size may be what the new image needs.
+        let server = self.rebuild(id, server, wanted).await?;
         self.set_power(id, server, wanted).await
     }
 

@@ -9,6 +9,7 @@ mod plan;
 mod plugs;
 mod power;
 mod read;
+mod rebuild;
 mod resize;
 mod schema;
 mod user_data;
@@ -16,8 +17,8 @@ mod wanted;
 
 use async_trait::async_trait;
 use dmp_sdk::{
-    Answers, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, Job, Known, Mark,
-    Object, Purpose, Reading, Resource, Schema, Value, Work, configured,
+    Answers, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, HoldsData, Job,
+    Known, Mark, Object, Purpose, Reading, Resource, Schema, Value, Work, configured,
 };
 use serde_json::Value as Json;
 
@@ -200,6 +201,13 @@ impl Resource for Server {
 
     fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
         plan::plan_delete(prior)
+    }
+
+    fn holds_data(&self, value: &Value) -> HoldsData {
+        match plan::is_primary(value) {
+            true => HoldsData::Primary,
+            false => HoldsData::None,
+        }
     }
 
     fn is_off(&self, value: &Value) -> bool {

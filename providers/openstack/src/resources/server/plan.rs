@@ -2,7 +2,7 @@
 
 use dmp_sdk::{AttributePath, Change, Diagnostic, Effect, Value};
 
-use super::{read, user_data, wanted};
+use super::{read, rebuild, user_data, wanted};
 use crate::marked;
 use crate::values::{is_given, text_at, wrong};
 
@@ -10,11 +10,21 @@ pub(super) fn plan(change: &mut Change<'_>) -> Result<(), Diagnostic> {
     wanted::check_plugs(&change.planned)?;
     check_boot(change)?;
     check_texts(change)?;
+    rebuild::check(&change.planned)?;
     match change.prior {
         None => plan_new(change),
-        Some(prior) => plan_change(change, &prior.clone()),
+        Some(prior) => {
+            let prior = prior.clone();
+            plan_change(change, &prior);
+            rebuild::plan(change, &prior)?;
+        }
     }
     Ok(())
+}
+
+/// Whether the local disk of a server holds data that may exist nowhere else.
+pub(super) fn is_primary(value: &Value) -> bool {
+    value.get("primary").as_bool() == Some(true)
 }
 
 fn check_boot(change: &Change<'_>) -> Result<(), Diagnostic> {
@@ -184,7 +194,8 @@ fn plan_change(change: &mut Change<'_>, prior: &Value) {
             change.unknown("connection");
         }
     }
-    if change.changes("cloud_init") || change.changes("user_data") {
+    let is_told_anew = change.changes("cloud_init") || change.changes("user_data");
+    if is_told_anew && !rebuild::is_due(change, prior) {
         change.note("what a server is told at its first boot reaches only one that is made anew: this changes the record alone");
     }
     let way = ["cloud_init", "bastion", "ssh_port"];
@@ -249,10 +260,13 @@ pub(super) fn plan_delete(prior: &Value) -> (Vec<Effect>, Vec<String>) {
     if goes > 0 {
         notes.push(format!("{goes} of its volumes go with it"));
     }
-    (
-        vec![Effect::Downtime {
-            what: format!("`{name}`"),
-        }],
-        notes,
-    )
+    let mut effects = vec![Effect::Downtime {
+        what: format!("`{name}`"),
+    }];
+    if is_primary(prior) {
+        effects.push(Effect::DataLoss {
+            what: format!("the local disk of `{name}`"),
+        });
+    }
+    (effects, notes)
 }

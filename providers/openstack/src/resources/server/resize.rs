@@ -101,7 +101,7 @@ impl ServerWork<'_> {
     }
 
     /// What Nova says of the last action that failed.
-    async fn last_fault(&self, id: &str) -> Option<String> {
+    pub(super) async fn last_fault(&self, id: &str) -> Option<String> {
         let path = format!("{}/os-instance-actions", path(id));
         let answer = self
             .task

@@ -71,7 +71,9 @@ pub(super) fn device_type() -> Type {
 
 fn disks(schema: Schema) -> Schema {
     schema
-        .attribute("image_id", text("The image that its local disk begins as. With a `block_device` to boot from it is left out.").replaces())
+        .attribute("image_id", text("The image that its local disk begins as; what another one does says `on_image_change`. With a `block_device` to boot from it is left out."))
+        .attribute("on_image_change", Attribute::default(Type::String, "What another `image_id` does: `replace` makes another server. `rebuild` begins the local disk of this one anew, with the user data as it is described then; its id, ports, addresses and volumes stay. A server that boots from a `block_device` is replaced in any case.", "replace"))
+        .attribute("primary", Attribute::default(Type::Bool, "Whether its local disk holds data that may exist nowhere else: then it is never deleted, replaced or rebuilt without a word.", false))
         .attribute(
             "block_device",
             Attribute::optional(Type::list(device_type()), "Disks that it is made with: `source` is `image`, `volume`, `snapshot` or `blank` with its `id`; `destination` is `volume` (the default) or `local`; `boot_index = 0` is what it boots from; `size_gib`, `volume_type`, `delete_on_termination` (off unless said), `disk_bus`, `device_type`, `guest_format`, `tag`. Later ones are `openstack_volume_attachment`s.")
@@ -93,9 +95,9 @@ fn first_boot(schema: Schema) -> Schema {
     schema
         .attribute(
             "cloud_init",
-            Attribute::optional(cloud_init_type(), "What it is told at its first boot: `user` (`debian` by default) who logs in by `ssh_keys`, `upgrade` (packages; off by default). `host_key` (on by default) gives it an SSH host key of dmp's making, so that the first connection is checked; whoever is logged in there can read that key from the metadata, so let the machine make its own afterwards. A later change reaches only a server that is made anew.").block(),
+            Attribute::optional(cloud_init_type(), "What it is told at its first boot: `user` (`debian` by default) who logs in by `ssh_keys`, `upgrade` (packages; off by default). `host_key` (on by default) gives it an SSH host key of dmp's making, so that the first connection is checked; whoever is logged in there can read that key from the metadata, so let the machine make its own afterwards. A later change reaches only a server that is made anew or rebuilt.").block(),
         )
-        .attribute("user_data", text("More for cloud-init: a `#cloud-config` or a script. A later change reaches only a server that is made anew.").sensitive())
+        .attribute("user_data", text("More for cloud-init: a `#cloud-config` or a script. A later change reaches only a server that is made anew or rebuilt.").sensitive())
 }
 
 fn told(schema: Schema) -> Schema {

@@ -90,7 +90,7 @@ static SIMPLE: [Simple; 8] = [
 ];
 
 /// Actions of Nova that the lab does not have.
-const NOT_SERVED: [&str; 17] = [
+const NOT_SERVED: [&str; 16] = [
     "addFixedIp",
     "addFloatingIp",
     "changePassword",
@@ -101,7 +101,6 @@ const NOT_SERVED: [&str; 17] = [
     "migrate",
     "os-getVNCConsole",
     "os-migrateLive",
-    "rebuild",
     "rescue",
     "restore",
     "shelve",
@@ -125,6 +124,7 @@ pub(in crate::openstack::nova) fn act(call: &mut Call<'_>) -> Outcome {
     }
     match name.as_str() {
         "reboot" => reboot(call),
+        "rebuild" => super::rebuild::rebuild(call),
         "resize" => resize(call),
         "lock" | "unlock" => {
             let is_locked = name == "lock";
@@ -180,8 +180,17 @@ fn begin_simple(call: &mut Call<'_>, simple: &Simple) -> Outcome {
         simple.doing.clone(),
         simple.seconds,
     );
+    if simple.doing == Doing::Stop {
+        let id = call.id();
+        call.world.press_button(&id, SHUTDOWN);
+    }
     Answer::empty(202)
 }
+
+/// How long the system of a server has to go down, in seconds, before its plug is pulled (`shutdown_timeout` and
+/// `wait_soft_reboot_seconds` in `nova/conf`).
+const SHUTDOWN: u64 = 60;
+const SOFT_REBOOT: u64 = 120;
 
 /// `nova/api/openstack/compute/schemas/servers.py`.
 static REBOOT: Object = Object {
@@ -227,6 +236,10 @@ fn reboot(call: &mut Call<'_>) -> Outcome {
         server.fault = None;
     });
     begin(call, "reboot", task, Doing::Reboot, 10.0);
+    if !is_hard {
+        let id = call.id();
+        call.world.press_button(&id, SOFT_REBOOT);
+    }
     Answer::empty(202)
 }
 

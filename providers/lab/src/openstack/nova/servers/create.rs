@@ -185,7 +185,7 @@ pub(in crate::openstack::nova) fn create(call: &mut Call<'_>) -> Outcome {
         flavor.ok_or_else(|| Failure::bad(format!("Flavor {reference} could not be found.")))?;
     let image = word(&sent, "imageRef").filter(|id| !id.is_empty());
     if let Some(id) = &image {
-        check_image(call, id, &flavor)?;
+        check_image(call, id, &flavor, "Can not find requested image")?;
     }
     let (disks, is_of_image) = disks(call, &sent, image.is_some())?;
     if image.is_none() && disks.is_empty() {
@@ -290,7 +290,8 @@ fn texts(value: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-fn metadata(call: &Call<'_>, sent: &Value) -> Result<BTreeMap<String, String>, Failure> {
+/// Returns the metadata that were sent.
+pub(super) fn metadata(call: &Call<'_>, sent: &Value) -> Result<BTreeMap<String, String>, Failure> {
     let members = sent["metadata"].as_object().into_iter().flatten();
     let members =
         members.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()));
@@ -299,13 +300,19 @@ fn metadata(call: &Call<'_>, sent: &Value) -> Result<BTreeMap<String, String>, F
     Ok(metadata)
 }
 
-fn check_image(call: &Call<'_>, id: &str, flavor: &FlavorSite) -> Result<(), Failure> {
+/// Refuses an image that is not there, is not whole, or needs more than a flavor has; `missing` says the first.
+pub(super) fn check_image(
+    call: &Call<'_>,
+    id: &str,
+    flavor: &FlavorSite,
+    missing: &str,
+) -> Result<(), Failure> {
     let image = call.world.openstack.object(Kind::Image, id);
     let image = image.filter(|image| {
         call.sees(&image.project) || image.shown.get("visibility") == Some(&json!("public"))
     });
     let Some(image) = image.map(|image| &image.shown) else {
-        return Err(Failure::bad("Can not find requested image"));
+        return Err(Failure::bad(missing));
     };
     if text(image, "status") != "active" {
         return Err(Failure::bad(format!("Image {id} is not active.")));

@@ -6,6 +6,7 @@ pub(super) mod create;
 pub(super) mod interfaces;
 pub(super) mod metadata;
 pub(super) mod read;
+mod rebuild;
 mod steps;
 pub(super) mod tags;
 pub(super) mod volumes;

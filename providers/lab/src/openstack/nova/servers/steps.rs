@@ -22,8 +22,15 @@ pub(in crate::openstack) fn finish(world: &mut World, id: &str, doing: Doing) {
             world.stop_machine(id);
             run(world, id);
         }
-        Doing::Pause => settle(world, id, State::Paused),
-        Doing::Unpause => settle(world, id, State::Active),
+        Doing::Rebuild => rebuild(world, id),
+        Doing::Pause => {
+            world.hold_machine(id, true);
+            settle(world, id, State::Paused);
+        }
+        Doing::Unpause => {
+            world.hold_machine(id, false);
+            settle(world, id, State::Active);
+        }
         Doing::Resize(place) => resize(world, id, place),
         Doing::Confirm => {
             alter(world, id, |server| server.old_flavor = None);
@@ -184,6 +191,33 @@ fn detached(world: &mut World, id: &str, volume: &str) {
         server.disks.retain(|disk| disk.volume != volume);
     });
     cinder::free(world, volume, id, None);
+}
+
+/// A server's local disk is of another image, or begins anew; it is running or off as before, and out of what it has failed in.
+fn rebuild(world: &mut World, id: &str) {
+    if let Some(reason) = world.fails("nova:rebuild") {
+        fail(world, id, reason);
+        return;
+    }
+    let was_stopped = world
+        .openstack
+        .server(id)
+        .is_some_and(|server| server.state == State::Stopped);
+    match world.renew_machine(id, !was_stopped) {
+        Ok(()) => {
+            alter(world, id, |server| {
+                server.fault = None;
+                server.launched = Some(now());
+            });
+            let state = if was_stopped {
+                State::Stopped
+            } else {
+                State::Active
+            };
+            settle(world, id, state);
+        }
+        Err(reason) => fail(world, id, reason),
+    }
 }
 
 fn resize(world: &mut World, id: &str, place: usize) {
