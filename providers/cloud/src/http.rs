@@ -56,6 +56,25 @@ pub fn words(error: &reqwest::Error) -> String {
     words
 }
 
+/// Whether the other side has shown a certificate that is not accepted, or speaks no TLS: to wait and ask again is of no use then.
+#[must_use]
+pub fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(rustls::Error::InvalidCertificate(_) | rustls::Error::InvalidMessage(_)) =
+            cause.downcast_ref()
+        {
+            return true;
+        }
+        // What an I/O error was made of is not among its causes, and may be another one.
+        next = match cause.downcast_ref::<std::io::Error>() {
+            Some(error) => error.get_ref().map(|inner| inner as _),
+            None => cause.source(),
+        };
+    }
+    false
+}
+
 /// What stays as it is in a segment.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

@@ -18,5 +18,5 @@ mod reach;
 pub mod testing;
 
 pub use first_boot::{FirstBoot, host_key, lines, parts};
-pub use http::{Pauses, segment, words};
+pub use http::{Pauses, is_untrusted, segment, words};
 pub use reach::{connection, whole};

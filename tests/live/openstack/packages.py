@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 
+import guests
+
 WANTED = (
     'mariadb-server rabbitmq-server memcached uwsgi-core uwsgi-plugin-python3 keystone glance-api placement-api '
     'nova-api nova-conductor nova-scheduler nova-compute neutron-server cinder-api cinder-scheduler cinder-volume '
-    'python3-openstackclient qemu-utils'
+    'python3-openstackclient qemu-utils openssl'
 ).split()
 
 POLICY = '/usr/sbin/policy-rc.d'
@@ -27,7 +29,8 @@ def is_installed(package):
 
 
 def install(place):
-    missing = [package for package in WANTED if not is_installed(package)]
+    wanted = WANTED + guests.PACKAGES if place.has_guests else WANTED
+    missing = [package for package in wanted if not is_installed(package)]
     if not missing:
         return
     print('installing %s' % ' '.join(missing), file=sys.stderr)

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import settings
+from certificates import Certificates
 from settings import ADDRESS, PASSWORD, PORTS
 
 
@@ -89,9 +90,17 @@ class Daemons:
         if os.path.exists(self._note(name)):
             os.remove(self._note(name))
 
+    def signal(self, name, number):
+        """To all of its session."""
+        pid = self.pid(name)
+        if pid is None:
+            sys.exit('error: %s is not running' % name)
+        os.killpg(pid, number)
+
     def stop_all(self):
         names = os.listdir(self.place.run) if os.path.isdir(self.place.run) else []
-        ground = [name for name in ('memcached', 'rabbitmq', 'epmd', 'mariadb') if name in names]
+        names = [name for name in names if os.path.isfile(self._note(name))]
+        ground = [name for name in ('libvirtd', 'memcached', 'rabbitmq', 'epmd', 'mariadb', 'proxy', 'namespace') if name in names]
         for name in [name for name in names if name not in ground] + ground:
             self.stop(name)
 
@@ -127,7 +136,7 @@ def start_ground(daemons):
         os.makedirs(data, exist_ok=True)
         daemons.run('mariadb-install', 'mariadb-install-db', '--no-defaults', '--user=root', '--datadir=' + data,
                     '--auth-root-authentication-method=socket', '--skip-test-db')
-    first = os.path.join(place.run, '..', 'state', 'grants.sql')
+    first = os.path.join(place.state, 'grants.sql')
     with open(os.open(first, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as out:
         out.write("CREATE USER IF NOT EXISTS 'cloud'@'%s' IDENTIFIED BY '%s';\n" % (ADDRESS, PASSWORD))
         for name in settings.DATABASES:
@@ -184,7 +193,8 @@ def make_databases(daemons):
     daemons.run('make-nova', *nova, 'cell_v2', 'create_cell', '--name', 'cell1', check=False)
     daemons.run('make-nova', *nova, 'db', 'sync')
     daemons.run('make-neutron', 'neutron-db-manage', *with_files(place, 'neutron.conf', 'ml2.conf'), 'upgrade', 'heads')
-    daemons.run('make-cinder', 'cinder-manage', *with_files(place, 'cinder.conf'), 'db', 'sync')
+    if not place.has_guests:
+        daemons.run('make-cinder', 'cinder-manage', *with_files(place, 'cinder.conf'), 'db', 'sync')
     daemons.run('make-glance', 'glance-manage', *with_files(place, 'glance.conf'), 'db', 'sync')
     daemons.run('make-placement', 'placement-manage', *with_files(place, 'placement.conf'), 'db', 'sync')
     with open(note, 'w') as out:
@@ -201,7 +211,7 @@ def commands(place):
     """What is started, by name: the command and the variables of its own."""
     api = with_files(place, 'nova.conf', 'nova-databases.conf')
     placement = settings.first('/usr/bin/placement-api', '/usr/bin/placement-api-wsgi')
-    return {
+    common = {
         'keystone': (wsgi('keystone', '/usr/bin/keystone-wsgi-public'),
                      {'OS_KEYSTONE_CONFIG_DIR': place.etc, 'OS_KEYSTONE_CONFIG_FILES': 'keystone.conf'}),
         'placement': (wsgi('placement', placement), {'OS_PLACEMENT_CONFIG_DIR': place.etc}),
@@ -211,9 +221,33 @@ def commands(place):
         'nova-scheduler': (['nova-scheduler', *api], {}),
         'nova': (['nova-api', *api], {}),
         'nova-compute': (['nova-compute', *with_files(place, 'nova.conf')], {}),
+    }
+    # The hypervisor is there before the service that asks it.
+    return {**(with_guests(place) if place.has_guests else on_paper(place)), **common}
+
+
+def with_guests(place):
+    """The hypervisor, and who carries packets. Servers have no volumes."""
+    libvirt = os.path.join(place.etc, 'libvirt', 'libvirtd.conf')
+    return {
+        'libvirtd': (['libvirtd', '--config', libvirt], {}),
+        'neutron-linuxbridge': (['neutron-linuxbridge-agent', *with_files(place, 'neutron.conf', 'linuxbridge.conf')], {}),
+        'neutron-l3': (['neutron-l3-agent', *with_files(place, 'neutron.conf', 'l3.conf')], {}),
+        'neutron-dhcp': (['neutron-dhcp-agent', *with_files(place, 'neutron.conf', 'dhcp.conf')], {}),
+    }
+
+
+def on_paper(place):
+    """Volumes, and TLS before all."""
+    own = Certificates(place)
+    pairs = ['%d:%d' % (settings.FRONT[name], PORTS[name]) for name in settings.FRONT]
+    front = os.path.join(settings.HERE, 'front.py')
+    return {
         'cinder': (['cinder-api', *with_files(place, 'cinder.conf')], {}),
         'cinder-scheduler': (['cinder-scheduler', *with_files(place, 'cinder.conf')], {}),
         'cinder-volume': (['cinder-volume', *with_files(place, 'cinder.conf')], {}),
+        'front': ([sys.executable, front, '--certificate', own.certificate, '--key', own.key, '--counter', place.counter, *pairs],
+                  {}),
     }
 
 
@@ -230,6 +264,8 @@ def start_identity(daemons):
 
 
 def start_services(daemons):
+    if not daemons.place.has_guests:
+        Certificates(daemons.place).make()
     names = [name for name in commands(daemons.place) if name != 'keystone']
     for name in names:
         command, environment = commands(daemons.place)[name]

@@ -7,18 +7,20 @@ import time
 import urllib.error
 import urllib.request
 
+import guests
 import settings
-from settings import PASSWORD, REGION, url
+from settings import GUARDED, PASSWORD, REGION, front, url
 
+# Each service: its name, its type, the path of its interface.
 CATALOG = (
-    ('nova', 'compute', url('nova', '/v2.1')),
-    ('neutron', 'network', url('neutron')),
-    ('glance', 'image', url('glance')),
-    ('placement', 'placement', url('placement')),
-    ('cinder', 'block-storage', url('cinder', '/v3/%(project_id)s')),
+    ('nova', 'compute', '/v2.1'),
+    ('neutron', 'network', ''),
+    ('glance', 'image', ''),
+    ('placement', 'placement', ''),
+    ('cinder', 'block-storage', '/v3/%(project_id)s'),
 )
 
-FLAVORS = (('1', 'paper.tiny', 1, 512, 1), ('2', 'paper.small', 1, 2048, 10), ('3', 'paper.large', 4, 8192, 40))
+ON_PAPER = (('1', 'paper.tiny', 1, 512, 1), ('2', 'paper.small', 1, 2048, 10), ('3', 'paper.large', 4, 8192, 40))
 
 
 class Api:
@@ -57,13 +59,26 @@ def accounts(place):
     api = patiently(lambda: Api(place), 60, 'a login')
     base = api.identity
     services = api.by_name(base + '/services', 'services')
-    there = {(one['service_id'], one['interface']) for one in api.call('GET', base + '/endpoints')['endpoints']}
-    for name, kind, address in CATALOG:
+    there = {(one['service_id'], one['interface'], one['region_id'])
+             for one in api.call('GET', base + '/endpoints')['endpoints']}
+    regions = {one['id'] for one in api.call('GET', base + '/regions')['regions']}
+
+    def lies_at(service, interface, region, address):
+        if (service['id'], interface, region) not in there:
+            api.call('POST', base + '/endpoints', {'endpoint': {
+                'service_id': service['id'], 'interface': interface, 'url': address, 'region_id': region}})
+    for name, kind, path in CATALOG:
+        if name == 'cinder' and place.has_guests:
+            continue
         service = services.get(name) or api.call('POST', base + '/services', {'service': {'name': name, 'type': kind}})['service']
+        services[name] = service
         for interface in ('public', 'internal', 'admin'):
-            if (service['id'], interface) not in there:
-                api.call('POST', base + '/endpoints', {'endpoint': {
-                    'service_id': service['id'], 'interface': interface, 'url': address, 'region_id': REGION}})
+            lies_at(service, interface, REGION, url(name, path))
+    if not place.has_guests:
+        if GUARDED not in regions:
+            api.call('POST', base + '/regions', {'region': {'id': GUARDED}})
+        for name, _, path in (*CATALOG, ('keystone', 'identity', '/v3')):
+            lies_at(services[name], 'public', GUARDED, front(name, path))
     roles = api.by_name(base + '/roles', 'roles')
     if 'service' not in roles:
         roles['service'] = api.call('POST', base + '/roles', {'role': {'name': 'service'}})['role']
@@ -83,18 +98,19 @@ def accounts(place):
     of_services = project('service')
     for name in ('nova', 'neutron', 'glance', 'placement', 'cinder'):
         grant(of_services, user(name), 'admin', 'service')
-    member = project('member')
-    grant(member, user('member'), 'member')
-    grant(member, users['admin'], 'admin')
+    for name in settings.MEMBERS:
+        of_member = project(name)
+        grant(of_member, user(name), 'member')
+        grant(of_member, users['admin'], 'admin')
 
 
-def resources(place):
-    """Two images, flavors, the way out, types of volumes, quotas; and waits until servers and volumes can be made."""
+def resources(place, disk):
+    """Images, flavors, the way out, types of volumes, quotas; and waits until servers and volumes can be made. `disk` is
+    `NAME=FILE`: the image that guests begin as."""
     api = Api(place)
-    member = api.by_name(api.identity + '/projects', 'projects')['member']['id']
-    images(api)
+    images(api, disk)
     have = api.by_name(url('nova', '/v2.1/flavors'), 'flavors')
-    for number, name, cores, memory, disk in FLAVORS:
+    for number, name, cores, memory, disk in guests.FLAVORS if place.has_guests else ON_PAPER:
         if name not in have:
             api.call('POST', url('nova', '/v2.1/flavors'), {'flavor': {
                 'id': number, 'name': name, 'vcpus': cores, 'ram': memory, 'disk': disk}})
@@ -106,39 +122,70 @@ def resources(place):
         api.call('POST', url('neutron', '/v2.0/subnets'), {'subnet': {
             'name': 'external-v4', 'network_id': made['id'], 'ip_version': 4, 'cidr': '203.0.113.0/24',
             'enable_dhcp': False, 'allocation_pools': [{'start': '203.0.113.10', 'end': '203.0.113.250'}]}})
-    # Cinder takes only the project of the token in a path.
-    volumes = url('cinder', '/v3/%s' % api.project)
-    types = api.by_name(volumes + '/types', 'volume_types')
-    for name in ('files', 'more'):
-        if name not in types:
-            api.call('POST', volumes + '/types', {'volume_type': {
-                'name': name, 'extra_specs': {'volume_backend_name': name}}})
-    quotas(api, member, volumes)
+    if not place.has_guests:
+        kinds_of_volumes(api)
+    quotas(api, place, 40)
 
     def up(address, key, wanted):
         rows = api.call('GET', address)[key]
         return wanted <= {row['binary'] for row in rows if row['state'] == 'up'}
     patiently(lambda: up(url('nova', '/v2.1/os-services'), 'services', {'nova-compute'}), 120, 'nova-compute')
     patiently(lambda: api.call('GET', url('nova', '/v2.1/os-hypervisors'))['hypervisors'], 120, 'a hypervisor')
-    patiently(lambda: up(volumes + '/os-services', 'services', {'cinder-volume', 'cinder-scheduler'}), 120, 'cinder-volume')
+    if place.has_guests:
+        patiently(lambda: agents(api), 120, 'the agents of networks')
+    else:
+        patiently(lambda: up(volumes(api) + '/os-services', 'services', {'cinder-volume', 'cinder-scheduler'}), 120, 'cinder-volume')
 
 
-def images(api):
-    have = api.by_name(url('glance', '/v2/images?limit=100'), 'images')
-    for name in ('paper', 'carton'):
-        if name in have:
+def agents(api):
+    """Whether those who carry packets are there."""
+    rows = api.call('GET', url('neutron', '/v2.0/agents'))['agents']
+    return {'neutron-linuxbridge-agent', 'neutron-l3-agent', 'neutron-dhcp-agent'} <= {row['binary'] for row in rows if row['alive']}
+
+
+def volumes(api):
+    # Cinder takes only the project of the token in a path.
+    return url('cinder', '/v3/%s' % api.project)
+
+
+def kinds_of_volumes(api):
+    types = api.by_name(volumes(api) + '/types', 'volume_types')
+    for name in ('files', 'more'):
+        if name not in types:
+            api.call('POST', volumes(api) + '/types', {'volume_type': {
+                'name': name, 'extra_specs': {'volume_backend_name': name}}})
+
+
+def images(api, disk):
+    """The disk that guests begin as, `NAME=FILE`; on paper two with nothing on them."""
+    for name, path in [disk.split('=', 1)] if disk else [('paper', None), ('carton', None)]:
+        if name in api.by_name(url('glance', '/v2/images?limit=100'), 'images'):
             continue
+        content = bytes(1 << 20)
+        if path:
+            with open(path, 'rb') as file:
+                content = file.read()
+        is_qcow2 = content.startswith(b'QFI\xfb')
         made = api.call('POST', url('glance', '/v2/images'), {
-            'name': name, 'disk_format': 'raw', 'container_format': 'bare', 'visibility': 'public', 'os_distro': name})
-        api.call('PUT', url('glance', '/v2/images/%s/file' % made['id']), bytes(1 << 20), kind='application/octet-stream')
+            'name': name, 'disk_format': 'qcow2' if is_qcow2 else 'raw', 'container_format': 'bare', 'visibility': 'public',
+            'os_distro': name})
+        api.call('PUT', url('glance', '/v2/images/%s/file' % made['id']), content, kind='application/octet-stream')
 
 
-def quotas(api, member, volumes):
+def room(place, servers):
+    """Quotas that hold so many servers, each with a port and a volume."""
+    quotas(Api(place), place, servers)
+
+
+def quotas(api, place, servers):
+    member = api.by_name(api.identity + '/projects', 'projects')['member']['id']
     api.call('PUT', url('nova', '/v2.1/os-quota-sets/%s' % member),
-             {'quota_set': {'cores': 64, 'instances': 40, 'ram': 131072}})
-    api.call('PUT', '%s/os-quota-sets/%s' % (volumes, member), {'quota_set': {'volumes': 40, 'gigabytes': 1000, 'snapshots': 40}})
+             {'quota_set': {'cores': servers + 24, 'instances': servers, 'ram': servers * 3072 + 8192}})
+    if not place.has_guests:
+        api.call('PUT', '%s/os-quota-sets/%s' % (volumes(api), member),
+                 {'quota_set': {'volumes': servers, 'gigabytes': 1000, 'snapshots': 40}})
     api.call('PUT', url('neutron', '/v2.0/quotas/%s' % member), {'quota': {
-        'network': 40, 'subnet': 40, 'router': 10, 'port': 200, 'floatingip': 30, 'security_group': 40,
+        'network': 40, 'subnet': 40, 'router': 10, 'port': servers * 2 + 120, 'floatingip': 30, 'security_group': 40,
         'security_group_rule': 400}})
 
 

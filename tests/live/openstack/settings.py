@@ -3,27 +3,49 @@
 import os
 import shutil
 
+import guests
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 PASSWORD = 'live-secret'
 REGION = 'RegionOne'
+# The same services once more, behind TLS.
+GUARDED = 'Guarded'
 HOST = 'paper-node'
+# Projects, each with one user of its name.
+MEMBERS = ('member', 'second', 'third')
 ADDRESS = '127.0.0.1'
 
 # Ports beside those that OpenStack, a database or a message queue of the machine's own would have.
 PORTS = {'keystone': 25000, 'nova': 28774, 'cinder': 28776, 'placement': 28778, 'glance': 29292, 'neutron': 29696,
          'mariadb': 23306, 'rabbitmq': 25673, 'rabbitmq-peers': 25674, 'epmd': 24369, 'memcached': 21211}
 
+# Where the front listens that has TLS.
+FRONT = {name: PORTS[name] - 8000 for name in ('keystone', 'nova', 'cinder', 'placement', 'glance', 'neutron')}
+
+# How long a token lives, in seconds.
+DAY = 86400
+
 DATABASES = ('keystone', 'glance', 'placement', 'nova', 'nova_api', 'nova_cell0', 'neutron', 'cinder')
 
 
 class Place:
-    """The folders of one cloud."""
+    """The folders of one cloud: of that whose servers are on paper, or of that whose servers are guests."""
 
-    def __init__(self):
+    def __init__(self, has_guests=False):
         cache = os.environ.get('DMP_LIVE_CACHE') or os.path.expanduser('~/.cache/dmp-live')
-        self.root = os.path.join(cache, 'openstack')
+        self.has_guests = has_guests
+        self.root = os.path.join(cache, 'openstack-guests' if has_guests else 'openstack')
         self.etc, self.logs, self.run, self.state = (os.path.join(self.root, name) for name in ('etc', 'log', 'run', 'state'))
+        # In a namespace of processes pids mean something else.
+        if os.environ.get(INSIDE):
+            self.run = os.path.join(self.run, 'inside')
+        self.token_seconds = DAY
         self.keystone = 'http://%s:%d' % (ADDRESS, PORTS['keystone'])
+
+    @property
+    def counter(self):
+        """How many requests the front has passed on."""
+        return os.path.join(self.state, 'requests')
 
     def make(self):
         for folder in (self.etc, self.logs, self.run, self.state):
@@ -39,6 +61,14 @@ class Place:
         path = os.path.join(self.state, *names)
         os.makedirs(path, exist_ok=True)
         return path
+
+
+# Set in the namespaces in which a cloud with guests lives.
+INSIDE = 'DMP_CLOUD_INSIDE'
+
+
+def front(service, path=''):
+    return 'https://localhost:%d%s' % (FRONT[service], path)
 
 
 def url(service, path=''):
@@ -70,6 +100,8 @@ def account(place, user):
 def checks_tokens(place, user):
     return dict(account(place, user), www_authenticate_uri=place.keystone,
                 memcached_servers='%s:%d' % (ADDRESS, PORTS['memcached']),
+                # A token that is taken back is known to be so within these seconds, and not after five minutes.
+                token_cache_time=5,
                 service_token_roles='service', service_token_roles_required='true')
 
 
@@ -89,7 +121,7 @@ def keystone(place):
         'database': pool('keystone'),
         'cache': {'enabled': 'true', 'backend': 'dogpile.cache.memcached',
                   'memcache_servers': '%s:%d' % (ADDRESS, PORTS['memcached'])},
-        'token': {'provider': 'fernet', 'expiration': 86400},
+        'token': {'provider': 'fernet', 'expiration': place.token_seconds},
         'fernet_tokens': {'key_repository': place.kept('keystone', 'fernet')},
         'credential': {'key_repository': place.kept('keystone', 'credential')},
     }
@@ -120,11 +152,15 @@ def glance(place):
 
 def nova(place):
     return {
-        'DEFAULT': {'my_ip': ADDRESS, 'host': HOST, 'state_path': place.kept('nova'), 'transport_url': QUEUE,
+        **(guests.of_nova() if place.has_guests else {}),
+        'DEFAULT': {'my_ip': ADDRESS, 'host': HOST, 'state_path': place.kept('nova'),
+                    'instances_path': place.kept('nova', 'instances'), 'transport_url': QUEUE,
                     'enabled_apis': 'osapi_compute', 'osapi_compute_listen': ADDRESS,
                     'osapi_compute_listen_port': PORTS['nova'], 'osapi_compute_workers': 1, 'use_stderr': 'true',
-                    # Servers are on paper: the interfaces, the scheduler and all states are real.
-                    'compute_driver': 'fake.FakeDriver', 'allow_resize_to_same_host': 'true',
+                    # On paper the interfaces, the scheduler and all states are real; servers boot in a cloud with guests.
+                    'compute_driver': 'libvirt.LibvirtDriver' if place.has_guests else 'fake.FakeDriver',
+                    # What a server is told at its first boot is on a disc: no service of metadata is needed.
+                    'force_config_drive': str(place.has_guests).lower(), 'allow_resize_to_same_host': 'true',
                     'cpu_allocation_ratio': '16.0', 'ram_allocation_ratio': '1.0', 'reserved_host_memory_mb': 0,
                     'update_resources_interval': 30, 'max_local_block_devices': 3},
         'api': {'auth_strategy': 'keystone'},
@@ -148,23 +184,29 @@ def nova_databases(_place):
 
 
 def neutron(place):
+    # Without agents nobody calls.
+    callers = 1 if place.has_guests else 0
     return {
         'DEFAULT': {'bind_host': ADDRESS, 'bind_port': PORTS['neutron'], 'host': HOST, 'state_path': place.kept('neutron'),
                     'transport_url': QUEUE, 'core_plugin': 'ml2', 'service_plugins': 'router,qos', 'api_workers': 1,
-                    'rpc_workers': 0, 'rpc_state_report_workers': 0, 'dhcp_agent_notification': 'false',
+                    'rpc_workers': callers, 'rpc_state_report_workers': callers, 'dhcp_agents_per_network': 1,
+                    'dhcp_agent_notification': str(place.has_guests).lower(),
                     'use_stderr': 'true', 'api_paste_config': first('/usr/share/neutron-common/api-paste.ini',
                                                                     '/etc/neutron/api-paste.ini')},
         'database': pool('neutron'),
         'keystone_authtoken': checks_tokens(place, 'neutron'),
         'nova': account(place, 'nova'),
         'placement': account(place, 'placement'),
+        'agent': {'root_helper': 'sudo', 'report_interval': 10},
         **common(place, 'neutron'),
     }
 
 
-def ml2(_place):
-    return {'ml2': {'type_drivers': 'flat,vxlan', 'tenant_network_types': 'vxlan', 'mechanism_drivers': 'paper',
+def ml2(place):
+    return {'ml2': {'type_drivers': 'flat,vxlan', 'tenant_network_types': 'vxlan',
+                    'mechanism_drivers': 'linuxbridge' if place.has_guests else 'paper',
                     'extension_drivers': 'port_security,qos'},
+            'experimental': {'linuxbridge': str(place.has_guests).lower()},
             'ml2_type_flat': {'flat_networks': 'external'}, 'ml2_type_vxlan': {'vni_ranges': '1:1000'},
             'securitygroup': {'enable_security_group': 'true'}}
 
@@ -194,7 +236,8 @@ FILES = {'keystone.conf': keystone, 'placement.conf': placement, 'glance.conf': 
 
 def write(place):
     """Writes every file of configuration anew."""
-    for name, make in FILES.items():
+    files = {**FILES, **guests.FILES} if place.has_guests else FILES
+    for name, make in files.items():
         lines = []
         for section, options in make(place).items():
             lines.append('[%s]' % section)

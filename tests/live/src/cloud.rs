@@ -30,6 +30,7 @@ struct Session {
     token: String,
     ca: Option<String>,
     project: String,
+    user: String,
     services: BTreeMap<String, String>,
 }
 
@@ -89,6 +90,13 @@ impl Cloud {
         setting.as_str().expect("clouds.yaml has it").to_owned()
     }
 
+    /// Returns its region, where it names one.
+    #[must_use]
+    pub fn region(&self) -> Option<String> {
+        let settings = self.settings();
+        settings["region_name"].as_str().map(ToOwned::to_owned)
+    }
+
     /// Returns the certificate that those of its services are signed by, where it names one.
     ///
     /// # Panics
@@ -130,12 +138,19 @@ impl Cloud {
             .as_str()
             .expect("a project")
             .to_owned();
+        let user = token["user"]["id"].as_str().expect("a user").to_owned();
+        let region = self.region();
         let services = token["catalog"].as_array().into_iter().flatten();
         let services = services.filter_map(|service| {
             let endpoint = service["endpoints"]
                 .as_array()?
                 .iter()
-                .find(|one| one["interface"] == "public")?;
+                .filter(|one| one["interface"] == "public")
+                .find(|one| {
+                    region
+                        .as_ref()
+                        .is_none_or(|it| one["region_id"] == it.as_str())
+                })?;
             Some((
                 service["type"].as_str()?.to_owned(),
                 endpoint["url"].as_str()?.to_owned(),
@@ -145,6 +160,7 @@ impl Cloud {
             token: answer.token.clone().expect("a token"),
             ca,
             project,
+            user,
             services: services.collect(),
         };
         *held = Some(session.clone());
@@ -157,7 +173,13 @@ impl Cloud {
         self.session().project
     }
 
-    /// Asks a service: `compute`, `network`, `block-storage`, `image`.
+    /// Returns the id of the user.
+    #[must_use]
+    pub fn user(&self) -> String {
+        self.session().user
+    }
+
+    /// Asks a service: `compute`, `network`, `block-storage`, `image`, `identity`; of `user`, what in Keystone is the user's own.
     ///
     /// # Panics
     ///
@@ -165,14 +187,20 @@ impl Cloud {
     #[must_use]
     pub fn ask(&self, method: &str, service: &str, path: &str, body: &Json) -> Answer {
         let session = self.session();
+        let kind = if service == "user" {
+            "identity"
+        } else {
+            service
+        };
         let base = session
             .services
-            .get(service)
+            .get(kind)
             .unwrap_or_else(|| panic!("no service `{service}`"));
         let version = match service {
-            "network" if !base.ends_with("/v2.0") => "/v2.0",
-            "image" if !base.ends_with("/v2") => "/v2",
-            _ => "",
+            "network" if !base.ends_with("/v2.0") => "/v2.0".to_owned(),
+            "image" if !base.ends_with("/v2") => "/v2".to_owned(),
+            "user" => format!("/users/{}", session.user),
+            _ => String::new(),
         };
         exchange(
             method,
@@ -322,7 +350,7 @@ fn once(method: &str, url: &str, ca: Option<&str>, token: Option<&str>, body: &J
         .unwrap_or_default();
     let request = format!(
         "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAccept: application/json\r\n\
-         OpenStack-API-Version: compute 2.79, volume 3.60\r\n\
+         OpenStack-API-Version: compute 2.90, volume 3.60\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n{token}\r\n{body}",
         body.len()
     );

@@ -15,14 +15,26 @@ macro_rules! trials {
     };
 }
 
+#[path = "openstack/adopted.rs"]
+mod adopted;
+#[path = "openstack/certificate.rs"]
+mod certificate;
 #[path = "openstack/contract.rs"]
 mod contract;
+#[path = "openstack/credentials.rs"]
+mod credentials;
+#[path = "openstack/guests.rs"]
+mod guests;
 #[path = "openstack/killed.rs"]
 mod killed;
+#[path = "openstack/many.rs"]
+mod many;
 #[path = "openstack/program.rs"]
 mod program;
 #[path = "openstack/refused.rs"]
 mod refused;
+#[path = "openstack/renewed.rs"]
+mod renewed;
 #[path = "openstack/stack.rs"]
 mod stack;
 #[path = "openstack/world.rs"]

@@ -1,11 +1,13 @@
 //! `cargo xtask live NAME`: a suite of `tests/live/tests`, in a lab of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
 use crate::cargo::{build_dmp, cargo, executable};
 use crate::lab::Lab;
+use crate::openstack::Cloud;
 use crate::process::{Failure, Shell, print, say};
 
 /// What `cargo xtask live` can be told.
@@ -43,7 +45,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     }
     if arguments.name == "openstack" {
         let _owner = lab.lock("`cargo xtask live openstack`")?;
-        return openstack(shell, arguments).await;
+        return openstack(shell, &lab, arguments).await;
     }
     let _owner = lab.lock(&format!("`cargo xtask live {}`", arguments.name))?;
     let start = Instant::now();
@@ -131,16 +133,14 @@ async fn powercut(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result
     alone(shell, arguments, ("DMP_LIVE_POWERCUT", made.trim_end())).await
 }
 
-/// The suite that needs an OpenStack: it is installed, started, filled and stopped by `tests/live/openstack/cloud`.
-async fn openstack(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
-    let program = shell.root().join("tests/live/openstack/cloud");
-    let cloud = |words: &[&str]| {
-        let mut command = shell.command(&program);
-        command.args(words);
-        command
-    };
+/// The suite that needs an OpenStack: one whose servers are on paper, and for the tests of `guests` one whose servers boot. Each is
+/// installed, started, filled and stopped by `tests/live/openstack/cloud`.
+async fn openstack(shell: &Shell, lab: &Lab<'_>, arguments: &Arguments) -> Result<(), Failure> {
     let start = Instant::now();
-    shell.run(cloud(&["install"])).await?;
+    let is_about_guests = |filter: &&String| filter.starts_with(GUESTS);
+    let (about_guests, others): (Vec<&String>, Vec<&String>) =
+        arguments.filters.iter().partition(is_about_guests);
+    let has_all = arguments.filters.is_empty();
     let binary = build_dmp(shell).await?;
     let killable = executable(
         shell,
@@ -148,35 +148,89 @@ async fn openstack(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> 
     )
     .await?;
     let tests = tests(shell, &arguments.name).await?;
-    let ran = async {
-        shell.run(cloud(&["up"])).await?;
-        let values = shell.read(cloud(&["env"])).await?;
-        say(format_args!(
-            "prepared in {:.1} s",
-            start.elapsed().as_secs_f64()
-        ));
+    let command = |values: BTreeMap<String, String>, words: &[&str], filters: &[&String]| {
         let mut command = shell.command(&tests);
         command
             .current_dir(shell.root().join("tests/live"))
             .args(["--ignored", "--test-threads", "1", "--show-output"])
-            .args(&arguments.filters)
-            .envs(values.lines().filter_map(|line| line.split_once('=')))
-            .env("DMP_LIVE_BINARY", binary)
-            .env("DMP_LIVE_KILLABLE", killable);
-        shell.run(command).await
+            .args(words)
+            .args(filters)
+            .envs(values)
+            .env("DMP_LIVE_BINARY", &binary)
+            .env("DMP_LIVE_KILLABLE", &killable);
+        command
+    };
+    if has_all || !others.is_empty() {
+        let cloud = Cloud::on_paper(shell);
+        cloud.install().await?;
+        let ran = async {
+            cloud.up(&[]).await?;
+            say_prepared(start);
+            let values = cloud.environment().await?;
+            shell
+                .run(command(values, &["--skip", GUESTS], &others))
+                .await
+        };
+        let ran = ran.await;
+        end(&cloud, arguments.keep).await.and(ran)?;
     }
-    .await;
-    if arguments.keep {
-        say("the cloud stays; `tests/live/openstack/cloud down --purge` ends it");
-    } else {
-        shell.run(cloud(&["down", "--purge"])).await?;
+    if has_all || !about_guests.is_empty() {
+        let cloud = Cloud::with_guests(shell);
+        cloud.install().await?;
+        shell.run(lab.command(&["install", "cloud"])).await?;
+        shell.run(lab.command(&["build", "cloud"])).await?;
+        let of_lab = lab.environment().await?;
+        let told = |name: &str| of_lab.get(name).cloned().unwrap_or_default();
+        let image = format!("{IMAGE}={}", told("DMP_LIVE_DISK_IMAGE"));
+        let archives = told("DMP_LIVE_PROXY");
+        let ran = async {
+            let more = ["--image", &image, "--archives-at", &archives];
+            cloud.up(&more).await?;
+            say_prepared(start);
+            let mut values = cloud.environment().await?;
+            values.insert("DMP_LIVE_GUEST_IMAGE".into(), IMAGE.into());
+            values.insert("DMP_LIVE_GATEWAY".into(), told("DMP_LIVE_GATEWAY"));
+            let all = GUESTS.to_owned();
+            let filters = if has_all {
+                vec![&all]
+            } else {
+                about_guests.clone()
+            };
+            shell.run(command(values, &[], &filters)).await
+        };
+        let ran = ran.await;
+        end(&cloud, arguments.keep).await.and(ran)?;
     }
-    ran?;
     print(format_args!(
         "live openstack: passed in {:.1} s",
         start.elapsed().as_secs_f64()
     ));
     Ok(())
+}
+
+/// The tests that need servers that boot.
+const GUESTS: &str = "guests::";
+
+/// What the image is called there that guests begin as.
+const IMAGE: &str = "debian-13";
+
+fn say_prepared(start: Instant) {
+    say(format_args!(
+        "prepared in {:.1} s",
+        start.elapsed().as_secs_f64()
+    ));
+}
+
+/// Stops a cloud, also where the wish to end is there, unless it is to stay.
+async fn end(cloud: &Cloud<'_>, stays: bool) -> Result<(), Failure> {
+    if stays {
+        say(format_args!(
+            "the cloud stays; `{}` ends it",
+            cloud.ending()
+        ));
+        return Ok(());
+    }
+    cloud.down().await
 }
 
 /// Runs a suite that needs none of the lab's machines, but something that was built for it.

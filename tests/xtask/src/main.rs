@@ -11,6 +11,7 @@ mod docs;
 mod fuzz;
 mod lab;
 mod live;
+mod openstack;
 mod process;
 
 use std::path::{Path, PathBuf};

@@ -15,6 +15,8 @@ pub(crate) enum ApiError {
     Login(String),
     /// The service can't be reached, or is too busy each time.
     Unreachable(String),
+    /// Whoever answers shows a certificate that is not accepted.
+    Untrusted(String),
     /// A request that makes something was sent, and what became of it is not known.
     Unknown {
         /// What was asked.
@@ -167,6 +169,8 @@ impl ApiError {
     pub(crate) fn failure(&self) -> FetchFailure {
         let words = self.to_string();
         match self {
+            // A failed fetch has no help of its own.
+            Self::Untrusted(_) => FetchFailure::Refused(format!("{words}; {TRUST}")),
             Self::Unreachable(_) | Self::Unknown { .. } => FetchFailure::Unreachable(words),
             Self::Refused(refusal) if super::is_passing(refusal.status) => {
                 FetchFailure::Unreachable(words)
@@ -193,6 +197,7 @@ impl ApiError {
             Self::Login(_) => Some(
                 "compare the cloud of `clouds.yaml`, the `OS_*` variables and the provider block; `openstack token issue` tries the same",
             ),
+            Self::Untrusted(_) => Some(TRUST),
             Self::Refused(refusal) if refusal.is_over_quota() => Some(
                 "have the quota raised, or remove what is no longer needed: `openstack quota show --usage`",
             ),
@@ -204,6 +209,9 @@ impl ApiError {
     }
 }
 
+/// What to do about a certificate that is not accepted.
+const TRUST: &str = "name the authority that has signed it, by `cacert` of the cloud or `ca` of the provider block, and the service by the name that its certificate is for";
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,6 +220,7 @@ impl fmt::Display for ApiError {
             Self::Unknown { request, why } => {
                 write!(f, "whether {request} was carried out is not known: {why}")
             }
+            Self::Untrusted(why) => write!(f, "nothing was sent to whoever answers: {why}"),
             Self::NotUnderstood(why) => {
                 write!(f, "the cloud gave an answer of another form: {why}")
             }

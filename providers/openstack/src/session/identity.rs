@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::catalog::Catalog;
 use super::error::ApiError;
-use super::{Pauses, Session, is_passing};
+use super::{Lost, Pauses, Session, is_passing};
 
 /// A text that is shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -246,6 +246,7 @@ impl Session {
                     });
                 }
                 Ok(answer) => answer.refusal("POST /v3/auth/tokens").to_string(),
+                Err(Lost::Untrusted(why)) => return Err(ApiError::Untrusted(why)),
                 Err(lost) => lost.into_words(),
             };
             if !pauses.wait(until, None).await {

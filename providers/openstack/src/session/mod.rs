@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use dmp_cloud::Pauses;
-use dmp_cloud::words;
+use dmp_cloud::{is_untrusted, words};
 use reqwest::header::{HeaderMap, HeaderValue};
 use serde_json::Value as Json;
 use tokio::sync::{Mutex, Semaphore};
@@ -112,6 +112,8 @@ struct Answer {
 
 /// Why nothing came back.
 enum Lost {
+    /// Whoever is there is not trusted, and was sent nothing.
+    Untrusted(String),
     /// The request can't have arrived.
     Unsent(String),
     /// It may have arrived.
@@ -121,7 +123,7 @@ enum Lost {
 impl Lost {
     fn into_words(self) -> String {
         match self {
-            Self::Unsent(why) | Self::Sent(why) => why,
+            Self::Untrusted(why) | Self::Unsent(why) | Self::Sent(why) => why,
         }
     }
 }
@@ -248,6 +250,7 @@ impl Session {
                     return Err(ApiError::Unknown { request, why });
                 }
                 Ok(answer) => return judge(&request, answer),
+                Err(Lost::Untrusted(why)) => return Err(ApiError::Untrusted(why)),
                 Err(Lost::Unsent(why)) => (why, None, true),
                 Err(Lost::Sent(why)) => (why, None, verb.may_be_repeated()),
             };
@@ -282,6 +285,7 @@ impl Session {
             .body(body);
         match self.exchange(builder, &request).await {
             Ok(answer) => judge(&request, answer).map(drop),
+            Err(Lost::Untrusted(why)) => Err(ApiError::Untrusted(why)),
             Err(lost) => Err(ApiError::Unknown {
                 request,
                 why: lost.into_words(),
@@ -330,6 +334,7 @@ impl Session {
         let answer = builder.send().await.map_err(|error| {
             let words = format!("{request}: {}", words(&error));
             match error.is_connect() || error.is_builder() {
+                _ if is_untrusted(&error) => Lost::Untrusted(words),
                 true => Lost::Unsent(words),
                 false => Lost::Sent(words),
             }
@@ -412,6 +417,7 @@ impl Session {
                 Ok(answer) if answer.status == 300 => return Ok(answer.body),
                 Ok(answer) if !is_passing(answer.status) => return judge(&request, answer),
                 Ok(answer) => answer.refusal(&request).to_string(),
+                Err(Lost::Untrusted(why)) => return Err(ApiError::Untrusted(why)),
                 Err(lost) => lost.into_words(),
             };
             if !pauses.wait(until, None).await {

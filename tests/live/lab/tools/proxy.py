@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The machines' way to package archives, and to nothing else.
 
-usage: proxy.py --netns NAME --listen ADDRESS:PORT --keep FOLDER HOST...
+usage: proxy.py --netns NAME|PATH --listen ADDRESS:PORT --keep FOLDER HOST...
 
 An HTTP proxy with one foot in each network: its socket listens in the lab's namespace, its requests leave from
 the host's. Only the hosts named are served. Package files never change, so they are kept and served from disk.
@@ -27,7 +27,7 @@ BLOCK = 1 << 18
 def socket_in(netns, address):
     """Opens a listening socket in a namespace; the process itself stays where it is."""
     setns = ctypes.CDLL(None, use_errno=True).setns
-    with open("/proc/self/ns/net") as here, open(f"/run/netns/{netns}") as there:
+    with open("/proc/self/ns/net") as here, open(os.path.join("/run/netns", netns)) as there:
         if setns(there.fileno(), CLONE_NEWNET) != 0:
             raise OSError(ctypes.get_errno(), f"cannot enter the network namespace {netns}")
         listening = socket.create_server(address, backlog=64)

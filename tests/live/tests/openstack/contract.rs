@@ -24,6 +24,7 @@ fn resource(name: &str) -> Arc<dyn Resource> {
 fn wire(cloud: &Cloud) -> Arc<dyn Configured> {
     let config = Value::object_of([
         ("ca", cloud.ca().into()),
+        ("region", cloud.region().into()),
         ("auth_url", cloud.setting("auth_url").into()),
         ("username", cloud.setting("username").into()),
         ("password", cloud.setting("password").into()),
@@ -53,7 +54,7 @@ fn set<const N: usize>(items: [&str; N]) -> Value {
 type Outside = dyn Fn(&World, Stranger) + Send + Sync;
 
 /// How a type is tried.
-struct Tried {
+pub(crate) struct Tried {
     resource_type: &'static str,
     test: &'static str,
     config: Value,
@@ -66,7 +67,7 @@ struct Tried {
 }
 
 impl Tried {
-    fn of(test: &'static str, config: Value) -> Self {
+    pub(crate) fn of(test: &'static str, config: Value) -> Self {
         let resource_type = test.split_once("_keeps_").map_or(test, |(name, _)| name);
         Self {
             resource_type,
@@ -86,7 +87,7 @@ impl Tried {
     }
 
     /// Objects of a collection; a stranger removes the one with a mark, and alters it by this.
-    fn within(
+    pub(crate) fn within(
         mut self,
         collection: Collection,
         alter: impl Fn(&Cloud, &str, &Json) + Send + Sync + 'static,
@@ -113,13 +114,13 @@ impl Tried {
         self
     }
 
-    fn never_altered(mut self) -> Self {
+    pub(crate) fn never_altered(mut self) -> Self {
         self.can_be_altered = false;
         self
     }
 }
 
-async fn keeps_the_contract(world: World, tried: Tried) {
+pub(crate) async fn keeps_the_contract(world: World, tried: Tried) {
     let outside: Arc<Outside> = tried.outside.into();
     let wire = wire(&world.cloud);
     clear(&world.cloud);

@@ -3,8 +3,8 @@
 use dmp_live::Cloud;
 use serde_json::json;
 
-use crate::program::{Stack, left, there};
-use crate::world::clear;
+use crate::program::{Stack, Undone, left, tell, there};
+use crate::world::{NETWORKS, clear};
 
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
@@ -28,6 +28,33 @@ resource "openstack_volume" "many" {
     assert_eq!(left(&world.cloud), Vec::<String>::new());
 }
 
+/// The plan has looked, and somebody was faster.
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn a_quota_that_is_spent_after_the_plan_is_told_with_what_to_do() {
+    let world = there();
+    clear(&world.cloud);
+    let stack = Stack::of(
+        "resource \"openstack_volume\" \"data\" {\n  name = \"data\"\n  size_gib = 50\n}\n",
+    );
+    stack.ends(&["plan", "--out", "plan"], 0);
+    let path = format!("/os-quota-sets/{}", world.cloud.project());
+    let body = json!({ "quota_set": { "gigabytes": 20 } });
+    Cloud::of_this_suite("admin").write("PUT", "block-storage", &path, &body);
+    let raised = Undone(&["room", "40"]);
+    let said = stack.run(&["apply", "plan"]);
+    drop(raised);
+    let text = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(!said.status.success(), "{text}");
+    for part in ["50", "20", "have the quota raised"] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+    stack.ends(&["apply", "--yes"], 0);
+    stack.ends(&["destroy", "--yes"], 0);
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
+
 #[test]
 #[ignore = "needs a cloud: cargo xtask live openstack"]
 fn what_a_server_names_has_to_be_there() {
@@ -47,6 +74,57 @@ resource "openstack_server" "web" {
         assert!(plan.contains(part), "{part} in\n{plan}");
     }
     assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn an_address_that_is_taken_is_told_in_the_plan_with_its_owner() {
+    let world = there();
+    clear(&world.cloud);
+    let port = world
+        .cloud
+        .get("network", &format!("/ports/{}", world.port));
+    let address = &port["port"]["fixed_ips"][0]["ip_address"];
+    let stack = Stack::of(&format!(
+        r#"
+resource "openstack_port" "web" {{
+  network_id = "{}"
+  fixed_ip {{
+    subnet_id  = "{}"
+    ip_address = {address}
+  }}
+}}
+"#,
+        world.network, world.subnet
+    ));
+    let plan = stack.ends(&["plan"], 1);
+    let whose = format!("belongs to the port `{}`", world.port);
+    assert!(plan.contains("an address is taken"), "{plan}");
+    assert!(plan.contains(&whose), "{plan}");
+    assert_eq!(left(&world.cloud), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs a cloud: cargo xtask live openstack"]
+fn a_subnet_that_is_too_small_is_told_in_the_plan_with_the_numbers() {
+    let world = there();
+    clear(&world.cloud);
+    let cloud = &world.cloud;
+    let body = json!({ "network": { "name": "narrow" } });
+    let network = cloud.write("POST", "network", "/networks", &body)["network"].clone();
+    let pools = json!([{ "start": "198.51.100.10", "end": "198.51.100.11" }]);
+    let body = json!({ "subnet": { "name": "narrow", "network_id": network["id"], "ip_version": 4,
+        "cidr": "198.51.100.0/24", "allocation_pools": pools } });
+    cloud.write("POST", "network", "/subnets", &body);
+    let stack = Stack::of(&format!(
+        "resource \"openstack_port\" \"web\" {{\n  count = 3\n  network_id = {}\n}}\n",
+        network["id"]
+    ));
+    let plan = stack.ends(&["plan"], 1);
+    cloud.remove("network", &NETWORKS.path_of(&network));
+    assert!(plan.contains("takes 3 of `narrow`"), "{plan}");
+    assert!(plan.contains("2 of 2 are left"), "{plan}");
+    assert_eq!(left(cloud), Vec::<String>::new());
 }
 
 #[test]
@@ -118,19 +196,11 @@ resource "openstack_volume" "data" {
 }
 "#,
     );
-    let command =
-        std::env::var_os("DMP_LIVE_CLOUD").expect("started by `cargo xtask live openstack`");
-    let switch = |verb: &str| {
-        let status = std::process::Command::new(&command)
-            .args([verb, "cinder"])
-            .status();
-        assert!(status.expect("it starts").success(), "{verb} cinder");
-    };
     // The plan looks at quotas, so it is made while all is well.
     stack.ends(&["plan", "--out", "plan"], 0);
-    switch("stop");
+    tell(&["stop", "cinder"]);
     let said = stack.run(&["apply", "plan"]);
-    switch("start");
+    tell(&["start", "cinder"]);
     assert!(!said.status.success());
     let text = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(text.contains("block-storage"), "{text}");

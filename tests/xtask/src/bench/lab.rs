@@ -108,14 +108,6 @@ impl<'a> Lab<'a> {
         cost.ok_or_else(|| Failure::Said("it has not come to its end".into()))
     }
 
-    /// The titles of the rows below.
-    pub(super) fn heading(title: &str) {
-        print(format_args!(
-            "{title:<44} {:>9} {:>9} {:>12} {:>7}",
-            "seconds", "requests", "of each one", "MB"
-        ));
-    }
-
     /// Runs a program in a folder and prints what it costs; `count` machines are what it is about.
     pub(super) async fn row(
         &self,
@@ -128,12 +120,7 @@ impl<'a> Lab<'a> {
         let before = self.calls().await?;
         let cost = self.cost(program, words, folder, runs).await?;
         let calls = (self.calls().await? - before) / runs.max(1) as u64;
-        print(format_args!(
-            "{what:<44} {:>9.2} {calls:>9} {:>12.2} {:>7.0}",
-            cost.seconds,
-            each(calls, count),
-            cost.megabytes
-        ));
+        print_row(what, &cost, calls, count);
         Ok(())
     }
 
@@ -143,6 +130,24 @@ impl<'a> Lab<'a> {
         let words = ["fault", "call", "latency", "--milliseconds", &milliseconds];
         self.tell(&words).await.map(drop)
     }
+}
+
+/// The titles of the rows below.
+pub(super) fn heading(title: &str) {
+    print(format_args!(
+        "{title:<44} {:>9} {:>9} {:>12} {:>7}",
+        "seconds", "requests", "of each one", "MB"
+    ));
+}
+
+/// What something has cost that was about `count` machines.
+pub(super) fn print_row(what: &str, cost: &Cost, calls: u64, count: usize) {
+    print(format_args!(
+        "{what:<44} {:>9.2} {calls:>9} {:>12.2} {:>7.0}",
+        cost.seconds,
+        each(calls, count),
+        cost.megabytes
+    ));
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody calls that often")]

@@ -9,6 +9,7 @@ mod lab;
 mod makespan;
 mod openstack;
 mod proxmox;
+mod real;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ enum Bench {
     Hosts(hosts::Arguments),
     /// Makes many machines on the lab's Proxmox VE API, and looks at them again.
     Proxmox(proxmox::Arguments),
-    /// Makes many servers on the lab's OpenStack, and looks at them again, beside Ansible.
+    /// Makes many servers on the lab's OpenStack or on a real one, and looks at them again, beside Ansible.
     Openstack(openstack::Arguments),
     /// Raises clusters on bare machines.
     Cluster(cluster::Arguments),

@@ -1,11 +1,13 @@
 //! `cargo xtask bench openstack`: what many servers with ports and volumes cost on the lab's OpenStack: requests and time of an
-//! apply, of a plan without changes, also over a slow line; beside Ansible's modules on the same work.
+//! apply, of a plan without changes, also over a slow line; beside Ansible's modules on the same work. With `--cloud real` on a
+//! real one, whose servers are on paper.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::lab::Lab;
+use super::lab::{Lab, heading};
+use super::real::Real;
 use super::released;
 use crate::process::{Failure, Shell};
 
@@ -15,6 +17,9 @@ pub(crate) struct Arguments {
     /// How many servers.
     #[arg(long, value_delimiter = ',', default_value = "100,500")]
     servers: Vec<usize>,
+    /// On which cloud. The real one is installed, started and ended by this command, which needs Debian and root.
+    #[arg(long, value_enum, default_value_t = Ground::Lab)]
+    cloud: Ground,
     /// Plans of which the median counts.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -27,9 +32,33 @@ pub(crate) struct Arguments {
     ansible: Option<PathBuf>,
 }
 
+/// Where servers are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Ground {
+    /// On the lab's OpenStack.
+    Lab,
+    /// On a real OpenStack of this machine.
+    Real,
+}
+
+impl Ground {
+    /// What is there: the cloud by its name in `clouds.yaml`, an image, a flavor.
+    fn names(self) -> [&'static str; 3] {
+        match self {
+            Self::Lab => ["lab", "debian-13", "small"],
+            Self::Real => ["guarded", "paper", "paper.tiny"],
+        }
+    }
+}
+
 /// Measures.
 pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Failure> {
     let dmp = released(shell, arguments.dmp.as_deref()).await?;
+    if arguments.cloud == Ground::Real {
+        let real = Real::start(shell).await?;
+        let measured = on_the_real_one(&real, arguments, &dmp).await;
+        return real.end().await.and(measured);
+    }
     for count in &arguments.servers {
         many(shell, arguments, &dmp, *count).await?;
     }
@@ -65,13 +94,14 @@ fn site() -> Json {
 }
 
 /// The stack: a network, and each server with a port and a volume.
-fn stack(count: usize) -> String {
+fn stack(ground: Ground, count: usize) -> String {
+    let [cloud, image, flavor] = ground.names();
     format!(
         r#"provider "openstack" {{
-  cloud = "lab"
+  cloud = "{cloud}"
 }}
 data "openstack_image" "debian" {{
-  name = "debian-13"
+  name = "{image}"
 }}
 resource "openstack_network" "many" {{
   name = "many"
@@ -92,7 +122,7 @@ resource "openstack_port" "m" {{
 resource "openstack_server" "m" {{
   for_each = local.numbers
   name     = "m-${{each.key}}"
-  flavor   = "small"
+  flavor   = "{flavor}"
   image_id = data.openstack_image.debian.id
   network {{
     port_id = openstack_port.m[each.key].id
@@ -121,9 +151,12 @@ async fn many(
     let lab = Lab::start(shell, dmp, &site()).await?;
     let folder = lab.folder(
         "stack",
-        &[("main.hcl", &stack(count)), ("clouds.yaml", &clouds(&lab)?)],
+        &[
+            ("main.hcl", &stack(Ground::Lab, count)),
+            ("clouds.yaml", &clouds(&lab)?),
+        ],
     )?;
-    Lab::heading(&format!("{count} servers"));
+    heading(&format!("{count} servers"));
     let apply: (&Path, &[&str]) = (dmp, &["apply", "--yes"]);
     let plan: (&Path, &[&str]) = (dmp, &["plan"]);
     let made = "apply: ports, servers, volumes, attached";
@@ -133,6 +166,30 @@ async fn many(
     lab.delay(20).await?;
     let late = "plan without changes, each answer 20 ms late";
     lab.row(late, plan, &folder, arguments.runs, count).await
+}
+
+async fn on_the_real_one(
+    real: &Real<'_>,
+    arguments: &Arguments,
+    dmp: &Path,
+) -> Result<(), Failure> {
+    for &count in &arguments.servers {
+        real.has_room_for(count).await?;
+        let folder = real.folder(&format!("stack-{count}"), &stack(Ground::Real, count))?;
+        heading(&format!("{count} servers on a real OpenStack"));
+        for (what, words, runs) in [
+            (
+                "apply: ports, servers, volumes, attached",
+                &["apply", "--yes"][..],
+                1,
+            ),
+            ("plan without changes", &["plan"][..], arguments.runs),
+            ("destroy", &["destroy", "--yes"][..], 1),
+        ] {
+            real.row(what, (dmp, words), &folder, runs, count).await?;
+        }
+    }
+    Ok(())
 }
 
 /// How clients find the lab.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 
-use super::lab::Lab;
+use super::lab::{Lab, heading};
 use super::released;
 use crate::process::{Failure, Shell, print};
 
@@ -91,7 +91,7 @@ async fn many(shell: &Shell, arguments: &Arguments, dmp: &Path) -> Result<(), Fa
     let lab = Lab::start(shell, dmp, &site(1000)).await?;
     let count = arguments.machines;
     let folder = stack(&lab, count, false)?;
-    Lab::heading(&format!("{count} machines"));
+    heading(&format!("{count} machines"));
     let apply: (&Path, &[&str]) = (dmp, &["apply", "--yes"]);
     let plan: (&Path, &[&str]) = (dmp, &["plan"]);
     lab.row("apply: cloned and started", apply, &folder, 1, count)

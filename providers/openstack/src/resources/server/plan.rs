@@ -231,8 +231,10 @@ fn plan_finish(change: &mut Change<'_>, prior: &Value) {
     }
     change.unknown("ports");
     change.unknown("connection");
-    if change.config.get("availability_zone").is_null() {
-        change.unknown("availability_zone");
+    for name in ["availability_zone", "config_drive"] {
+        if change.config.get(name).is_null() {
+            change.unknown(name);
+        }
     }
     let plugs = wanted::plugs(&change.planned).unwrap_or_default();
     match plugs.first().and_then(|plug| plug.address.clone()) {

@@ -201,7 +201,7 @@ pub(super) fn attributes(server: &Json, beside: &Beside<'_>) -> Value {
         .with("metadata", metadata(known, server))
         .with("tags", set_or_null(known, "tags", &server["tags"]))
         .with("image_id", text(&server["image"], "id").into())
-        .with("config_drive", drive(known, server))
+        .with("config_drive", drive(server).into())
         .with("network", network(&wishes, known, &plugs))
         .with("security_group_ids", groups(&wishes, known, &plugs))
         .with("ports", ports(&plugs))
@@ -251,13 +251,9 @@ fn set_or_null(known: &Value, name: &str, found: &Json) -> Value {
     }
 }
 
-/// Nova says `True` or nothing.
-fn drive(known: &Value, server: &Json) -> Value {
-    match text(server, "config_drive").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
-        true => true.into(),
-        false if known.get("config_drive").is_null() => Value::null(),
-        false => false.into(),
-    }
+/// Nova says `True` or nothing; `True` also where the cloud gives every server one.
+fn drive(server: &Json) -> bool {
+    text(server, "config_drive").is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 
 /// The plugs as they are written, as far as they are fulfilled. What was plugged in by others is theirs.
@@ -421,6 +417,15 @@ mod tests {
         assert_eq!(flavor(&by_id, &server, Some(&flavors)), "3".into());
         let other = Value::object_of([("flavor", "4".into())]);
         assert_eq!(flavor(&other, &server, Some(&flavors)), "m1.small".into());
+    }
+
+    #[test]
+    fn a_disc_that_the_cloud_gives_to_every_server_is_no_change() {
+        assert!(drive(&json!({ "config_drive": "True" })));
+        assert!(!drive(&json!({ "config_drive": "" })) && !drive(&json!({})));
+        // What nobody has asked for is the cloud's, so that no plan takes it away.
+        let schema = super::super::schema::schema();
+        assert!(schema.attributes["config_drive"].is_computed());
     }
 
     #[test]

@@ -22,6 +22,16 @@ const THERE_OR_NOT: &[&str] = &[
     "secrets_are_never_shown",
 ];
 
+/// The same, with a secret in it.
+const THERE_OR_NOT_WITH_A_SECRET: &[&str] = &[
+    "an_update_reaches_the_object",
+    "the_id_is_recorded_before_the_first_wait",
+    "an_update_cut_off_anywhere_is_finished",
+    "a_wait_ends_soon_after_a_wish_to_stop",
+    "leaving_twice_succeeds_and_it_counts_no_more",
+    "what_a_stranger_altered_is_seen_and_mended",
+];
+
 /// What is found by its key and made at once, and of which nothing changes in place.
 const FIXED_AT_A_KEY: &[&str] = &[
     "an_update_reaches_the_object",
@@ -166,5 +176,11 @@ pub(super) const CLOUD: &[Trial] = &[
         "openstack_image",
         "openstack_image_keeps_the_contract",
         MADE,
+    ),
+    Trial::of(
+        "tests/live/tests/openstack/credentials.rs",
+        "openstack_application_credential",
+        "openstack_application_credential_keeps_the_contract",
+        THERE_OR_NOT_WITH_A_SECRET,
     ),
 ];
