@@ -848,3 +848,16 @@ fn an_administrator_sees_all_and_a_member_only_its_own() {
             .is_some_and(|host| host.starts_with("pve"))
     );
 }
+
+#[test]
+fn a_volume_may_be_told_more_than_an_old_version_knows() {
+    let (_folder, _lab, cloud) = lab();
+    let below = format!("/volume/v3/{}/volumes", cloud.project);
+    // As the command line sends it, in the first version.
+    let body = json!({ "volume": { "size": 1, "name": "cli", "backup_id": null } });
+    cloud.done("POST", &below, &body);
+    let newer = json!({ "volume": { "size": 1, "colour": "red" } });
+    let (status, why) = cloud.of_volumes().refused("POST", &below, &newer);
+    assert_eq!(status, 400);
+    assert!(why.contains("'colour' was unexpected"), "{why}");
+}

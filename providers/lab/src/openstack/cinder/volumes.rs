@@ -9,10 +9,10 @@ use crate::openstack::estate::{Kind, Shown, fine_moment, number, shown, text};
 use crate::openstack::listing::Listing;
 use crate::openstack::shape::{self, Member, Object, Shape, TEXT_OR_NULL, UUID_OR_NULL, check};
 use crate::openstack::steps::Doing as Step;
-use crate::openstack::{Answer, Call, Failure, Outcome};
+use crate::openstack::{Answer, Call, Failure, Outcome, Version};
 use crate::world::{World, now};
 
-/// `cinder/api/schemas/volumes.py`.
+/// `cinder/api/schemas/volumes.py`. Before version 3.53 members that it does not name are let pass.
 static CREATE: Object = Object {
     members: &[
         Member("volume", 0, Shape::Object(&VOLUME)),
@@ -22,32 +22,49 @@ static CREATE: Object = Object {
     is_open: false,
 };
 
-static VOLUME: Object = Object {
+static OLD_CREATE: Object = Object {
     members: &[
-        Member("name", 0, TEXT_OR_NULL),
-        Member("description", 0, TEXT_OR_NULL),
-        Member("display_name", 0, TEXT_OR_NULL),
-        Member("display_description", 0, TEXT_OR_NULL),
-        Member("volume_type", 0, TEXT_OR_NULL),
-        Member("metadata", 0, Shape::Either(&[Shape::Texts, Shape::Null])),
-        Member("snapshot_id", 0, UUID_OR_NULL),
-        Member("source_volid", 0, UUID_OR_NULL),
-        Member("consistencygroup_id", 0, UUID_OR_NULL),
-        Member(
-            "size",
-            0,
-            Shape::Either(&[Shape::Number(0, i32::MAX as i64), Shape::Null]),
-        ),
-        Member("availability_zone", 0, TEXT_OR_NULL),
-        Member("multiattach", 0, Shape::Either(&[Shape::Flag, Shape::Null])),
-        Member("image_id", 0, TEXT_OR_NULL),
-        Member("imageRef", 0, TEXT_OR_NULL),
-        Member("group_id", 13, TEXT_OR_NULL),
-        Member("backup_id", 47, UUID_OR_NULL),
+        Member("volume", 0, Shape::Object(&OLD_VOLUME)),
+        Member("OS-SCH-HNT:scheduler_hints", 0, Shape::Any),
     ],
+    needed: &["volume"],
+    is_open: false,
+};
+
+static VOLUME: Object = Object {
+    members: MEMBERS,
     needed: &[],
     is_open: false,
 };
+
+static OLD_VOLUME: Object = Object {
+    members: MEMBERS,
+    needed: &[],
+    is_open: true,
+};
+
+const MEMBERS: &[Member] = &[
+    Member("name", 0, TEXT_OR_NULL),
+    Member("description", 0, TEXT_OR_NULL),
+    Member("display_name", 0, TEXT_OR_NULL),
+    Member("display_description", 0, TEXT_OR_NULL),
+    Member("volume_type", 0, TEXT_OR_NULL),
+    Member("metadata", 0, Shape::Either(&[Shape::Texts, Shape::Null])),
+    Member("snapshot_id", 0, UUID_OR_NULL),
+    Member("source_volid", 0, UUID_OR_NULL),
+    Member("consistencygroup_id", 0, UUID_OR_NULL),
+    Member(
+        "size",
+        0,
+        Shape::Either(&[Shape::Number(0, i32::MAX as i64), Shape::Null]),
+    ),
+    Member("availability_zone", 0, TEXT_OR_NULL),
+    Member("multiattach", 0, Shape::Either(&[Shape::Flag, Shape::Null])),
+    Member("image_id", 0, TEXT_OR_NULL),
+    Member("imageRef", 0, TEXT_OR_NULL),
+    Member("group_id", 13, TEXT_OR_NULL),
+    Member("backup_id", 47, UUID_OR_NULL),
+];
 
 static UPDATE: Object = Object {
     members: &[Member("volume", 0, Shape::Object(&UPDATED))],
@@ -243,7 +260,11 @@ fn present(mut sent: Shown) -> Shown {
 /// `POST /v3/{project}/volumes`.
 pub(super) fn create(call: &mut Call<'_>) -> Outcome {
     own_project(call)?;
-    check(&CREATE, &call.body, call.version)?;
+    let shape = match call.version < Version(3, 53) {
+        true => &OLD_CREATE,
+        false => &CREATE,
+    };
+    check(shape, &call.body, call.version)?;
     let sent = call.body["volume"].as_object().cloned().unwrap_or_default();
     let mut sent = present(sent);
     sent.retain(|_, value| !value.is_null());

@@ -84,6 +84,11 @@ pub(super) const CLOUD: &[Trial] = &[
     ),
     trial(
         "openstack_server",
+        "openstack_server_keeps_the_contract_rebuilt_in_place",
+        MADE,
+    ),
+    trial(
+        "openstack_server",
         "openstack_server_keeps_the_contract_booted_from_a_volume",
         MADE,
     ),
