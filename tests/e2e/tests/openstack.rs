@@ -338,7 +338,12 @@ fn another_image_rebuilds_a_server_that_keeps_its_ways_in() {
         .shows("LOSES DATA: the local disk of `bastion`")
         .shows("Plan: 0 to create, 1 to change");
     assert_eq!(lab.output("outside"), outside);
-    assert!(answers(&outside), "{outside} is reached from the host");
+    // Nova says that it runs before its system is up.
+    let until = Instant::now() + Duration::from_secs(30);
+    while !answers(&outside) {
+        assert!(Instant::now() < until, "{outside} is reached from the host");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     // Its host key is the one that was pinned, and its disk is empty.
     note("host.bastion").expect_code(1);
     note("host.inner").expect_success().shows("on inner");
