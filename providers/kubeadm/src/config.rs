@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 /// The file for `kubeadm init`. No secret is in it.
 pub(crate) fn init(wanted: &Value, first: &Machine, endpoint: &str) -> String {
     let text = |name: &str| wanted.get(name).as_str().map(ToOwned::to_owned);
-    let address = text("advertise_address").unwrap_or_else(|| first.address.to_string());
+    let address = text("advertise_address").unwrap_or_else(|| first.address.clone());
     let init = without_nulls(&json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "InitConfiguration",
@@ -67,7 +67,7 @@ pub(crate) fn init(wanted: &Value, first: &Machine, endpoint: &str) -> String {
 pub(crate) fn join(wanted: &Value, host: &Machine) -> String {
     let cluster = wanted.get("cluster");
     let text = |value: &Value, name: &str| value.get(name).as_str().map(ToOwned::to_owned);
-    let address = text(wanted, "node_ip").unwrap_or_else(|| host.address.to_string());
+    let address = text(wanted, "node_ip").unwrap_or_else(|| host.address.clone());
     let join = without_nulls(&json!({
         "apiVersion": "kubeadm.k8s.io/v1beta4",
         "kind": "JoinConfiguration",

@@ -1,5 +1,10 @@
 //! The provider `openstack` against a real OpenStack: `cargo xtask live openstack`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the figures are for the person who runs it"
+)]
+
 /// Makes tests of trials, on the cloud of this suite.
 macro_rules! trials {
     ($($name:ident)*) => {

@@ -20,7 +20,7 @@ fn forget(world: &World) {
     }
 }
 
-fn make(world: &World, collection: Collection, one: &str, body: Json) -> Json {
+fn make(world: &World, collection: Collection, one: &str, body: &Json) -> Json {
     let cloud = &world.cloud;
     let body = json!({ one: body });
     let made = cloud.write("POST", collection.service, collection.path, &body)[one].clone();
@@ -40,16 +40,16 @@ fn what_a_query_finds_is_taken_over_by_the_blocks_that_it_writes() {
     forget(&world);
     for (name, size) in [("asked-1", 1), ("asked-2", 2), ("asked-not", 1)] {
         let body = json!({ "name": name, "size": size, "metadata": { "for": "a query" } });
-        make(&world, VOLUMES, "volume", body);
+        make(&world, VOLUMES, "volume", &body);
     }
     let body = json!({ "name": "asked-network", "description": "was there" });
-    make(&world, NETWORKS, "network", body);
+    make(&world, NETWORKS, "network", &body);
     let body = json!({ "name": "asked-group", "description": "was there" });
-    make(&world, GROUPS, "security_group", body);
+    make(&world, GROUPS, "security_group", &body);
     let flavor = world.cloud.get("compute", "/flavors/detail")["flavors"][0]["id"].clone();
     let body = json!({ "name": "asked-server", "imageRef": world.image, "flavorRef": flavor,
         "networks": [{ "uuid": world.network }], "metadata": { "for": "a query" } });
-    make(&world, SERVERS, "server", body);
+    make(&world, SERVERS, "server", &body);
 
     let stack = Stack::of("");
     for (kind, condition, count) in [

@@ -164,6 +164,13 @@ fn plan_change(change: &mut Change<'_>, prior: &Value) {
             "a server does not change its zone in place",
         );
     }
+    // One that is not built yet may still get a disc that nobody has asked for.
+    let drive = |value: &Value| value.get("config_drive").as_bool();
+    if let (Some(has), Some(wants)) = (drive(prior), drive(change.config))
+        && has != wants
+    {
+        change.replace("config_drive", "a server gets its disc when it is made");
+    }
     let name = text_at(prior, "name").unwrap_or_default();
     let what = format!("`{name}`");
     if change.changes("flavor") {

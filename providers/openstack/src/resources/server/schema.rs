@@ -30,7 +30,7 @@ fn machine(schema: Schema) -> Schema {
         .attribute("metadata", Attribute::optional(Type::map(Type::String), "Names and texts about it, which it can read. dmp's mark is one more, `dmp_mark`."))
         .attribute("tags", Attribute::optional(Type::set(Type::String), "Its tags."))
         .attribute("scheduler_hints", Attribute::optional(Type::map(Type::String), "What the scheduler is told when it is made: `group` with the id of a server group, `same_host` and others.").replaces())
-        .attribute("config_drive", Attribute::optional_computed(Type::Bool, "Whether it is told by a disc what it would else ask the network for. Some clouds give one to every server.").replaces())
+        .attribute("config_drive", Attribute::optional_computed(Type::Bool, "Whether it is told by a disc what it would else ask the network for. Some clouds give one to every server. Another choice replaces it."))
 }
 
 pub(super) fn network_type() -> Type {
