@@ -3,6 +3,7 @@
 //! A machine has a group of its own in each hierarchy that the host has mounted, and sees it as the root.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -125,17 +126,14 @@ impl Groups {
     pub(super) fn make(&self, group: &str, memory: u64) -> Result<(), String> {
         for Hierarchy { at, kind } in &self.hierarchies {
             let own = at.join(group);
-            for level in levels(at, &own) {
+            let levels = levels(at, &own);
+            create(&levels)?;
+            for level in &levels {
                 match kind {
                     Kind::Second => hand_down(level.parent().unwrap_or(at)),
                     Kind::First(_) => {}
                 }
-                if !level.is_dir() {
-                    fs::create_dir(&level).map_err(|error| {
-                        format!("the control group `{}`: {error}", level.display())
-                    })?;
-                }
-                fill_cpuset(&level)?;
+                fill_cpuset(level)?;
             }
             let limit = match kind {
                 Kind::Second => own.join("memory.max"),
@@ -272,9 +270,50 @@ fn empty(group: &Path) -> bool {
     fs::remove_dir(group).is_ok()
 }
 
+/// Makes groups, each within the one before, where they are not there. Two machines of a lab that start at once both make what they
+/// have in common, and each takes that away again while nothing is in it.
+fn create(levels: &[PathBuf]) -> Result<(), String> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let made = levels
+            .iter()
+            .try_for_each(|level| match fs::create_dir(level) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+                made => made.map_err(|error| (level, error)),
+            });
+        match made {
+            Ok(()) => return Ok(()),
+            Err((_, error)) if error.kind() == ErrorKind::NotFound && Instant::now() < until => {}
+            Err((level, error)) => {
+                return Err(format!("the control group `{}`: {error}", level.display()));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_that_start_at_once_do_not_take_their_groups_from_each_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = |machine: usize| {
+            let all = folder.path().join("lab");
+            let own = all.join(machine.to_string());
+            for _ in 0..200 {
+                create(&[all.clone(), own.clone()]).expect("they are made");
+                fs::remove_dir(&own).expect("it is there");
+                // It goes with the last one.
+                let _ = fs::remove_dir(&all);
+            }
+        };
+        std::thread::scope(|scope| {
+            for machine in 0..4 {
+                scope.spawn(move || start(machine));
+            }
+        });
+    }
 
     #[test]
     fn hosts_have_version_two_alone_or_version_one_with_it_beside() {
