@@ -249,7 +249,7 @@ impl ConvertError {
 /// When the value has no meaning in that type, with the place inside the value.
 pub fn convert(value: &Value, ty: &Type, strictness: Strictness) -> Result<Value, ConvertError> {
     let marks = value.marks().clone();
-    let converted = convert_kind(value, ty, strictness)?;
+    let converted = convert_kind(value, ty, strictness)?.sharing_with(value);
     Ok(converted.marked(&marks))
 }
 

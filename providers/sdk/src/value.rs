@@ -357,6 +357,7 @@ impl Value {
             }
             _ => self.clone(),
         };
+        let inside = inside.sharing_with(self);
         if inside.is_null() {
             inside
         } else {
@@ -378,7 +379,7 @@ impl Value {
         items.iter().chain(members.into_iter().flatten())
     }
 
-    /// The same value, its direct children changed by a function; marks stay.
+    /// The same value, its direct children changed by a function; marks stay. Where nothing changes nothing is copied.
     #[must_use]
     pub fn map_children(&self, change: impl Fn(&Self) -> Self) -> Self {
         let items = |items: &Arc<Vec<Self>>| Arc::new(items.iter().map(&change).collect());
@@ -398,10 +399,11 @@ impl Value {
             Kind::Object(members) => Kind::Object(named(members)),
             plain => plain.clone(),
         };
-        Self {
+        let changed = Self {
             kind,
             marks: self.marks.clone(),
-        }
+        };
+        changed.sharing_with(self)
     }
 
     /// Whether it is null.

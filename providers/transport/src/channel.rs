@@ -42,7 +42,7 @@ impl Input {
     /// Feeds a piece. Waits while the far side takes nothing, also for ever if the connection breaks meanwhile.
     pub(crate) async fn feed(&self, bytes: Vec<u8>) -> Result<(), russh::Error> {
         match &self.0 {
-            Some(input) => input.data_bytes(bytes).await,
+            Some(input) => feed(input, bytes).await,
             None => Err(russh::Error::Disconnect),
         }
     }
@@ -54,6 +54,23 @@ impl Input {
             None => Ok(()),
         }
     }
+}
+
+/// How much is handed to a connection at once. It encrypts all that it is given, and holds that until it is sent: with a
+/// connection to each of many hosts whole programs would be what takes most of the memory.
+const PIECE: usize = 16 * 1024;
+
+/// Feeds a command what it reads, piece by piece.
+async fn feed(input: &ChannelWriteHalf<Msg>, bytes: Vec<u8>) -> Result<(), russh::Error> {
+    if bytes.len() <= PIECE {
+        return input.data_bytes(bytes).await;
+    }
+    for piece in bytes.chunks(PIECE) {
+        input.data_bytes(piece.to_vec()).await?;
+        // The connection sends what it has before it gets more.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 /// What a running command says.
@@ -79,7 +96,7 @@ impl Running {
         running.feeding = Some(tokio::spawn(async move {
             // A far side that stops reading says why on its own; the program is then of no use to it.
             if let Some(input) = input
-                && input.data_bytes(program).await.is_ok()
+                && feed(&input, program.into_bytes()).await.is_ok()
             {
                 let _ = input.eof().await;
             }
