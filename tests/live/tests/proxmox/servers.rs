@@ -109,6 +109,9 @@ resource "host" "bastion" {
   private_key = core_ssh_key.login.private_key
   host_key    = openstack_server.bastion.host_key
   depends_on  = [openstack_floating_ip_association.bastion, openstack_security_group_rule.ssh]
+  lifecycle {
+    hosted_on = [openstack_server.bastion.id]
+  }
 }
 
 resource "host" "inner" {
