@@ -404,8 +404,17 @@ fn lock(ahead: &Mutex<Ahead>) -> MutexGuard<'_, Ahead> {
 
 /// Whether it takes an exchange with a machine to read this.
 pub(crate) fn asks_a_machine(request: &ReadRequest) -> bool {
-    let mut fetches = first_fetches(request).into_iter().flatten();
-    fetches.any(|fetch| matches!(fetch, Fetch::Script { .. }))
+    machine_asked(request).is_some()
+}
+
+/// The machine that a request asks first, if it asks one.
+pub(crate) fn machine_asked(request: &ReadRequest) -> Option<Machine> {
+    let fetches = first_fetches(request).into_iter().flatten();
+    let mut machines = fetches.filter_map(|fetch| match fetch {
+        Fetch::Script { on, .. } => Some(on),
+        _ => None,
+    });
+    machines.next()
 }
 
 fn first_fetches(request: &ReadRequest) -> Result<Vec<Fetch>, Diagnostic> {

@@ -13,7 +13,7 @@ use dmp_plan::{Finding, Findings, Planner, PlannerInput, ReadKind, ReadRequest, 
 use dmp_sdk::{Address, Configured, Diagnostic, Mark, Object, Purpose, Resource};
 use dmp_state::{Instance, Snapshot, Status};
 
-use crate::reader::{Reader, asks_a_machine};
+use crate::reader::{Reader, asks_a_machine, machine_asked};
 
 /// What the state records, and how it is read.
 pub struct Refresh<'a> {
@@ -83,7 +83,7 @@ impl<'a> Refresh<'a> {
     }
 
     /// Reads. What is on a machine that an API tells of waits for what that tells: on one that is switched off or gone
-    /// nothing is asked.
+    /// nothing is asked, nor on one behind it.
     pub async fn read(self, reader: &Reader) -> Findings {
         let Self {
             snapshot,
@@ -113,6 +113,7 @@ impl<'a> Refresh<'a> {
         };
         let mut on = Vec::new();
         let mut silent = Findings::default();
+        let mut ways = BTreeMap::new();
         for request in later {
             let is_off = |host: &Address| match (findings.get(host), told.get(host)) {
                 (Some(Finding::Found(object)), Some(resource)) => {
@@ -127,11 +128,22 @@ impl<'a> Refresh<'a> {
             };
             match why {
                 Some(why) => {
+                    if let Some(machine) = machine_asked(&request) {
+                        ways.insert((machine.address, machine.port), request.address.clone());
+                    }
                     silent.insert(request.address, Finding::Unreachable(why));
                 }
                 None => on.push(request),
             }
         }
+        on.retain(|request| {
+            let Some(host) = led_by(request, &ways) else {
+                return true;
+            };
+            let why = format!("the way to it leads through `{host}`, which does not run");
+            silent.insert(request.address.clone(), Finding::Unreachable(why));
+            false
+        });
         findings.extend(silent);
         findings.extend(reader.read(on).await);
         findings
@@ -154,6 +166,19 @@ fn told_by_an_api(
         _ => None,
     };
     requests.iter().filter(of_host).filter_map(told).collect()
+}
+
+/// What answers at one of the places that a request goes through; nothing if there are none.
+fn led_by<'a>(
+    request: &ReadRequest,
+    ways: &'a BTreeMap<(String, u16), Address>,
+) -> Option<&'a Address> {
+    if ways.is_empty() {
+        return None;
+    }
+    let bastions = machine_asked(request)?.bastions;
+    let mut places = bastions.into_iter().map(|one| (one.address, one.port));
+    places.find_map(|place| ways.get(&place))
 }
 
 /// What would be found if nothing had changed.

@@ -228,6 +228,9 @@ resource "host" "bastion" {
   private_key = core_ssh_key.login.private_key
   host_key    = openstack_server.bastion.host_key
   depends_on  = [openstack_floating_ip_association.bastion]
+  lifecycle {
+    hosted_on = [openstack_server.bastion.id]
+  }
 }
 
 resource "host" "inner" {
@@ -285,6 +288,19 @@ fn a_stack_on_the_lab_is_reached_through_its_floating_ip() {
         !answers(&format!("127.{}.5", lab.block)),
         "the bastion's address inside is as well"
     );
+
+    // Neither the bastion nor what is behind it can be asked then, and the next apply switches it on and looks at both.
+    lab.sandbox
+        .run(&["lab", "kill", "bastion"])
+        .expect_success();
+    lab.sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .shows("openstack_server.bastion   `started`, `status` differ");
+    assert!(answers(&outside), "{outside} is reached again");
+    lab.sandbox
+        .run(&["plan", "--detailed-exitcode"])
+        .expect_success();
 
     lab.edit("size_gib = 1", "size_gib = 2");
     lab.edit("name     = \"inner\"", "name     = \"within\"");

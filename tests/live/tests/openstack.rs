@@ -28,6 +28,8 @@ mod certificate;
 mod contract;
 #[path = "openstack/credentials.rs"]
 mod credentials;
+#[path = "openstack/exchanges.rs"]
+mod exchanges;
 #[path = "openstack/guests.rs"]
 mod guests;
 #[path = "openstack/killed.rs"]
@@ -36,6 +38,8 @@ mod killed;
 mod many;
 #[path = "openstack/program.rs"]
 mod program;
+#[path = "openstack/recorded.rs"]
+mod recorded;
 #[path = "openstack/refused.rs"]
 mod refused;
 #[path = "openstack/renewed.rs"]

@@ -270,6 +270,24 @@ impl Served {
     }
 }
 
+impl Served {
+    /// Takes away what a lab that was killed has left of networks, which the next test would otherwise have routes to.
+    fn clear_links(&self) {
+        let links = self.lab.enter("ip").args(["-o", "link", "show"]).output();
+        let links = links.map(|links| links.stdout).unwrap_or_default();
+        let links = String::from_utf8_lossy(&links).into_owned();
+        let names = links.lines().filter_map(|line| line.split(": ").nth(1));
+        for name in names.filter(|name| !matches!(*name, "lo" | "lab0")) {
+            let name = name.split('@').next().unwrap_or(name);
+            let _ = self
+                .lab
+                .enter("ip")
+                .args(["link", "delete", name])
+                .output();
+        }
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -292,6 +310,9 @@ impl Drop for Served {
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = self.process.kill();
+        if std::thread::panicking() {
+            self.clear_links();
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use nix::mount::{MsFlags, mount};
 /// Where hosts have their control groups.
 const TOP: &str = "/sys/fs/cgroup";
 
-/// How long groups may take to be empty after a machine's last process.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long groups may take to be empty after a machine's last process, on a host with other work.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The hierarchies of this host.
 #[derive(Debug, PartialEq, Eq)]
