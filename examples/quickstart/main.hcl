@@ -63,47 +63,50 @@ module "inside" {
 }
 
 module "bastion" {
-  source      = "../../modules/machine"
-  kind        = var.kind
-  name        = "bastion"
-  address     = local.is_openstack ? local.inside.bastion : var.site.bastion
-  network     = local.outside
-  networks    = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.bastion }]
-  open_ports  = ["tcp/${var.site.ssh_port}"]
-  ssh_keys    = [core_ssh_key.login.public_key]
-  private_key = core_ssh_key.login.private_key
-  ssh_port    = var.site.ssh_port
-  proxmox     = local.proxmox
-  openstack   = local.reached
+  source       = "../../modules/machine"
+  kind         = var.kind
+  name         = "bastion"
+  address      = local.is_openstack ? local.inside.bastion : var.site.bastion
+  network      = local.outside
+  networks     = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.bastion }]
+  open_ports   = ["tcp/${var.site.ssh_port}"]
+  ssh_keys     = [core_ssh_key.login.public_key]
+  private_key  = core_ssh_key.login.private_key
+  ssh_port     = var.site.ssh_port
+  boot_seconds = var.site.boot_seconds
+  proxmox      = local.proxmox
+  openstack    = local.reached
 }
 
 module "balancer" {
-  source      = "../../modules/machine"
-  kind        = var.kind
-  name        = "balancer"
-  address     = local.is_openstack ? local.inside.balancer : var.site.balancer
-  network     = local.outside
-  networks    = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.balancer }]
-  open_ports  = ["tcp/${var.site.ssh_port}", "tcp/${local.port}"]
-  ssh_keys    = [core_ssh_key.login.public_key]
-  private_key = core_ssh_key.login.private_key
-  ssh_port    = var.site.ssh_port
-  proxmox     = local.proxmox
-  openstack   = local.reached
+  source       = "../../modules/machine"
+  kind         = var.kind
+  name         = "balancer"
+  address      = local.is_openstack ? local.inside.balancer : var.site.balancer
+  network      = local.outside
+  networks     = local.is_openstack ? [] : [{ bridge = module.inside.network.bridge, vlan = module.inside.network.vlan, address = local.inside.balancer }]
+  open_ports   = ["tcp/${var.site.ssh_port}", "tcp/${local.port}"]
+  ssh_keys     = [core_ssh_key.login.public_key]
+  private_key  = core_ssh_key.login.private_key
+  ssh_port     = var.site.ssh_port
+  boot_seconds = var.site.boot_seconds
+  proxmox      = local.proxmox
+  openstack    = local.reached
 }
 
 module "web" {
-  source      = "../../modules/machine-group"
-  kind        = var.kind
-  name        = "web"
-  machines    = { for number in range(1, var.webs + 1) : number => { address = "${cidrhost(var.site.inside, 10 + number)}/${module.inside.prefix}" } }
-  network     = module.inside.network
-  bastion     = module.bastion.connection
-  ssh_keys    = [core_ssh_key.login.public_key]
-  private_key = core_ssh_key.login.private_key
-  ssh_port    = var.site.ssh_port
-  proxmox     = local.proxmox
-  openstack   = local.openstack
+  source       = "../../modules/machine-group"
+  kind         = var.kind
+  name         = "web"
+  machines     = { for number in range(1, var.webs + 1) : number => { address = "${cidrhost(var.site.inside, 10 + number)}/${module.inside.prefix}" } }
+  network      = module.inside.network
+  bastion      = module.bastion.connection
+  ssh_keys     = [core_ssh_key.login.public_key]
+  private_key  = core_ssh_key.login.private_key
+  ssh_port     = var.site.ssh_port
+  boot_seconds = var.site.boot_seconds
+  proxmox      = local.proxmox
+  openstack    = local.openstack
 }
 
 locals {

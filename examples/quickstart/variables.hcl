@@ -70,7 +70,7 @@ variable "openstack_ca" {
 }
 
 variable "openstack" {
-  description = "What the cloud has: the image that machines begin as, their flavor (null for the smallest that is large enough), and the network that leads out, all by name. Of `site` the network inside, `nameservers` and `ssh_port` count."
+  description = "What the cloud has: the image that machines begin as, their flavor (null for the smallest that is large enough), and the network that leads out, all by name. Of `site` the network inside, `nameservers`, `ssh_port` and `boot_seconds` count."
   type = object({
     image            = optional(string, "debian-13")
     flavor           = optional(string)
@@ -95,6 +95,8 @@ variable "site" {
     # A bridge inside that spans the nodes; without one a network of its own is made, which each node has by itself.
     inside_bridge = optional(string)
     inside_vlan   = optional(number)
+    # How long a machine may take to boot, where 300 seconds are not enough: emulated ones take longer.
+    boot_seconds = optional(number)
   })
   default = {}
 }

@@ -58,6 +58,12 @@ variable "bastion" {
   default     = null
 }
 
+variable "boot_seconds" {
+  description = "How long each may take to boot until it lets one log in, in seconds; null for 300."
+  type        = number
+  default     = null
+}
+
 variable "cores" {
   type    = number
   default = 2

@@ -13,15 +13,16 @@ locals {
 }
 
 resource "host" "this" {
-  port        = var.ssh_port
-  address     = local.address
-  user        = var.user
-  sudo        = var.sudo
-  key_file    = var.key_file
-  private_key = var.private_key
-  host_key    = local.is_new ? one(concat(proxmox_vm.this[*].host_key, openstack_server.this[*].host_key)) : var.host_key
-  bastion     = var.bastion
-  depends_on  = [openstack_floating_ip_association.this, openstack_security_group_rule.open]
+  port         = var.ssh_port
+  address      = local.address
+  user         = var.user
+  sudo         = var.sudo
+  key_file     = var.key_file
+  private_key  = var.private_key
+  host_key     = local.is_new ? one(concat(proxmox_vm.this[*].host_key, openstack_server.this[*].host_key)) : var.host_key
+  bastion      = var.bastion
+  boot_seconds = var.boot_seconds
+  depends_on   = [openstack_floating_ip_association.this, openstack_security_group_rule.open]
 
   lifecycle {
     # Not by its address: a floating IP outlives the machine that it leads to.

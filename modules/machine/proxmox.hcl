@@ -1,17 +1,18 @@
 # The machine on Proxmox VE.
 
 resource "proxmox_vm" "this" {
-  count      = var.kind == "proxmox" ? 1 : 0
-  name       = var.name
-  node       = var.proxmox.node
-  cores      = var.cores
-  memory_mib = var.memory_mib
-  cpu_type   = var.proxmox.cpu_type
-  group      = var.group
-  pool       = var.proxmox.pool
-  tags       = var.proxmox.tags
-  bastion    = var.bastion
-  ssh_port   = var.ssh_port
+  count        = var.kind == "proxmox" ? 1 : 0
+  name         = var.name
+  node         = var.proxmox.node
+  cores        = var.cores
+  memory_mib   = var.memory_mib
+  cpu_type     = var.proxmox.cpu_type
+  group        = var.group
+  pool         = var.proxmox.pool
+  tags         = var.proxmox.tags
+  bastion      = var.bastion
+  ssh_port     = var.ssh_port
+  boot_seconds = var.boot_seconds
 
   dynamic "clone" {
     for_each = var.proxmox.template == null ? [] : [var.proxmox.template]

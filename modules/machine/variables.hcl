@@ -82,6 +82,12 @@ variable "bastion" {
   default     = null
 }
 
+variable "boot_seconds" {
+  description = "How long it may take to boot until it lets one log in, in seconds; null for 300."
+  type        = number
+  default     = null
+}
+
 variable "cores" {
   description = "Processors of a new machine."
   type        = number

@@ -34,6 +34,12 @@ variable "gateway" {
   default     = null
 }
 
+variable "pool" {
+  description = "`openstack`: the addresses that are given to what has none of its own, the cloud's DHCP servers among it. Null: the upper half of `cidr`. Addresses that you choose for machines are others."
+  type        = object({ start = string, end = string })
+  default     = null
+}
+
 variable "nameservers" {
   description = "Name servers that its machines are told; none: those of the node."
   type        = list(string)

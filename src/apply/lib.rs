@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `run` | what a run works with |
 //! | `settle` | intents of earlier runs, before anything else |
+//! | `late` | what an earlier run asked for and what may still come about |
 //! | `walker` | starts what is ready, takes what comes back |
 //! | `decide` | plans an instance again with what is known by now |
 //! | `batches` | what goes to one machine together |
@@ -22,6 +23,7 @@ mod drafts;
 mod fail;
 mod finish;
 mod health;
+mod late;
 mod limits;
 mod run;
 mod settle;

@@ -70,7 +70,12 @@ pub async fn settle(
             problems.push(diagnostic.address(&address));
         }
     }
-    let findings = run.services.reader.read(requests).await;
+    let silent = crate::late::silence(run);
+    let may_come = |address: &Address| {
+        let intent = waiting.get(address);
+        intent.is_some_and(|(intent, _)| crate::late::is_unanswered(intent))
+    };
+    let findings = crate::late::read(&run.services, silent, requests, may_come).await;
     for (address, finding) in findings {
         let Some((intent, left)) = waiting.remove(&address) else {
             continue;

@@ -46,6 +46,9 @@ pub struct Machine {
     /// What the person's SSH configuration calls it, where that is not the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
+    /// How long it is waited for while it boots, in seconds; where nothing is said the transport decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_seconds: Option<u32>,
     /// Machines to go through, the nearest first.
     #[serde(default)]
     pub bastions: Vec<Machine>,
@@ -66,6 +69,7 @@ impl Default for Machine {
             sudo_password: None,
             run_as: None,
             alias: None,
+            boot_seconds: None,
             bastions: Vec::new(),
         }
     }
@@ -115,6 +119,7 @@ impl Machine {
             ("host_ca".into(), optional(Type::list(Type::String), None)),
             ("sudo_password".into(), optional(Type::String, None)),
             ("run_as".into(), optional(Type::String, None)),
+            ("boot_seconds".into(), optional(Type::Number, None)),
         ]
         .into_iter()
     }
@@ -155,6 +160,8 @@ impl Machine {
                 true => Value::null(),
                 false => list(&machine.host_ca),
             };
+            let boot_seconds = machine.boot_seconds.map(i64::from);
+            let boot_seconds = boot_seconds.map_or_else(Value::null, Value::from);
             Value::object_of([
                 ("address", machine.address.as_str().into()),
                 ("port", i64::from(machine.port).into()),
@@ -167,6 +174,7 @@ impl Machine {
                 ("host_ca", host_ca),
                 ("sudo_password", secret(&machine.sudo_password)),
                 ("run_as", machine.run_as.clone().into()),
+                ("boot_seconds", boot_seconds),
             ])
         };
         hop(self).with(
@@ -529,6 +537,7 @@ mod tests {
             sudo_password: Some("PASSWORD".into()),
             run_as: Some("postgres".into()),
             alias: Some("db".into()),
+            boot_seconds: Some(900),
             bastions: Vec::new(),
         }
     }

@@ -442,6 +442,13 @@ pub trait Resource: Send + Sync {
         Err(Diagnostic::bug("a resource type has no calls"))
     }
 
+    /// How long after its call, at most, an object may come about that nobody sees before: a service works on when its caller is
+    /// gone. After a run that was cut off what is not found is looked for so long before it is asked for again. Nothing by
+    /// default: what is asked for is seen at once.
+    fn comes_within(&self) -> std::time::Duration {
+        std::time::Duration::ZERO
+    }
+
     /// The name of what carries out drafts together, such as a cluster's network configuration. An object of such a type is
     /// drafted, and takes effect with all other drafts of the same name; its call says [`Cx::drafted`] in between. Drafts
     /// are made by calls alone. `None` by default.

@@ -22,7 +22,8 @@ pub type PinHistory = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub struct Options {
     /// How long each part of one attempt may take: the port, the handshake, the login.
     pub connect_timeout: Duration,
-    /// How long a machine that does not answer is waited for before a write, and by [`crate::Ssh::patient`] reads.
+    /// How long a machine that does not answer is waited for before a write, and by [`crate::Ssh::patient`] reads, where its
+    /// connection says nothing of that.
     pub boot_wait: Duration,
     /// Hosts that the person has accepted before: files that may be there, looked into where the SSH configuration
     /// names none.
@@ -70,6 +71,12 @@ impl Options {
                 .map(PathBuf::from),
             ..Self::new()
         }
+    }
+
+    /// How long this machine may take to boot.
+    pub(crate) fn boot_wait(&self, machine: &Machine) -> Duration {
+        let own = machine.boot_seconds.map(u64::from);
+        own.map_or(self.boot_wait, Duration::from_secs)
     }
 
     /// How to log in to a machine.

@@ -35,7 +35,7 @@ pub(crate) struct Session<'a> {
 impl Session<'_> {
     /// Starts the batch, or attaches to it, and follows it to its end.
     pub(crate) async fn run(&mut self, batch: &Batch) -> Result<(), Unreachable> {
-        let until = Instant::now() + longest(batch) + self.pool.options.boot_wait;
+        let until = Instant::now() + longest(batch) + self.boot_wait();
         let mut program = self.start(batch);
         let mut pace = Pace::new(Duration::from_millis(250), Duration::from_secs(5));
         loop {
@@ -62,7 +62,7 @@ impl Session<'_> {
                 Ok(Followed::Unknown) => return Ok(false),
                 Err(error @ Unreachable::Lost { .. }) => {
                     // As long as it comes back there is something to wait for.
-                    let until = Instant::now() + self.pool.options.boot_wait;
+                    let until = Instant::now() + self.boot_wait();
                     self.lost(&error, until, &mut pace).await?;
                 }
                 Err(error) => return Err(error),
@@ -70,8 +70,13 @@ impl Session<'_> {
         }
     }
 
+    /// How long this machine may take to boot.
+    fn boot_wait(&self) -> Duration {
+        self.pool.options.boot_wait(self.on)
+    }
+
     fn start(&self, batch: &Batch) -> Program {
-        Program::start(batch, self.pool.options.boot_wait)
+        Program::start(batch, self.boot_wait())
     }
 
     async fn lost(
@@ -93,10 +98,7 @@ impl Session<'_> {
     }
 
     async fn follow(&mut self, program: Program) -> Result<Followed, Unreachable> {
-        let connection = self
-            .pool
-            .connection(self.on, self.pool.options.boot_wait)
-            .await?;
+        let connection = self.pool.connection(self.on, self.boot_wait()).await?;
         (self.count)();
         let result = self.follow_on(&connection, program).await;
         if let Err(Unreachable::Lost { .. }) = &result {

@@ -22,7 +22,8 @@ use crate::session::Session;
 #[derive(Clone, Debug)]
 pub struct Ssh {
     shared: Arc<Shared>,
-    read_wait: Duration,
+    /// Whether a read waits for a machine that boots.
+    is_patient: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Ssh {
                 pool: Pool::new(options),
                 exchanges: AtomicU64::new(0),
             }),
-            read_wait: Duration::ZERO,
+            is_patient: false,
         }
     }
 
@@ -49,14 +50,22 @@ impl Ssh {
     pub fn patient(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            read_wait: self.shared.pool.options.boot_wait,
+            is_patient: true,
+        }
+    }
+
+    /// How long a read waits for a machine that does not answer.
+    fn read_wait(&self, on: &Machine) -> Duration {
+        match self.is_patient {
+            true => self.shared.pool.options.boot_wait(on),
+            false => Duration::ZERO,
         }
     }
 
     /// A connection, waited for as long as a read waits.
     pub(crate) async fn connection(&self, on: &Machine) -> Result<Arc<Connection>, Unreachable> {
         self.count();
-        self.shared.pool.connection(on, self.read_wait).await
+        self.shared.pool.connection(on, self.read_wait(on)).await
     }
 
     fn session<'a>(
@@ -113,11 +122,11 @@ impl Machines for Ssh {
         deadline: Duration,
     ) -> Result<Exchange, Unreachable> {
         let pool = &self.shared.pool;
-        let connection = pool.connection(on, self.read_wait).await?;
+        let connection = pool.connection(on, self.read_wait(on)).await?;
         match self.read_once(&connection, on, scripts, deadline).await {
             // Reading changes nothing, so once more is safe; a connection may have died unnoticed.
             Err(Unreachable::Lost { .. }) => {
-                let connection = pool.connection(on, self.read_wait).await?;
+                let connection = pool.connection(on, self.read_wait(on)).await?;
                 self.read_once(&connection, on, scripts, deadline).await
             }
             result => result,
@@ -148,7 +157,7 @@ impl Machines for Ssh {
         if batches.is_empty() {
             return Ok(());
         }
-        let connection = self.shared.pool.connection(on, self.read_wait).await?;
+        let connection = self.shared.pool.connection(on, self.read_wait(on)).await?;
         if forget::by_a_word(&connection, batches).await {
             return Ok(());
         }
@@ -163,7 +172,7 @@ impl Machines for Ssh {
         port: u16,
     ) -> Result<Box<dyn Stream>, Unreachable> {
         let pool = &self.shared.pool;
-        let connection = pool.connection(on, self.read_wait).await?;
+        let connection = pool.connection(on, self.read_wait(on)).await?;
         let stream = connection
             .stream_to(host, port, pool.options.connect_timeout)
             .await?;

@@ -682,6 +682,14 @@ async fn cloud_init_without_end_is_not_waited_for_for_ever_and_one_that_is_throu
     let (result, _) = run(&ssh, &on, &work("b1")).await;
     let said = result.expect_err("is over").to_string();
     assert!(said.contains("cloud-init still runs after 2 s"), "{said}");
+    // One may say for itself how long that takes.
+    let own = Machine {
+        boot_seconds: Some(1),
+        ..on.clone()
+    };
+    let (result, _) = run(&ssh, &own, &work("b0")).await;
+    let said = result.expect_err("is over").to_string();
+    assert!(said.contains("cloud-init still runs after 1 s"), "{said}");
     // At its end cloud-init leaves this file, and is not asked any more.
     std::fs::write(sshd.path("cloud/result.json"), "{}").expect("writable");
     let (result, _) = run(&ssh, &on, &work("b2")).await;

@@ -179,6 +179,43 @@ async fn a_port_that_accepts_and_says_nothing_is_told_apart_from_one_that_is_clo
 }
 
 #[tokio::test]
+async fn a_machine_that_boots_is_waited_for_as_long_as_its_connection_says() {
+    let Some(sshd) = Sshd::start() else { return };
+    let free = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let port = free.local_addr().expect("is bound").port();
+    drop(free);
+    let booting = |seconds| Machine {
+        port,
+        boot_seconds: Some(seconds),
+        ..sshd.machine()
+    };
+    // By default it is waited for long, and by its own word a second.
+    let began = Instant::now();
+    let error = ssh().patient().read(&booting(1), &[], SECOND * 20).await;
+    let error = error.expect_err("nobody is there");
+    assert!(matches!(error, Unreachable::NoConnection { .. }), "{error}");
+    assert!(began.elapsed() < SECOND * 5);
+    // The other way round: it has booted when others are given up.
+    let quick = Ssh::new(Options {
+        boot_wait: Duration::ZERO,
+        ..options()
+    });
+    let far = sshd.port;
+    tokio::spawn(async move {
+        tokio::time::sleep(SECOND * 2).await;
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("binds");
+        while let Ok((mut near, _)) = listener.accept().await {
+            let far = TcpStream::connect(("127.0.0.1", far)).await;
+            let mut far = far.expect("is there");
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    let on = booting(60);
+    let outputs = read(&quick.patient(), &on, &[script("echo ok")]).await;
+    assert_eq!(outputs[0].text(), "ok\n");
+}
+
+#[tokio::test]
 async fn a_slow_network_is_only_slow() {
     let Some(sshd) = Sshd::start() else { return };
     let endless = Arc::new(AtomicU64::new(u64::MAX));

@@ -2,6 +2,10 @@
 
 mod support;
 
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dmp_sdk::testing::{Faults, State};
 use support::Sandbox;
 
 const STACK: &str = r#"
@@ -56,6 +60,42 @@ fn killed_at_each_place_of_an_apply_the_next_one_goes_on() {
         check_whole(&sandbox, &at);
     }
     assert!(places > 40, "only {places} places");
+}
+
+/// A cloud works on when its caller is gone: what it was asked for is there a while after the kill, and no listing shows it before.
+#[test]
+fn what_comes_about_after_the_kill_is_taken_up_and_not_made_twice() {
+    let sandbox = Sandbox::stack(
+        "provider \"test\" { cloud = \"CLOUD\" }\nresource \"test_late_thing\" \"vm\" {\n  name = \"vm\"\n}\n",
+    );
+    let slow = |cloud: &mut State| {
+        cloud.faults.latency = 1000;
+        cloud.faults.late = 2;
+    };
+    sandbox.cloud().change(slow).expect("writable");
+    let mut apply = sandbox.command(&["apply", "--yes"]);
+    let mut apply = apply.spawn().expect("dmp starts");
+    let begun = Instant::now();
+    while sandbox.look().coming.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is made");
+        thread::sleep(Duration::from_millis(20));
+    }
+    apply.kill().expect("it runs");
+    apply.wait().expect("it ends");
+    assert!(sandbox.look().things.is_empty(), "nobody sees it yet");
+
+    let quick = |cloud: &mut State| cloud.faults = Faults::default();
+    sandbox.cloud().change(quick).expect("writable");
+    sandbox
+        .run(&["apply", "--yes"])
+        .expect_success()
+        .says("may still come about");
+    let cloud = sandbox.look();
+    assert_eq!(cloud.things.len(), 1, "{:?}", cloud.calls);
+    sandbox
+        .run(&["state", "verify"])
+        .expect_success()
+        .shows("1 instances, 0 open intents");
 }
 
 #[test]

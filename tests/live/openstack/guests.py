@@ -30,12 +30,15 @@ def routers(_place):
     return {'DEFAULT': {'interface_driver': 'linuxbridge', 'agent_mode': 'legacy', 'enable_metadata_proxy': 'false'}}
 
 
-def dhcp(_place):
+def dhcp(place):
     return {'DEFAULT': {'interface_driver': 'linuxbridge', 'dhcp_driver': 'neutron.agent.linux.dhcp.Dnsmasq',
-                        'enable_isolated_metadata': 'false'}}
+                        'dnsmasq_config_file': place.conf(DNSMASQ), 'enable_isolated_metadata': 'false'}}
 
 
 FILES = {'linuxbridge.conf': linuxbridge, 'l3.conf': routers, 'dhcp.conf': dhcp}
+
+# It reads who has which address again when there is somebody new, and the cloud's folder may be for the superuser alone.
+DNSMASQ, OF_DNSMASQ = 'dnsmasq.conf', 'user=root\ngroup=root\n'
 
 # libvirt's own, mounted as /etc/libvirt within the namespaces.
 QEMU = """\

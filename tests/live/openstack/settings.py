@@ -246,6 +246,9 @@ def write(place):
         lines += ['[oslo_policy]', 'policy_dirs = %s' % place.kept('policies')]
         with open(os.open(place.conf(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as out:
             out.write('\n'.join(lines) + '\n')
+    if place.has_guests:
+        with open(place.conf(guests.DNSMASQ), 'w') as out:
+            out.write(guests.OF_DNSMASQ)
     with open(place.conf('rabbitmq.conf'), 'w') as out:
         out.write('\n'.join(['listeners.tcp.1 = %s:%d' % (ADDRESS, PORTS['rabbitmq']), 'loopback_users = none',
                              'default_user = cloud', 'default_pass = %s' % PASSWORD, 'disk_free_limit.absolute = 50MB',

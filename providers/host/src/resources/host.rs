@@ -68,6 +68,7 @@ impl Host {
         .attribute("sudo", Attribute::optional_computed(Type::Bool, "Whether commands run by `sudo`. By default when the user is not the one that they run as."))
         .attribute("sudo_password", Attribute::optional(Type::String, "The password of the user, where sudo asks for it. It goes over standard input, once.").sensitive())
         .attribute("run_as", Attribute::optional(Type::String, "As whom commands run by sudo. By default as root."))
+        .attribute("boot_seconds", Attribute::optional(Type::Number, "How long a machine that does not answer is waited for while it boots, and its cloud-init beside that, in whole seconds. By default 300."))
         .attribute("bastion", Attribute::optional(Machine::value_type(), "The machine to go through: the `connection` of another `host`. Wins over `ProxyJump` of your SSH configuration."))
         .attribute("ssh_config", Attribute::computed(ssh_config, "What the SSH configuration of whoever planned last says of the address, where it says anything: `address` (`HostName`), `user`, `port`, `bastions` (`ProxyJump`), and the line of a `proxy_command`, which dmp does not carry out."))
         .attribute("connection", Attribute::computed(Machine::value_type(), "How the machine is reached, with its pinned host key: what other resources take as `host`."))
@@ -202,6 +203,7 @@ fn connection(attributes: &Value) -> Result<Option<Machine>, Diagnostic> {
         "sudo",
         "sudo_password",
         "run_as",
+        "boot_seconds",
         "bastion",
         "ssh_config",
     ];
@@ -262,8 +264,26 @@ fn connection(attributes: &Value) -> Result<Option<Machine>, Diagnostic> {
         sudo,
         sudo_password: optional_text(attributes, "sudo_password"),
         run_as: run_as.filter(|name| name != "root"),
+        boot_seconds: boot_seconds(attributes)?,
         bastions,
     }))
+}
+
+/// How long the machine may take to boot, where something is said of it.
+fn boot_seconds(attributes: &Value) -> Result<Option<u32>, Diagnostic> {
+    let seconds = attributes.get("boot_seconds");
+    if seconds.is_null() {
+        return Ok(None);
+    }
+    let seconds = seconds.as_i64().and_then(|it| u32::try_from(it).ok());
+    match seconds.filter(|seconds| (1..=86_400).contains(seconds)) {
+        Some(seconds) => Ok(Some(seconds)),
+        None => Err(wrong(
+            "boot_seconds",
+            "not a time",
+            "a number of whole seconds from 1 to 86400",
+        )),
+    }
 }
 
 /// Whether commands have to run by sudo where nothing is said of it.
@@ -616,6 +636,24 @@ mod tests {
         let config = value(host.schema(), &[("address", Value::unknown(Type::String))]);
         let planned = plan(&host, &config, None, None).expect("plans");
         assert!(!planned.value.get("connection").is_known());
+    }
+
+    #[test]
+    fn how_long_it_may_boot_is_a_part_of_the_connection_and_no_other_machine() {
+        let host = Host::new();
+        let config = value(host.schema(), &[("address", "cp1".into())]);
+        let prior = found(parse(&host, &config, Purpose::Refresh, FACTS).expect("parses"));
+        let slow = config.with("boot_seconds", 900.into());
+        let planned = plan(&host, &slow, Some(&prior), None).expect("plans");
+        let machine = Machine::from_value(&planned.value.get("connection")).expect("a connection");
+        assert_eq!(machine.boot_seconds, Some(900));
+        assert!(planned.replacements.is_empty());
+        for wrong in [0, 86_401] {
+            let wrong = config.with("boot_seconds", wrong.into());
+            let refused = plan(&host, &wrong, Some(&prior), None).err();
+            let refused = refused.expect("is refused");
+            assert!(refused.detail.contains("from 1 to 86400"), "{refused:?}");
+        }
     }
 
     #[test]

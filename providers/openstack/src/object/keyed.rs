@@ -96,6 +96,10 @@ impl<K: Keyed> Resource for ByKey<K> {
         &self.schema
     }
 
+    fn comes_within(&self) -> std::time::Duration {
+        crate::object::COMES_WITHIN
+    }
+
     fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
         if known.purpose == Purpose::DryRun || !self.key_is_known(known.attributes) {
             return Ok(Vec::new());

@@ -8,6 +8,8 @@ mod read;
 mod tests;
 mod work;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use dmp_sdk::{
     Answers, Attribute, Candidate, Change, Cx, Diagnostic, Effect, FailureDomain, Fetch, HoldsData,
@@ -22,6 +24,10 @@ use crate::cloud::{Cloud, Question};
 use crate::data_sources::Listed;
 use crate::session::Service;
 use crate::values;
+
+/// How long a create may take to be seen. Neutron on a busy machine of two cores took twelve seconds from a POST to its answer, and
+/// five to the row that a listing shows, also where who had asked was killed meanwhile.
+pub(crate) const COMES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Where objects of a type are, and what is what in their JSON.
 #[derive(Debug)]
@@ -350,6 +356,10 @@ impl<M: Model> Listed for Objects<M> {
 impl<M: Model> Resource for Objects<M> {
     fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn comes_within(&self) -> Duration {
+        COMES_WITHIN
     }
 
     fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {

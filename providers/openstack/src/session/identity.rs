@@ -234,13 +234,14 @@ impl Session {
                 Ok(answer) if !is_passing(answer.status) => {
                     let refused = answer.refusal("POST /v3/auth/tokens");
                     return Err(match answer.status {
-                        401 => ApiError::Login(format!(
-                            "Keystone refuses the login: {}",
-                            refused.message
-                        )),
-                        404 => ApiError::Login(format!(
+                        404 if !answer.body["error"].is_object() => ApiError::Login(format!(
                             "there is no Keystone of version 3 at `{}`",
                             self.reach.auth_url
+                        )),
+                        // In its own words Keystone says 404 of an application credential that is gone.
+                        401 | 404 => ApiError::Login(format!(
+                            "Keystone refuses the login: {}",
+                            refused.message
                         )),
                         _ => ApiError::Refused(refused),
                     });

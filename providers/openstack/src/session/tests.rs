@@ -109,6 +109,30 @@ async fn a_wrong_password_is_told_and_not_shown() {
     );
 }
 
+/// Keystone answers 404 for both, and only in one case it is Keystone.
+#[tokio::test]
+async fn a_credential_that_is_gone_is_told_apart_from_a_place_without_keystone() {
+    let gone = json!({ "error": { "code": 404, "message": "Could not find Application Credential: c1.", "title": "Not Found" } });
+    for (body, said) in [
+        (
+            gone,
+            "refuses the login: Could not find Application Credential: c1.",
+        ),
+        (
+            json!("The requested URL was not found"),
+            "no Keystone of version 3",
+        ),
+    ] {
+        let server = Server::cloud(move |_| says(404, body.clone())).await;
+        let mut reach = server.reach();
+        reach.auth_url = format!("{}/elsewhere", server.url);
+        let session = super::Session::new(reach).expect("a session");
+        let error = session.get(Service::Network, "/networks").await;
+        let text = error.expect_err("it is refused").to_string();
+        assert!(text.contains(said), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn what_passes_is_asked_again_and_what_makes_something_is_not() {
     let busy = || says(503, json!({ "error": { "message": "busy" } }));

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub struct State {
     /// Things, by id.
     pub things: BTreeMap<String, Thing>,
+    /// Things that were asked for and that no listing shows yet, by id: each with how many more do not.
+    pub coming: BTreeMap<String, (u64, Thing)>,
     /// Entries, by key.
     pub entries: BTreeMap<String, Entry>,
     /// Members of the group, by name.
@@ -104,6 +106,19 @@ pub struct Faults {
     pub unreachable: bool,
     /// Milliseconds that each call takes.
     pub latency: u64,
+    /// How many listings do not show what was made before them.
+    pub late: u64,
+}
+
+impl State {
+    /// Another listing: it shows what was late for the ones before.
+    pub(super) fn is_listed(&mut self) {
+        for (late, _) in self.coming.values_mut() {
+            *late = late.saturating_sub(1);
+        }
+        let due = self.coming.extract_if(.., |_, (late, _)| *late == 0);
+        self.things.extend(due.map(|(id, (_, thing))| (id, thing)));
+    }
 }
 
 /// A cloud in a file.

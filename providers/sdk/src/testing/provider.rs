@@ -70,6 +70,7 @@ impl Provider for TestProvider {
     fn resources(&self) -> Vec<Arc<dyn Resource>> {
         vec![
             Arc::new(TestThing::default()),
+            Arc::new(TestThing::late()),
             Arc::new(TestEntry::default()),
             Arc::new(TestMember::default()),
             Arc::new(TestStore::default()),
@@ -134,6 +135,7 @@ impl Configured for Wire {
         let answer = |query: &Query| {
             let looked = self.cloud.change(|state| {
                 state.calls.push(format!("list {}", query.0));
+                state.is_listed();
                 match query.0.as_str() {
                     "things" => serde_json::to_value(&state.things),
                     "members" => serde_json::to_value(&state.members),

@@ -1,4 +1,7 @@
-//! `test_thing`: made by two calls, with an id that the cloud gives and a mark in a field.
+//! `test_thing`: made by two calls, with an id that the cloud gives and a mark in a field. `test_late_thing` is the same, and may come
+//! about when who has asked for it is gone.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -17,11 +20,23 @@ use crate::value::Value;
 #[derive(Debug)]
 pub(super) struct TestThing {
     schema: Schema,
+    comes_within: Duration,
 }
 
 impl Default for TestThing {
     fn default() -> Self {
-        let schema = Schema::new("test_thing", "An object of the cloud in a file.")
+        Self::named("test_thing", Duration::ZERO)
+    }
+}
+
+impl TestThing {
+    /// One that comes about within some seconds after its call.
+    pub(super) fn late() -> Self {
+        Self::named("test_late_thing", Duration::from_secs(10))
+    }
+
+    fn named(name: &'static str, comes_within: Duration) -> Self {
+        let schema = Schema::new(name, "An object of the cloud in a file.")
             .layer(Layer::Machine)
             .mark(MarkWay::Field("mark"))
             .ends_hosted()
@@ -43,7 +58,10 @@ impl Default for TestThing {
                 "id",
                 Attribute::computed(Type::String, "The id that the cloud gave."),
             );
-        Self { schema }
+        Self {
+            schema,
+            comes_within,
+        }
     }
 }
 
@@ -77,6 +95,10 @@ impl TestThing {
 impl Resource for TestThing {
     fn schema(&self) -> &Schema {
         &self.schema
+    }
+
+    fn comes_within(&self) -> Duration {
+        self.comes_within
     }
 
     fn fetches(&self, _known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
@@ -192,7 +214,10 @@ impl TestThing {
                 }
                 state.given += 1;
                 let id = format!("t-{}", state.given);
-                state.things.insert(id.clone(), thing);
+                match state.faults.late {
+                    0 => drop(state.things.insert(id.clone(), thing)),
+                    late => drop(state.coming.insert(id.clone(), (late, thing))),
+                }
                 if state.faults.lose_answer.contains(&name) {
                     return Err(Diagnostic::remote("lost", "the cloud gave no answer")
                         .cause("connection reset"));
@@ -200,10 +225,14 @@ impl TestThing {
                 Ok(id)
             });
             let made = made.map_err(|error| failed(&error))??;
+            // The answer is on its way.
+            if !self.comes_within.is_zero() {
+                wire.latency().await?;
+            }
             cx.record_id(&made).await?;
             id = Some(made);
         }
-        cx.waiting("the thing comes up", std::time::Duration::from_secs(60));
+        cx.waiting("the thing comes up", Duration::from_secs(60));
         wire.latency().await?;
         cx.begin("finish the thing").await?;
         wire.latency().await?;

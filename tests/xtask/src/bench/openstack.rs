@@ -56,7 +56,7 @@ pub(crate) async fn run(shell: &Shell, arguments: &Arguments) -> Result<(), Fail
     let dmp = released(shell, arguments.dmp.as_deref()).await?;
     if arguments.cloud == Ground::Real {
         let real = Real::start(shell).await?;
-        let measured = on_the_real_one(&real, arguments, &dmp).await;
+        let measured = on_the_real_one(shell, &real, arguments, &dmp).await;
         return real.end().await.and(measured);
     }
     for count in &arguments.servers {
@@ -168,14 +168,19 @@ async fn many(
     lab.row(late, plan, &folder, arguments.runs, count).await
 }
 
+/// What is measured there; Ansible's modules, where they are wanted, after dmp has cleared away.
 async fn on_the_real_one(
+    shell: &Shell,
     real: &Real<'_>,
     arguments: &Arguments,
     dmp: &Path,
 ) -> Result<(), Failure> {
     for &count in &arguments.servers {
         real.has_room_for(count).await?;
-        let folder = real.folder(&format!("stack-{count}"), &stack(Ground::Real, count))?;
+        let folder = real.folder(
+            &format!("stack-{count}"),
+            &[("main.hcl", &stack(Ground::Real, count))],
+        )?;
         heading(&format!("{count} servers on a real OpenStack"));
         for (what, words, runs) in [
             (
@@ -189,6 +194,17 @@ async fn on_the_real_one(
             real.row(what, (dmp, words), &folder, runs, count).await?;
         }
     }
+    if let (Some(peers), Some(&count)) = (&arguments.ansible, arguments.servers.first()) {
+        let playbook = Playbook::of(Ground::Real, peers, count);
+        let files = playbook.files(shell)?;
+        let files = files.each_ref().map(|(name, text)| (*name, text.as_str()));
+        let folder = real.folder("playbook", &files)?;
+        for what in Playbook::ROWS {
+            let words = playbook.words();
+            let program = (playbook.program.as_path(), &words[..]);
+            real.row(what, program, &folder, 1, count).await?;
+        }
+    }
     Ok(())
 }
 
@@ -197,36 +213,57 @@ fn clouds(lab: &Lab<'_>) -> Result<String, Failure> {
     std::fs::read_to_string(lab.place().join("clouds.yaml")).map_err(Failure::io("clouds.yaml"))
 }
 
-/// The modules of the collection `openstack.cloud`, one after the other, as they are.
+/// The same work for the modules of Ansible's collection `openstack.cloud`, one after the other, as they are.
+struct Playbook {
+    program: PathBuf,
+    /// `NAME=VALUE` for the play.
+    told: Vec<String>,
+}
+
+impl Playbook {
+    const ROWS: [&str; 2] = ["Ansible: the same work", "Ansible: again, without changes"];
+
+    fn of(ground: Ground, peers: &Path, count: usize) -> Self {
+        let [cloud, image, flavor] = ground.names();
+        let python = peers.join("bin/python");
+        let told = vec![
+            format!("ansible_python_interpreter={}", python.display()),
+            format!("servers={count}"),
+            format!("cloud={cloud}"),
+            format!("image={image}"),
+            format!("flavor={flavor}"),
+        ];
+        Self {
+            program: peers.join("bin/ansible-playbook"),
+            told,
+        }
+    }
+
+    fn words(&self) -> Vec<&str> {
+        let told = self.told.iter().flat_map(|one| ["-e", one]);
+        ["playbook.yml"].into_iter().chain(told).collect()
+    }
+
+    /// What lies in its folder, beside `clouds.yaml`.
+    fn files(&self, shell: &Shell) -> Result<[(&'static str, String); 2], Failure> {
+        let file = shell.root().join("tests/bench/openstack/playbook.yml");
+        let text = std::fs::read_to_string(&file).map_err(Failure::io(file.display()))?;
+        let settings = "[defaults]\ninventory = localhost,\n".to_owned();
+        Ok([("playbook.yml", text), ("ansible.cfg", settings)])
+    }
+}
+
 async fn others(shell: &Shell, dmp: &Path, peers: &Path, count: usize) -> Result<(), Failure> {
     let lab = Lab::start(shell, dmp, &site()).await?;
-    let playbook = shell.root().join("tests/bench/openstack/playbook.yml");
-    let playbook = std::fs::read_to_string(&playbook).map_err(Failure::io(playbook.display()))?;
-    let settings = "[defaults]\ninventory = localhost,\n";
-    let folder = lab.folder(
-        "playbook",
-        &[
-            ("playbook.yml", &playbook),
-            ("ansible.cfg", settings),
-            ("clouds.yaml", &clouds(&lab)?),
-        ],
-    )?;
-    let program = peers.join("bin/ansible-playbook");
-    let python = format!(
-        "ansible_python_interpreter={}",
-        peers.join("bin/python").display()
-    );
-    let servers = format!("servers={count}");
-    let words = ["playbook.yml", "-e", &python, "-e", &servers];
-    let ansible: (&Path, &[&str]) = (&program, &words);
-    lab.row("Ansible: the same work", ansible, &folder, 1, count)
-        .await?;
-    lab.row(
-        "Ansible: again, without changes",
-        ansible,
-        &folder,
-        1,
-        count,
-    )
-    .await
+    let playbook = Playbook::of(Ground::Lab, peers, count);
+    let [(name, text), (settings, set)] = playbook.files(shell)?;
+    let clouds = clouds(&lab)?;
+    let files = [(name, &*text), (settings, &*set), ("clouds.yaml", &*clouds)];
+    let folder = lab.folder("playbook", &files)?;
+    for what in Playbook::ROWS {
+        let words = playbook.words();
+        lab.row(what, (&playbook.program, &words), &folder, 1, count)
+            .await?;
+    }
+    Ok(())
 }

@@ -58,11 +58,13 @@ impl<'a> Real<'a> {
             .await
     }
 
-    /// A folder with a stack.
-    pub(super) fn folder(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
+    /// A folder with these files, and `clouds.yaml`.
+    pub(super) fn folder(&self, name: &str, files: &[(&str, &str)]) -> Result<PathBuf, Failure> {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).map_err(Failure::io("a folder"))?;
-        std::fs::write(folder.join("main.hcl"), text).map_err(Failure::io("a stack"))?;
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).map_err(Failure::io(name))?;
+        }
         std::fs::copy(&self.clouds, folder.join("clouds.yaml"))
             .map_err(Failure::io("clouds.yaml"))?;
         Ok(folder)

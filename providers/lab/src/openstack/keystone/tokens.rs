@@ -135,7 +135,14 @@ pub(super) fn issue(call: &mut Call<'_>) -> Outcome {
         _ => by_credential(logins, shown),
     };
     let Some(login) = user.cloned() else {
-        return Err(Failure::unauthorized());
+        return Err(match shown["id"].as_str() {
+            // As Keystone has it, where it does not know the credential.
+            Some(id) if method == "application_credential" && id != logins.credential => {
+                let why = format!("Could not find Application Credential: {id}.");
+                Failure::of(404, "Not Found", why)
+            }
+            _ => Failure::unauthorized(),
+        });
     };
     let is_scoped = is_scoped(auth, method, &login, &logins.domain)?;
     let issued = now();

@@ -187,6 +187,10 @@ impl Resource for Image {
         &self.schema
     }
 
+    fn comes_within(&self) -> std::time::Duration {
+        crate::object::COMES_WITHIN
+    }
+
     fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
         let all = || Question::list(Service::Image, "/images", "images").fetch();
         let one = |id: &str| {

@@ -125,6 +125,10 @@ impl Resource for Server {
         &self.schema
     }
 
+    fn comes_within(&self) -> std::time::Duration {
+        crate::object::COMES_WITHIN
+    }
+
     fn fetches(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
         match (known.purpose, known.id) {
             (Purpose::DryRun | Purpose::BeforeCreate, _) => Ok(Vec::new()),
