@@ -22,12 +22,16 @@ macro_rules! trials {
 
 #[path = "openstack/adopted.rs"]
 mod adopted;
+#[path = "openstack/balancers.rs"]
+mod balancers;
 #[path = "openstack/certificate.rs"]
 mod certificate;
 #[path = "openstack/contract.rs"]
 mod contract;
 #[path = "openstack/credentials.rs"]
 mod credentials;
+#[path = "openstack/dns.rs"]
+mod dns;
 #[path = "openstack/guests.rs"]
 mod guests;
 #[path = "openstack/killed.rs"]

@@ -3,6 +3,7 @@
 //! [`Model`] what is its own.
 
 mod keyed;
+mod paths;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ pub(crate) use work::{Task, wait_for};
 
 use crate::cloud::{Cloud, Question};
 use crate::data_sources::Listed;
-use crate::session::Service;
-use crate::values;
+use crate::marked;
+use crate::session::{Refusal, Service, Verb};
+use crate::values::{items, text};
 
 /// Where objects of a type are, and what is what in their JSON.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ pub(crate) struct Kind {
     pub noun: &'static str,
     /// Its service.
     pub service: Service,
-    /// The path of the collection: `/networks`.
+    /// The path of the collection: `/networks`, or `/zones/{zone_id}/recordsets`, with the attribute in braces that says what its
+    /// objects are part of.
     pub collection: &'static str,
     /// The path of the listing that shows all of an object.
     pub listing: &'static str,
@@ -38,8 +41,8 @@ pub(crate) struct Kind {
     pub one: &'static str,
     /// The member of an answer that has the listed ones.
     pub many: &'static str,
-    /// The data source of all that is there.
-    pub listed_by: ListedBy,
+    /// The data source of all that is there; none where no listing shows it.
+    pub listed_by: Option<ListedBy>,
     /// Where the mark stands.
     pub mark: Place,
     /// Whether an object can be changed by a PUT at all.
@@ -61,6 +64,8 @@ pub(crate) enum Place {
     Metadata,
     /// Behind the name, where there is no other text.
     Name,
+    /// As one more tag.
+    Tags,
 }
 
 /// One attribute as a member of the JSON.
@@ -81,14 +86,14 @@ pub(crate) const fn by(
     data_source: &'static str,
     items: &'static str,
     name: &'static str,
-) -> ListedBy {
-    ListedBy {
+) -> Option<ListedBy> {
+    Some(ListedBy {
         data_source,
         only: &[],
         items,
         id: "id",
         name,
-    }
+    })
 }
 
 /// When a member is sent.
@@ -111,6 +116,8 @@ pub(crate) enum Unset {
     Text,
     /// The empty list.
     List,
+    /// No names at all.
+    Map,
 }
 
 /// A member that is set at create and changed later.
@@ -149,6 +156,14 @@ impl Field {
     pub(crate) const fn or_empty(self) -> Self {
         Self {
             unset: Unset::Text,
+            ..self
+        }
+    }
+
+    /// The same, with no names at all where it is set no more.
+    pub(crate) const fn or_no_names(self) -> Self {
+        Self {
+            unset: Unset::Map,
             ..self
         }
     }
@@ -243,9 +258,31 @@ pub(crate) trait Model: Send + Sync + 'static {
     }
 
     /// What a creating call has been refused for, in words of its own.
-    fn explain(&self, refused: &crate::session::Refusal) -> Option<String> {
+    fn explain(&self, refused: &Refusal) -> Option<String> {
         let _ = refused;
         None
+    }
+
+    /// How many bytes fit into the text that carries the mark.
+    fn longest_text(&self) -> usize {
+        marked::LONGEST_DESCRIPTION
+    }
+
+    /// The verb of a change.
+    fn changes_by(&self) -> Verb {
+        Verb::Put
+    }
+
+    /// What has to be waited for where a call is refused because something else is just changing, and the call is then sent again:
+    /// its path, and the member of the answer that has it.
+    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
+        let _ = refused;
+        None
+    }
+
+    /// Whether an object that was to go has failed to.
+    fn is_stuck(&self, found: &Json) -> bool {
+        text(found, "status").is_some_and(|status| status.eq_ignore_ascii_case("error_deleting"))
     }
 
     /// Why an object has failed, where it does not say so itself.
@@ -271,12 +308,16 @@ impl<M: Model> Objects<M> {
     /// The type.
     pub(crate) fn of(model: M) -> Self {
         let kind = model.kind();
-        let text = |doc| Attribute::optional(Type::String, doc);
-        let mut schema = model.schema().listed_by(kind.listed_by);
+        let words = |doc| Attribute::optional(Type::String, doc);
+        let mut schema = model.schema();
+        if let Some(listed_by) = kind.listed_by {
+            schema = schema.listed_by(listed_by);
+        }
         schema = match kind.mark {
             Place::Description => schema.mark(MarkWay::Field("description")),
             Place::Metadata => schema.mark(MarkWay::Field("metadata")),
             Place::Name => schema.mark(MarkWay::Field("name")),
+            Place::Tags => schema.mark(MarkWay::Field("tags")),
         };
         let mut own = |name: &str, attribute: Attribute| {
             schema.attributes.entry(name.into()).or_insert(attribute);
@@ -289,7 +330,7 @@ impl<M: Model> Objects<M> {
         match kind.mark {
             Place::Description => own(
                 "description",
-                text("A text about it. dmp's mark stands behind it."),
+                words("A text about it. dmp's mark stands behind it."),
             ),
             Place::Metadata => own(
                 "metadata",
@@ -297,6 +338,10 @@ impl<M: Model> Objects<M> {
                     Type::map(Type::String),
                     "Names and texts about it. dmp's mark is one more, `dmp_mark`.",
                 ),
+            ),
+            Place::Tags => own(
+                "tags",
+                Attribute::optional(Type::set(Type::String), "Its tags. dmp's mark is one more."),
             ),
             Place::Name => {}
         }
@@ -309,9 +354,21 @@ impl<M: Model> Objects<M> {
         Self { schema, model }
     }
 
+    /// A question for one object, by its recorded id.
     fn one(&self, id: &str) -> Result<Fetch, Diagnostic> {
         let kind = self.model.kind();
-        let path = format!("{}/{}", kind.collection, values::segment(id));
+        let Some(path) = kind.path_of(id) else {
+            let within = kind.within().unwrap_or_default();
+            return Err(Diagnostic::error("unusable-id", "unusable id")
+                .detail(format!(
+                    "`{id}` does not say what the {} is part of",
+                    kind.noun
+                ))
+                .help(format!(
+                    "write it as `{}/ID`, with its `{within}` before its own id",
+                    within.to_ascii_uppercase()
+                )));
+        };
         Question::One {
             service: kind.service,
             path,
@@ -319,13 +376,11 @@ impl<M: Model> Objects<M> {
         .fetch()
     }
 
-    fn listing(&self) -> Question {
+    /// The listing that what is part of `parent` is found in.
+    fn listing(&self, parent: Option<&str>) -> Option<Question> {
         let kind = self.model.kind();
-        Question::list(kind.service, kind.listing, kind.many)
-    }
-
-    fn all(&self) -> Result<Fetch, Diagnostic> {
-        self.listing().fetch()
+        let path = kind.listing_of(parent)?;
+        Some(Question::list(kind.service, &path, kind.many))
     }
 }
 
@@ -335,11 +390,11 @@ impl<M: Model> Listed for Objects<M> {
     }
 
     fn listings(&self) -> Vec<Question> {
-        vec![self.listing()]
+        self.listing(None).into_iter().collect()
     }
 
     fn objects(&self, nothing: &Value, answers: &[&Json]) -> Vec<Value> {
-        let listed = answers.iter().flat_map(|answer| values::items(answer));
+        let listed = answers.iter().flat_map(|answer| items(answer));
         listed
             .map(|object| self.attributes(nothing, object))
             .collect()

@@ -10,7 +10,7 @@ use super::{Kind, Model, Objects, Place, Sent, State, Unset};
 use crate::cloud::Cloud;
 use crate::marked::{self, describe};
 use crate::session::{self, ApiError, Listing, Pauses};
-use crate::values::{json_of, segment, text_at, texts_at};
+use crate::values::{json_of, text_at, texts_at};
 
 /// One piece of work on one object.
 pub(crate) struct Task<'a> {
@@ -33,7 +33,7 @@ impl Task<'_> {
         body: &Json,
     ) -> Result<Json, ApiError> {
         let begun = self.cx.begin(title).await;
-        begun.map_err(|stopped| ApiError::Ended(Box::new(stopped)))?;
+        begun.map_err(ended)?;
         self.cloud.session.write(service, verb, path, body).await
     }
 
@@ -97,6 +97,8 @@ const READY: Duration = Duration::from_secs(1800);
 const GONE: Duration = Duration::from_secs(900);
 /// How long it is looked whether something came about that was not answered for.
 const UNKNOWN: Duration = Duration::from_secs(45);
+/// How long it is waited for something that is changing, so that what is part of it can't.
+const BUSY: Duration = Duration::from_secs(900);
 /// How long it is waited for what still needs an object that goes.
 const IN_USE: Duration = Duration::from_secs(60);
 
@@ -105,8 +107,10 @@ impl<M: Model> Objects<M> {
         self.model.kind()
     }
 
-    fn path(&self, id: &str) -> String {
-        format!("{}/{}", self.kind().collection, segment(id))
+    /// The path of an object, by its recorded id.
+    fn path(&self, id: &str) -> Result<String, ApiError> {
+        let path = self.kind().path_of(id);
+        path.ok_or_else(|| ApiError::NotUnderstood(format!("`{id}` does not say where it is")))
     }
 
     fn named(&self, value: &Value) -> String {
@@ -163,8 +167,8 @@ impl<M: Model> Objects<M> {
     async fn present(&self, task: &Task<'_>) -> Result<Option<Json>, ApiError> {
         match task.job.id {
             Some(id) => {
-                task.look(self.kind().service, &self.path(id), self.kind().one)
-                    .await
+                let path = self.path(id)?;
+                task.look(self.kind().service, &path, self.kind().one).await
             }
             None => Ok(None),
         }
@@ -174,14 +178,13 @@ impl<M: Model> Objects<M> {
         let kind = self.kind();
         let body = Json::Object(self.body(task, wanted));
         let title = format!("create {}", self.named(wanted));
-        let made = task
-            .change(
-                &title,
-                kind.service,
-                session::Verb::Post,
-                kind.collection,
-                &wrapped(kind.one, body),
-            )
+        let parent = kind.parent_in(wanted);
+        let collection = kind.collection_of(parent.as_deref()).ok_or_else(|| {
+            Diagnostic::bug(format!("what a {} is part of is not known", kind.noun))
+        })?;
+        let body = wrapped(kind.one, body);
+        let made = self
+            .send(task, &title, session::Verb::Post, &collection, &body)
             .await;
         let made = match made {
             Ok(mut answer) => match answer.get(kind.one).is_some_and(Json::is_object) {
@@ -197,15 +200,18 @@ impl<M: Model> Objects<M> {
                 &ApiError::NotUnderstood("it was made and has no id".into()),
             )
         })?;
-        task.cx.record_id(id).await?;
-        self.finish(task, id, wanted).await
+        let id = kind.recorded(parent.as_deref(), id);
+        task.cx.record_id(&id).await?;
+        self.finish(task, &id, wanted).await
     }
 
     /// A call whose answer was lost may have been carried out: the object is looked for by its mark.
     async fn appears(&self, task: &Task<'_>, error: &ApiError) -> Result<Json, Diagnostic> {
         let kind = self.kind();
         let mark = Some(task.job.mark.to_string());
-        let listing = Listing::of(kind.service, kind.listing, kind.many);
+        let parent = task.job.wanted.and_then(|wanted| kind.parent_in(wanted));
+        let listing = kind.listing_of(parent.as_deref()).unwrap_or_default();
+        let listing = Listing::of(kind.service, &listing, kind.many);
         let until = Instant::now() + UNKNOWN;
         let mut pauses = Pauses::new();
         task.cx.waiting("whether it came about", UNKNOWN);
@@ -251,6 +257,11 @@ impl<M: Model> Objects<M> {
             Place::Description => described("description"),
             Place::Metadata => ("metadata", self.metadata(task, wanted)),
             Place::Name => described("name"),
+            Place::Tags => {
+                let mut tags = texts_at(wanted, "tags");
+                tags.push(task.job.mark.to_string());
+                ("tags", json!(tags))
+            }
         }
     }
 
@@ -266,7 +277,7 @@ impl<M: Model> Objects<M> {
     /// Sends what differs.
     async fn update(&self, task: &Task<'_>, found: Json, wanted: &Value) -> Result<(), Diagnostic> {
         let kind = self.kind();
-        let id = found["id"].as_str().unwrap_or_default().to_owned();
+        let id = task.job.id.unwrap_or_default().to_owned();
         // What is under way first comes to its end: some services take no change before.
         let found = match self.model.state(&found) {
             State::UnderWay(_) => self.ready(task, &id, wanted).await?,
@@ -287,6 +298,7 @@ impl<M: Model> Objects<M> {
                     (true, Unset::Null) => Json::Null,
                     (true, Unset::Text) => json!(""),
                     (true, Unset::List) => json!([]),
+                    (true, Unset::Map) => json!({}),
                     (false, _) => json_of(&wants),
                 };
                 body.insert(field.member.to_owned(), sent);
@@ -297,7 +309,10 @@ impl<M: Model> Objects<M> {
         if kind.changes && (!is_marked || now.get(name) != wanted.get(name)) {
             if kind.metadata_apart {
                 let title = format!("set the metadata of {}", self.named(wanted));
-                let path = format!("{}/metadata", self.path(&id));
+                let path = self
+                    .path(&id)
+                    .map_err(|error| self.cannot("change", &error))?;
+                let path = format!("{path}/metadata");
                 let body = json!({ "metadata": marked });
                 let set = task
                     .change(&title, kind.service, session::Verb::Put, &path, &body)
@@ -310,9 +325,8 @@ impl<M: Model> Objects<M> {
         if !body.is_empty() {
             let title = format!("change {}", self.named(wanted));
             let body = wrapped(kind.one, Json::Object(body));
-            let path = self.path(&id);
-            let changed = task
-                .change(&title, kind.service, session::Verb::Put, &path, &body)
+            let changed = self
+                .send_to(task, &title, self.model.changes_by(), &id, &body)
                 .await;
             changed.map_err(|error| self.cannot("change", &error))?;
         }
@@ -328,7 +342,7 @@ impl<M: Model> Objects<M> {
 
     async fn ready(&self, task: &Task<'_>, id: &str, wanted: &Value) -> Result<Json, Diagnostic> {
         let what = format!("{} to be ready", self.named(wanted));
-        let path = self.path(id);
+        let path = self.path(id).map_err(|error| self.cannot("read", &error))?;
         let path = &path;
         let looked = wait_for(task.cx, &what, READY, || async move {
             let found = task
@@ -362,6 +376,86 @@ impl<M: Model> Objects<M> {
         }
     }
 
+    /// Sends to an object; see [`Objects::send`].
+    async fn send_to(
+        &self,
+        task: &Task<'_>,
+        title: &str,
+        verb: session::Verb,
+        id: &str,
+        body: &Json,
+    ) -> Result<Json, ApiError> {
+        let path = self.path(id)?;
+        self.send(task, title, verb, &path, body).await
+    }
+
+    /// Sends, as a change that is named on the screen.
+    async fn send(
+        &self,
+        task: &Task<'_>,
+        title: &str,
+        verb: session::Verb,
+        path: &str,
+        body: &Json,
+    ) -> Result<Json, ApiError> {
+        task.cx.begin(title).await.map_err(ended)?;
+        self.deliver(task, verb, path, body).await
+    }
+
+    /// Sends. Where it is refused because something else is just changing, that is waited for, and it is sent again.
+    async fn deliver(
+        &self,
+        task: &Task<'_>,
+        verb: session::Verb,
+        path: &str,
+        body: &Json,
+    ) -> Result<Json, ApiError> {
+        let service = self.kind().service;
+        let until = Instant::now() + BUSY;
+        loop {
+            let error = match task.cloud.session.write(service, verb, path, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let busy = error.refusal().and_then(|refused| self.model.busy(refused));
+            let Some((path, one)) = busy.filter(|_| Instant::now() < until) else {
+                return Err(error);
+            };
+            self.settled(task, &path, one).await?;
+        }
+    }
+
+    /// Waits until something else changes no longer.
+    async fn settled(
+        &self,
+        task: &Task<'_>,
+        path: &str,
+        one: &'static str,
+    ) -> Result<(), ApiError> {
+        let service = self.kind().service;
+        let what = format!("`{path}` to change no longer");
+        let state = wait_for(task.cx, &what, BUSY, || async move {
+            let found = task.look(service, path, one).await?;
+            Ok(match found.map(|found| self.model.state(&found)) {
+                Some(State::UnderWay(_)) => None,
+                state => Some(state),
+            })
+        });
+        match state.await? {
+            Some(State::Failed(why)) => {
+                let failed = Diagnostic::remote("failed", format!("`{path}` takes no change"));
+                Err(ended(failed.cause(why).help(
+                    "mend it, or let the next plan replace it; what is part of it can't change before",
+                )))
+            }
+            // It may have begun something else at once.
+            _ => {
+                tokio::time::sleep(SHORTEST_PAUSE).await;
+                Ok(())
+            }
+        }
+    }
+
     async fn set_tags(
         &self,
         task: &Task<'_>,
@@ -377,7 +471,8 @@ impl<M: Model> Objects<M> {
             return Ok(());
         }
         let title = format!("tag {}", self.named(wanted));
-        let path = format!("{}/tags", self.path(id));
+        let path = self.path(id).map_err(|error| self.cannot("tag", &error))?;
+        let path = format!("{path}/tags");
         let body = json!({ "tags": texts_at(wanted, "tags") });
         let set = task
             .change(
@@ -404,15 +499,15 @@ impl<M: Model> Objects<M> {
             return Ok(());
         }
         let title = format!("delete {}", self.named(task.job.prior()?));
-        let path = self.path(id);
+        let path = self
+            .path(id)
+            .map_err(|error| self.cannot("delete", &error))?;
         task.cx.begin(&title).await?;
         let until = Instant::now() + IN_USE;
         let mut pauses = Pauses::new();
         loop {
-            let deleted = task
-                .cloud
-                .session
-                .write(kind.service, session::Verb::Delete, &path, &Json::Null)
+            let deleted = self
+                .deliver(task, session::Verb::Delete, &path, &Json::Null)
                 .await;
             match deleted {
                 Ok(_) => break,
@@ -445,7 +540,7 @@ impl<M: Model> Objects<M> {
                 .to_ascii_lowercase();
             Ok(match status.as_str() {
                 "deleted" => Some(Ok(())),
-                "error_deleting" => Some(Err(self.model.state(&found))),
+                _ if self.model.is_stuck(&found) => Some(Err(self.model.state(&found))),
                 _ => None,
             })
         });
@@ -466,12 +561,23 @@ impl<M: Model> Objects<M> {
     }
 }
 
+/// A call that was not sent, or is waited for no longer.
+fn ended(why: Diagnostic) -> ApiError {
+    ApiError::Ended(Box::new(why))
+}
+
 /// Whether a delete is refused because something else still needs the object, which may pass.
 fn is_in_use(error: &ApiError) -> bool {
     error.is_conflict()
         || error.refusal().is_some_and(|refusal| {
             refusal.status == 400
-                && refusal.says(&["status must be", "attached", "in-use", "in use"])
+                && refusal.says(&[
+                    "status must be",
+                    "attached",
+                    "in-use",
+                    "in use",
+                    "has children",
+                ])
         })
 }
 

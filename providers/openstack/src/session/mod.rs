@@ -311,8 +311,8 @@ impl Session {
             .header("X-Auth-Token", shown)
             .header("Accept", "application/json");
         if let Some(version) = endpoint.version {
-            let value = format!("{} {version}", service.in_header());
-            builder = builder.header("OpenStack-API-Version", value);
+            let (name, value) = service.version_header(version);
+            builder = builder.header(name, value);
         }
         Ok(match body {
             Body::Nothing => builder,

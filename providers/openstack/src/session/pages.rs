@@ -91,7 +91,9 @@ fn next_marker(answer: &Json, key: &str) -> Option<String> {
         .flatten()
         .find(|link| link["rel"] == "next")
         .and_then(|link| link["href"].as_str());
-    let link = linked.or_else(|| answer["next"].as_str())?;
+    let link = linked
+        .or_else(|| answer["next"].as_str())
+        .or_else(|| answer["links"]["next"].as_str())?;
     let (_, query) = link.split_once('?')?;
     let marker = query
         .split('&')
@@ -117,5 +119,7 @@ mod tests {
         assert_eq!(next_marker(&neutron, "ports"), None);
         let glance = json!({ "next": "/v2/images?marker=m&limit=1" });
         assert_eq!(next_marker(&glance, "images").as_deref(), Some("m"));
+        let designate = json!({ "links": { "self": "http://x", "next": "http://x/v2/zones?limit=1&marker=d" } });
+        assert_eq!(next_marker(&designate, "zones").as_deref(), Some("d"));
     }
 }
