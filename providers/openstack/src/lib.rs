@@ -44,6 +44,8 @@ use resources::{
     security_group_rule::SecurityGroupRule,
     server::Server,
     server_group::ServerGroup,
+    share::{Share, access::ShareAccess},
+    store::{container::Container, object::StoredObject},
     subnet::Subnet,
     volume::Volume,
     volume_attachment::VolumeAttachment,
@@ -112,6 +114,10 @@ fn types() -> Types {
         .listed(Objects::of(Pool))
         .alone(Arc::new(Objects::of(Member)))
         .listed(Objects::of(Monitor))
+        .alone(ByKey::of(Container))
+        .alone(ByKey::of(StoredObject))
+        .listed(Objects::of(Share))
+        .alone(Arc::new(Objects::of(ShareAccess)))
 }
 
 impl OpenStackProvider {

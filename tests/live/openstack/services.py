@@ -9,7 +9,8 @@ import settings
 from settings import ADDRESS, PASSWORD, PORTS, QUEUE, account, checks_tokens, common, database, first, pool
 
 PACKAGES = ('bind9 designate-api designate-central designate-worker designate-mdns octavia-api octavia-worker '
-            'swift-proxy swift-account swift-container swift-object manila-api manila-scheduler manila-share').split()
+            'swift-proxy swift-account swift-container swift-object manila-api manila-scheduler manila-share '
+            'python3-designateclient python3-octaviaclient python3-manilaclient').split()
 # Those whose databases are brought up to a version.
 LIBRARIES = ('python3-designate', 'python3-octavia', 'python3-manila')
 DATABASES = ('designate', 'octavia', 'manila')

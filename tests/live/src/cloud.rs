@@ -201,6 +201,7 @@ impl Cloud {
             "network" if !base.ends_with("/v2.0") => "/v2.0".to_owned(),
             "image" | "dns" | "load-balancer" if !base.ends_with("/v2") => "/v2".to_owned(),
             "user" => format!("/users/{}", session.user),
+            "shared-file-system" => format!("/{}", session.project),
             _ => String::new(),
         };
         exchange(

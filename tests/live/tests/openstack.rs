@@ -38,12 +38,16 @@ mod guests;
 mod killed;
 #[path = "openstack/many.rs"]
 mod many;
+#[path = "openstack/objects.rs"]
+mod objects;
 #[path = "openstack/program.rs"]
 mod program;
 #[path = "openstack/refused.rs"]
 mod refused;
 #[path = "openstack/renewed.rs"]
 mod renewed;
+#[path = "openstack/shares.rs"]
+mod shares;
 #[path = "openstack/stack.rs"]
 mod stack;
 #[path = "openstack/world.rs"]

@@ -197,6 +197,18 @@ pub(crate) trait Model: Send + Sync + 'static {
     /// Its schema, without what all have.
     fn schema(&self) -> Schema;
 
+    /// Where an object is made that is made by an action of something else: the path, and the name that the body stands under.
+    fn making(&self, wanted: &Value) -> Option<(String, &'static str)> {
+        let _ = wanted;
+        None
+    }
+
+    /// The action of something else that removes an object with this id of its own: the path and the body.
+    fn removing(&self, prior: &Value, id: &str) -> Option<(String, Json)> {
+        let _ = (prior, id);
+        None
+    }
+
     /// More members of the creating call.
     fn fill(&self, wanted: &Value, body: &mut Map<String, Json>) {
         let _ = (wanted, body);

@@ -16,9 +16,12 @@ pub(super) struct Spot<'a> {
 }
 
 impl Kind {
-    /// The attribute that says what its objects are part of: what stands in braces in the path of the collection.
+    /// The attribute that says what its objects are part of: what stands in braces in the path of the collection, or of the listing.
     pub(super) fn within(&self) -> Option<&'static str> {
-        let (_, rest) = self.collection.split_once('{')?;
+        let (_, rest) = self
+            .collection
+            .split_once('{')
+            .or_else(|| self.listing.split_once('{'))?;
         rest.split_once('}').map(|(name, _)| name)
     }
 

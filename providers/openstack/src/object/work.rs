@@ -179,10 +179,14 @@ impl<M: Model> Objects<M> {
         let body = Json::Object(self.body(task, wanted));
         let title = format!("create {}", self.named(wanted));
         let parent = kind.parent_in(wanted);
-        let collection = kind.collection_of(parent.as_deref()).ok_or_else(|| {
+        let (collection, name) = match self.model.making(wanted) {
+            Some((path, name)) => (Some(path), name),
+            None => (kind.collection_of(parent.as_deref()), kind.one),
+        };
+        let collection = collection.ok_or_else(|| {
             Diagnostic::bug(format!("what a {} is part of is not known", kind.noun))
         })?;
-        let body = wrapped(kind.one, body);
+        let body = wrapped(name, body);
         let made = self
             .send(task, &title, session::Verb::Post, &collection, &body)
             .await;
@@ -506,9 +510,14 @@ impl<M: Model> Objects<M> {
         let until = Instant::now() + IN_USE;
         let mut pauses = Pauses::new();
         loop {
-            let deleted = self
-                .deliver(task, session::Verb::Delete, &path, &Json::Null)
-                .await;
+            let removing = self.model.removing(task.job.prior()?, kind.spot(id).id);
+            let deleted = match &removing {
+                Some((path, body)) => self.deliver(task, session::Verb::Post, path, body).await,
+                None => {
+                    self.deliver(task, session::Verb::Delete, &path, &Json::Null)
+                        .await
+                }
+            };
             match deleted {
                 Ok(_) => break,
                 Err(error) if error.is_missing() => return Ok(()),

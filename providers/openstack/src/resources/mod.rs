@@ -16,6 +16,8 @@ pub(crate) mod security_group;
 pub(crate) mod security_group_rule;
 pub(crate) mod server;
 pub(crate) mod server_group;
+pub(crate) mod share;
+pub(crate) mod store;
 pub(crate) mod subnet;
 pub(crate) mod volume;
 pub(crate) mod volume_attachment;

@@ -55,7 +55,11 @@ impl Session {
         loop {
             let mut path = listing.path.clone();
             path.push(if path.contains('?') { '&' } else { '?' });
-            path.push_str("limit=1000");
+            path.push_str(&format!("limit={PAGE}"));
+            // Manila counts, and takes no marker.
+            if listing.service == Service::Share && !items.is_empty() {
+                path.push_str(&format!("&offset={}", items.len()));
+            }
             if let Some(marker) = &marker {
                 path.push_str("&marker=");
                 path.push_str(&crate::values::segment(marker));
@@ -68,7 +72,14 @@ impl Session {
                 )));
             };
             let is_empty = page.is_empty();
+            let is_whole = page.len() >= PAGE;
             items.extend(page);
+            if listing.service == Service::Share {
+                match is_whole {
+                    true => continue,
+                    false => return Ok(items),
+                }
+            }
             let Some(next) = next_marker(&answer, &listing.key).filter(|_| !is_empty) else {
                 return Ok(items);
             };
@@ -103,6 +114,8 @@ fn next_marker(answer: &Json, key: &str) -> Option<String> {
 }
 
 const MOST_ATTEMPTS: u32 = 3;
+/// How many items are asked for at once.
+const PAGE: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -61,6 +61,10 @@ const ATTACHED: &[&str] = IMAGE;
 const DNS: &str = "tests/live/tests/openstack/dns.rs";
 const BALANCERS: &str = "tests/live/tests/openstack/balancers.rs";
 
+const OBJECTS: &str = "tests/live/tests/openstack/objects.rs";
+
+const SHARES: &str = "tests/live/tests/openstack/shares.rs";
+
 const fn trial(
     resource_type: &'static str,
     test: &'static str,
@@ -226,6 +230,36 @@ pub(super) const CLOUD: &[Trial] = &[
         "openstack_monitor",
         "openstack_monitor_keeps_the_contract",
         MADE,
+    ),
+    Trial::of(
+        OBJECTS,
+        "openstack_container",
+        "openstack_container_keeps_the_contract",
+        AT_A_KEY,
+    ),
+    Trial::of(
+        OBJECTS,
+        "openstack_container",
+        "openstack_container_keeps_the_contract_where_it_was_before",
+        FIXED_AT_A_KEY,
+    ),
+    Trial::of(
+        OBJECTS,
+        "openstack_object",
+        "openstack_object_keeps_the_contract",
+        AT_A_KEY,
+    ),
+    Trial::of(
+        SHARES,
+        "openstack_share",
+        "openstack_share_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        SHARES,
+        "openstack_share_access",
+        "openstack_share_access_keeps_the_contract",
+        WITH_A_SECRET,
     ),
     Trial::of(
         "tests/live/tests/openstack/credentials.rs",
