@@ -2,9 +2,14 @@
 //! carries its mark. A type says by a [`Kind`] where its collection is and which attribute is which member of the JSON, and by
 //! [`Model`] what is its own.
 
+mod calls;
 mod keyed;
+#[cfg(test)]
+mod parts;
 mod paths;
 mod read;
+mod remove;
+mod task;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -17,7 +22,7 @@ use dmp_sdk::{
 use serde_json::{Map, Value as Json};
 
 pub(crate) use keyed::{ByKey, Keyed, Seen};
-pub(crate) use work::{Task, wait_for};
+pub(crate) use task::{Task, wait_for};
 
 use crate::cloud::{Cloud, Question};
 use crate::data_sources::Listed;
@@ -290,6 +295,11 @@ pub(crate) trait Model: Send + Sync + 'static {
     fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
         let _ = refused;
         None
+    }
+
+    /// Whether a delete is refused while something is under way, which is waited for then.
+    fn goes_when_settled(&self) -> bool {
+        false
     }
 
     /// Whether an object that was to go has failed to.

@@ -3,117 +3,31 @@
 
 use std::time::{Duration, Instant};
 
-use dmp_sdk::{Cx, Diagnostic, Job, Value, Verb};
+use dmp_sdk::{Diagnostic, Value, Verb};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Kind, Model, Objects, Place, Sent, State, Unset};
-use crate::cloud::Cloud;
+use super::{Kind, Model, Objects, Place, Sent, State, Task, Unset, wait_for};
 use crate::marked::{self, describe};
 use crate::session::{self, ApiError, Listing, Pauses};
 use crate::values::{json_of, text_at, texts_at};
 
-/// One piece of work on one object.
-pub(crate) struct Task<'a> {
-    /// What it may do besides calling.
-    pub cx: &'a dyn Cx,
-    /// What is to be done.
-    pub job: &'a Job<'a>,
-    /// Where.
-    pub cloud: &'a Cloud,
-}
-
-impl Task<'_> {
-    /// Writes, as a change that is named on the screen.
-    pub(crate) async fn change(
-        &self,
-        title: &str,
-        service: session::Service,
-        verb: session::Verb,
-        path: &str,
-        body: &Json,
-    ) -> Result<Json, ApiError> {
-        let begun = self.cx.begin(title).await;
-        begun.map_err(ended)?;
-        self.cloud.session.write(service, verb, path, body).await
-    }
-
-    /// An object as it is, by the member of the answer that has it.
-    pub(crate) async fn look(
-        &self,
-        service: session::Service,
-        path: &str,
-        one: &str,
-    ) -> Result<Option<Json>, ApiError> {
-        let found = self.cloud.session.look(service, path).await?;
-        Ok(found.map(
-            |mut found| match found.get(one).is_some_and(Json::is_object) {
-                true => found[one].take(),
-                false => found,
-            },
-        ))
-    }
-}
-
-/// Waits until something has come about; `look` says `None` as long as it has not. It ends when the person asks to stop.
-pub(crate) async fn wait_for<T, F>(
-    cx: &dyn Cx,
-    what: &str,
-    within: Duration,
-    mut look: impl FnMut() -> F,
-) -> Result<T, ApiError>
-where
-    F: Future<Output = Result<Option<T>, ApiError>>,
-{
-    let begun = Instant::now();
-    let mut has_said = false;
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        if !has_said {
-            cx.waiting(what, within);
-            has_said = true;
-        }
-        if cx.is_cancelled() {
-            let stopped = Diagnostic::error("stopped", "stopped on request");
-            return Err(ApiError::Ended(Box::new(stopped)));
-        }
-        if begun.elapsed() >= within {
-            let slow = Diagnostic::remote("too-slow", "it did not come about in time")
-                .detail(format!("{what}: not within {} s", within.as_secs()))
-                .help("it may still go on there; run it again later");
-            return Err(ApiError::Ended(Box::new(slow)));
-        }
-        let pause = (begun.elapsed() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        tokio::time::sleep(pause).await;
-    }
-}
-
-const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// How long an object takes at most to be ready.
 const READY: Duration = Duration::from_secs(1800);
-/// How long one takes at most to go.
-const GONE: Duration = Duration::from_secs(900);
 /// How long it is looked whether something came about that was not answered for.
 const UNKNOWN: Duration = Duration::from_secs(45);
-/// How long it is waited for something that is changing, so that what is part of it can't.
-const BUSY: Duration = Duration::from_secs(900);
-/// How long it is waited for what still needs an object that goes.
-const IN_USE: Duration = Duration::from_secs(60);
 
 impl<M: Model> Objects<M> {
-    fn kind(&self) -> &'static Kind {
+    pub(super) fn kind(&self) -> &'static Kind {
         self.model.kind()
     }
 
     /// The path of an object, by its recorded id.
-    fn path(&self, id: &str) -> Result<String, ApiError> {
+    pub(super) fn path(&self, id: &str) -> Result<String, ApiError> {
         let path = self.kind().path_of(id);
         path.ok_or_else(|| ApiError::NotUnderstood(format!("`{id}` does not say where it is")))
     }
 
-    fn named(&self, value: &Value) -> String {
+    pub(super) fn named(&self, value: &Value) -> String {
         let noun = self.kind().noun;
         match text_at(value, "name") {
             Some(name) => format!("the {noun} `{name}`"),
@@ -151,7 +65,7 @@ impl<M: Model> Objects<M> {
         }
     }
 
-    fn cannot(&self, verb: &str, error: &ApiError) -> Diagnostic {
+    pub(super) fn cannot(&self, verb: &str, error: &ApiError) -> Diagnostic {
         let noun = self.kind().noun;
         let diagnostic = error.diagnostic(&format!("cannot {verb} {} {noun}", article(noun)));
         let more = error
@@ -164,7 +78,7 @@ impl<M: Model> Objects<M> {
     }
 
     /// The object of the recorded id, if it is there.
-    async fn present(&self, task: &Task<'_>) -> Result<Option<Json>, ApiError> {
+    pub(super) async fn present(&self, task: &Task<'_>) -> Result<Option<Json>, ApiError> {
         match task.job.id {
             Some(id) => {
                 let path = self.path(id)?;
@@ -380,86 +294,6 @@ impl<M: Model> Objects<M> {
         }
     }
 
-    /// Sends to an object; see [`Objects::send`].
-    async fn send_to(
-        &self,
-        task: &Task<'_>,
-        title: &str,
-        verb: session::Verb,
-        id: &str,
-        body: &Json,
-    ) -> Result<Json, ApiError> {
-        let path = self.path(id)?;
-        self.send(task, title, verb, &path, body).await
-    }
-
-    /// Sends, as a change that is named on the screen.
-    async fn send(
-        &self,
-        task: &Task<'_>,
-        title: &str,
-        verb: session::Verb,
-        path: &str,
-        body: &Json,
-    ) -> Result<Json, ApiError> {
-        task.cx.begin(title).await.map_err(ended)?;
-        self.deliver(task, verb, path, body).await
-    }
-
-    /// Sends. Where it is refused because something else is just changing, that is waited for, and it is sent again.
-    async fn deliver(
-        &self,
-        task: &Task<'_>,
-        verb: session::Verb,
-        path: &str,
-        body: &Json,
-    ) -> Result<Json, ApiError> {
-        let service = self.kind().service;
-        let until = Instant::now() + BUSY;
-        loop {
-            let error = match task.cloud.session.write(service, verb, path, body).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let busy = error.refusal().and_then(|refused| self.model.busy(refused));
-            let Some((path, one)) = busy.filter(|_| Instant::now() < until) else {
-                return Err(error);
-            };
-            self.settled(task, &path, one).await?;
-        }
-    }
-
-    /// Waits until something else changes no longer.
-    async fn settled(
-        &self,
-        task: &Task<'_>,
-        path: &str,
-        one: &'static str,
-    ) -> Result<(), ApiError> {
-        let service = self.kind().service;
-        let what = format!("`{path}` to change no longer");
-        let state = wait_for(task.cx, &what, BUSY, || async move {
-            let found = task.look(service, path, one).await?;
-            Ok(match found.map(|found| self.model.state(&found)) {
-                Some(State::UnderWay(_)) => None,
-                state => Some(state),
-            })
-        });
-        match state.await? {
-            Some(State::Failed(why)) => {
-                let failed = Diagnostic::remote("failed", format!("`{path}` takes no change"));
-                Err(ended(failed.cause(why).help(
-                    "mend it, or let the next plan replace it; what is part of it can't change before",
-                )))
-            }
-            // It may have begun something else at once.
-            _ => {
-                tokio::time::sleep(SHORTEST_PAUSE).await;
-                Ok(())
-            }
-        }
-    }
-
     async fn set_tags(
         &self,
         task: &Task<'_>,
@@ -489,105 +323,6 @@ impl<M: Model> Objects<M> {
             .await;
         set.map(drop).map_err(|error| self.cannot("tag", &error))
     }
-
-    async fn delete(&self, task: &Task<'_>) -> Result<(), Diagnostic> {
-        let kind = self.kind();
-        let Some(id) = task.job.id else {
-            return Ok(());
-        };
-        let found = self
-            .present(task)
-            .await
-            .map_err(|error| self.cannot("read", &error))?;
-        if found.is_none() {
-            return Ok(());
-        }
-        let title = format!("delete {}", self.named(task.job.prior()?));
-        let path = self
-            .path(id)
-            .map_err(|error| self.cannot("delete", &error))?;
-        task.cx.begin(&title).await?;
-        let until = Instant::now() + IN_USE;
-        let mut pauses = Pauses::new();
-        loop {
-            let removing = self.model.removing(task.job.prior()?, kind.spot(id).id);
-            let deleted = match &removing {
-                Some((path, body)) => self.deliver(task, session::Verb::Post, path, body).await,
-                None => {
-                    self.deliver(task, session::Verb::Delete, &path, &Json::Null)
-                        .await
-                }
-            };
-            match deleted {
-                Ok(_) => break,
-                Err(error) if error.is_missing() => return Ok(()),
-                Err(error) if is_in_use(&error) => {
-                    let what = format!("{} to be free", self.named(task.job.prior()?));
-                    task.cx.waiting(&what, IN_USE);
-                    if task.cx.is_cancelled() || !pauses.wait(until, None).await {
-                        let blockers = self.model.blockers(task, id).await;
-                        let cannot = self.cannot("delete", &error);
-                        return Err(match blockers.is_empty() {
-                            true => cannot,
-                            false => cannot
-                                .help(format!("it is still needed by {}", blockers.join(", "))),
-                        });
-                    }
-                }
-                Err(error) => return Err(self.cannot("delete", &error)),
-            }
-        }
-        let what = format!("{} to be gone", self.named(task.job.prior()?));
-        let path = &path;
-        let gone = wait_for(task.cx, &what, GONE, || async move {
-            let found = task.look(kind.service, path, kind.one).await?;
-            let Some(found) = found else {
-                return Ok(Some(Ok(())));
-            };
-            let status = crate::values::text(&found, "status")
-                .unwrap_or_default()
-                .to_ascii_lowercase();
-            Ok(match status.as_str() {
-                "deleted" => Some(Ok(())),
-                _ if self.model.is_stuck(&found) => Some(Err(self.model.state(&found))),
-                _ => None,
-            })
-        });
-        match gone.await.map_err(|error| self.cannot("delete", &error))? {
-            Ok(()) => Ok(()),
-            Err(state) => {
-                let why = match state {
-                    State::Failed(why) | State::UnderWay(why) => why,
-                    State::Ready => "it is still there".into(),
-                };
-                Err(Diagnostic::remote(
-                    "failed",
-                    format!("cannot delete {} {}", article(kind.noun), kind.noun),
-                )
-                .cause(why))
-            }
-        }
-    }
-}
-
-/// A call that was not sent, or is waited for no longer.
-fn ended(why: Diagnostic) -> ApiError {
-    ApiError::Ended(Box::new(why))
-}
-
-/// Whether a delete is refused because something else still needs the object, which may pass.
-fn is_in_use(error: &ApiError) -> bool {
-    error.is_conflict()
-        || error.refusal().is_some_and(|refusal| {
-            refusal.status == 400
-                && refusal.says(&[
-                    "status must be",
-                    "attached",
-                    "in-use",
-                    "in use",
-                    "has children",
-                ])
-        })
 }
 
 /// Glance takes the object itself; all others under its name.
@@ -598,7 +333,7 @@ fn wrapped(one: &str, body: Json) -> Json {
     }
 }
 
-fn article(noun: &str) -> &'static str {
+pub(super) fn article(noun: &str) -> &'static str {
     match noun.starts_with(['a', 'e', 'i', 'o']) {
         true => "an",
         false => "a",

@@ -104,7 +104,10 @@ impl Tried {
         self
     }
 
-    pub(crate) fn with(mut self, outside: impl Fn(&World, Stranger) + Send + Sync + 'static) -> Self {
+    pub(crate) fn with(
+        mut self,
+        outside: impl Fn(&World, Stranger) + Send + Sync + 'static,
+    ) -> Self {
         self.outside = Box::new(outside);
         self
     }

@@ -22,6 +22,13 @@ const RECORDSETS: Collection = Collection {
     many: "recordsets",
 };
 
+/// Waits until name servers have taken over what a stranger has done.
+fn settled(cloud: &Cloud, path: &str) {
+    cloud.until("the name servers have it", || {
+        cloud.get("dns", path)["status"] == "ACTIVE"
+    });
+}
+
 /// A zone of strangers, which no mark is on.
 fn zone(cloud: &Cloud) -> String {
     let listed = cloud.get("dns", "/zones?name=strangers.example.");
@@ -31,10 +38,7 @@ fn zone(cloud: &Cloud) -> String {
         cloud.write("POST", "dns", "/zones", &body)
     });
     let id = zone["id"].as_str().expect("an id").to_owned();
-    let path = format!("/zones/{id}");
-    cloud.until("the zone is there", || {
-        cloud.get("dns", &path)["status"] == "ACTIVE"
-    });
+    settled(cloud, &format!("/zones/{id}"));
     id
 }
 
@@ -53,6 +57,7 @@ async fn openstack_zone_keeps_the_contract(world: World) {
         .changing(changed)
         .within(ZONES, |cloud, path, _| {
             cloud.write("PATCH", "dns", path, &json!({ "ttl": 30 }));
+            settled(cloud, path);
         });
     ZONES.clear(&world.cloud);
     keeps_the_contract(world.clone(), tried).await;
@@ -77,6 +82,7 @@ async fn openstack_recordset_keeps_the_contract(world: World) {
         .changing(changed)
         .within(RECORDSETS, |cloud, path, _| {
             cloud.write("PUT", "dns", path, &json!({ "records": ["203.0.113.1"] }));
+            settled(cloud, path);
         });
     RECORDSETS.clear(&world.cloud);
     keeps_the_contract(world.clone(), tried).await;

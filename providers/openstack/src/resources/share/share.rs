@@ -82,13 +82,8 @@ impl Model for Share {
         }
     }
 
-    fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
+    fn refine(&self, _known: &Value, found: &Json, value: Value) -> Value {
         let fault = text(found, "status").filter(|status| status.contains("error"));
-        // One that is being made is not placed yet.
-        let value = match self.state(found) {
-            State::UnderWay(_) => value.with("availability_zone", known.get("availability_zone")),
-            _ => value,
-        };
         value.with("fault", fault.into())
     }
 
@@ -117,6 +112,13 @@ impl Model for Share {
         let Some(prior) = change.prior else {
             return Ok(());
         };
+        // It was not placed yet when it was looked at.
+        if prior.get("availability_zone").is_null() {
+            if change.config.get("availability_zone").is_null() {
+                change.unknown("availability_zone");
+            }
+            change.unknown("host");
+        }
         // A share that could only not be made larger or smaller, or deleted, holds its data.
         if text_at(prior, "fault").as_deref() == Some("error") {
             change.replace(
@@ -159,6 +161,11 @@ impl Model for Share {
             name,
         });
         zone.into_iter().collect()
+    }
+
+    /// Manila refuses it while something is under way, and says only that the share is invalid.
+    fn goes_when_settled(&self) -> bool {
+        true
     }
 
     async fn settle(

@@ -259,7 +259,7 @@ pub(super) const CLOUD: &[Trial] = &[
         SHARES,
         "openstack_share_access",
         "openstack_share_access_keeps_the_contract",
-        WITH_A_SECRET,
+        MADE,
     ),
     Trial::of(
         "tests/live/tests/openstack/credentials.rs",
