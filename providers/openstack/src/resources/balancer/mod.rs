@@ -65,18 +65,26 @@ fn is_stuck(found: &Json) -> bool {
     text(found, "provisioning_status").as_deref() == Some("ERROR")
 }
 
-/// The balancer that is just changing, where a call was refused for that: `Load Balancer ID is immutable and cannot be updated.`
+/// The balancer or the pool that is just changing, where a call was refused for that: `Load Balancer ID is immutable and cannot be
+/// updated.`
 fn busy(refused: &Refusal) -> Option<(String, &'static str)> {
     if refused.status != 409 {
         return None;
     }
-    let words = refused
-        .message
-        .strip_suffix(" is immutable and cannot be updated.")?;
-    let (_, rest) = words.rsplit_once("Load Balancer ")?;
-    let id = segment(rest.split_whitespace().next()?);
-    Some((format!("/lbaas/loadbalancers/{id}"), "loadbalancer"))
+    let words = refused.message.trim_end_matches('.');
+    let words = words.strip_suffix(" is immutable and cannot be updated")?;
+    let whole = |(name, many, one): &(&str, &str, &'static str)| {
+        let id = segment(words.strip_prefix(name)?);
+        Some((format!("/lbaas/{many}/{id}"), *one))
+    };
+    WHOLES.iter().find_map(whole)
 }
+
+/// What a part is part of: as Octavia's refusals call it, as its paths do, and the member of an answer that has it.
+const WHOLES: &[(&str, &str, &str)] = &[
+    ("Load Balancer ", "loadbalancers", "loadbalancer"),
+    ("Pool ", "pools", "pool"),
+];
 
 /// The id of the first object in a list of them.
 fn first_id(list: &Json) -> Option<String> {
@@ -144,6 +152,10 @@ mod tests {
         assert_eq!(
             path(409, said).as_deref(),
             Some("/lbaas/loadbalancers/8e3c")
+        );
+        assert_eq!(
+            path(409, "Pool 9f is immutable and cannot be updated.").as_deref(),
+            Some("/lbaas/pools/9f")
         );
         assert_eq!(path(400, said), None);
         assert_eq!(path(409, "Pool 8e3c is in use by L7 policy 1"), None);
