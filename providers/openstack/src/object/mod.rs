@@ -297,6 +297,12 @@ pub(crate) trait Model: Send + Sync + 'static {
         None
     }
 
+    /// Whether it is going already, so that a delete is not sent again.
+    fn is_going(&self, found: &Json) -> bool {
+        let _ = found;
+        false
+    }
+
     /// Whether a delete is refused while something is under way, which is waited for then.
     fn goes_when_settled(&self) -> bool {
         false

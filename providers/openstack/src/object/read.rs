@@ -24,7 +24,11 @@ impl<M: Model> Objects<M> {
                 let listing = self.listing(parent.as_deref());
                 listing.iter().map(Question::fetch).collect()
             }
-            (_, Some(id)) => Ok(vec![self.one(id)?]),
+            (_, Some(id)) => match (self.model.kind().path_of(id), self.listing(None)) {
+                // An id of its own alone, as listings have it: where it is is found out.
+                (None, Some(listing)) => Ok(vec![listing.fetch()?]),
+                _ => Ok(vec![self.one(id)?]),
+            },
             (_, None) => Ok(Vec::new()),
         }
     }
@@ -42,21 +46,20 @@ impl<M: Model> Objects<M> {
             return Ok(Reading::Absent);
         }
         let kind = self.model.kind();
-        let answer = answers.json(0)?;
-        let single = answers.len() > 1 || known.purpose != Purpose::Refresh;
-        let object = match single {
-            false => {
+        let answer = answers.json(answers.len() - 1)?;
+        let object = match found(answer).is_array() {
+            true => {
                 let listed = items(found(answer)).iter();
                 let own = kind.spot(id).id;
                 let mut listed = listed.filter(|item| item["id"] == own);
                 match listed.next() {
                     Some(item) => item.clone(),
+                    None if kind.path_of(id).is_none() => return Ok(Reading::Absent),
                     // A page may have been turned while something went: what is gone says so itself.
                     None => return Ok(Reading::More(vec![self.one(id)?])),
                 }
             }
-            true => {
-                let answer = answers.json(answers.len() - 1)?;
+            false => {
                 let one = found(answer);
                 if one.is_null() {
                     believe(answer, known.attributes)?;

@@ -16,7 +16,6 @@ const IN_USE: Duration = Duration::from_secs(60);
 
 impl<M: Model> Objects<M> {
     pub(super) async fn delete(&self, task: &Task<'_>) -> Result<(), Diagnostic> {
-        let kind = self.kind();
         let Some(id) = task.job.id else {
             return Ok(());
         };
@@ -24,15 +23,24 @@ impl<M: Model> Objects<M> {
             .present(task)
             .await
             .map_err(|error| self.cannot("read", &error))?;
-        if found.is_none() {
+        let Some(found) = found else {
             return Ok(());
-        }
-        let title = format!("delete {}", self.named(task.job.prior()?));
+        };
         let path = self
             .path(id)
             .map_err(|error| self.cannot("delete", &error))?;
+        if !self.model.is_going(&found) {
+            self.take_away(task, id, &path).await?;
+        }
+        self.gone(task, &path).await
+    }
+
+    /// Asks for it to be removed; what still needs it is waited for.
+    async fn take_away(&self, task: &Task<'_>, id: &str, path: &str) -> Result<(), Diagnostic> {
+        let kind = self.kind();
+        let title = format!("delete {}", self.named(task.job.prior()?));
         if self.model.goes_when_settled() {
-            let settled = self.settled(task, &path, kind.one).await;
+            let settled = self.settled(task, path, kind.one).await;
             settled.map_err(|error| self.cannot("delete", &error))?;
         }
         task.cx.begin(&title).await?;
@@ -43,12 +51,12 @@ impl<M: Model> Objects<M> {
             let deleted = match &removing {
                 Some((path, body)) => self.deliver(task, session::Verb::Post, path, body).await,
                 None => {
-                    self.deliver(task, session::Verb::Delete, &path, &Json::Null)
+                    self.deliver(task, session::Verb::Delete, path, &Json::Null)
                         .await
                 }
             };
             match deleted {
-                Ok(_) => break,
+                Ok(_) => return Ok(()),
                 Err(error) if error.is_missing() => return Ok(()),
                 Err(error) if is_in_use(&error) => {
                     let what = format!("{} to be free", self.named(task.job.prior()?));
@@ -66,8 +74,12 @@ impl<M: Model> Objects<M> {
                 Err(error) => return Err(self.cannot("delete", &error)),
             }
         }
+    }
+
+    /// Looks until it is gone.
+    async fn gone(&self, task: &Task<'_>, path: &str) -> Result<(), Diagnostic> {
+        let kind = self.kind();
         let what = format!("{} to be gone", self.named(task.job.prior()?));
-        let path = &path;
         let gone = wait_for(task.cx, &what, GONE, || async move {
             let found = task.look(kind.service, path, kind.one).await?;
             let Some(found) = found else {

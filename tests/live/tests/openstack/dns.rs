@@ -145,6 +145,32 @@ fn a_zone_with_its_names_is_made_changed_seen_and_removed() {
     stack.ends(&["apply", "--yes"], 0);
     stack.ends(&["plan", "--detailed-exitcode"], 0);
 
+    // What a stranger has made is found, and adopted with the zone that it is in.
+    let zone = ZONES.only(&cloud)["id"].as_str().expect("an id").to_owned();
+    let body = json!({ "name": "old.institute.example.", "type": "A", "records": ["192.0.2.77"] });
+    let made = cloud.write("POST", "dns", &format!("/zones/{zone}/recordsets"), &body);
+    settled(
+        &cloud,
+        &format!(
+            "/zones/{zone}/recordsets/{}",
+            made["id"].as_str().expect("an id")
+        ),
+    );
+    let condition = "each.value.name == \"old.institute.example.\"";
+    stack.ends(
+        &[
+            "query",
+            "openstack_recordset",
+            "--where",
+            condition,
+            "--out",
+            "imported.hcl",
+        ],
+        0,
+    );
+    stack.ends(&["apply", "--yes"], 0);
+    stack.ends(&["plan", "--detailed-exitcode"], 0);
+
     // A name that can't be one is refused before anything is done.
     stack.edit("\"institute.example.\"", "\"institute.example\"");
     let said = stack.ends(&["plan"], 1);

@@ -4,8 +4,8 @@ use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Layer, Quantifier, Schema, 
 use serde_json::Value as Json;
 
 use super::{
-    PORTS, busy, common, explain, first_id, is_stuck, one_of, replace_what_has_failed, state,
-    with_fault, within,
+    PORTS, busy, common, explain, first_id, is_going, is_stuck, one_of, replace_what_has_failed,
+    state, with_fault, within,
 };
 use crate::object::{Kind, Model, Place, State, by, changing, fixed};
 use crate::session::{Refusal, Service};
@@ -126,6 +126,10 @@ impl Model for Listener {
 
     fn is_stuck(&self, found: &Json) -> bool {
         is_stuck(found)
+    }
+
+    fn is_going(&self, found: &Json) -> bool {
+        is_going(found)
     }
 
     fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {

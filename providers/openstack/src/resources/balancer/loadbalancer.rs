@@ -3,7 +3,9 @@
 use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Layer, Schema, Type, Value};
 use serde_json::Value as Json;
 
-use super::{busy, common, explain, is_stuck, replace_what_has_failed, state, with_fault};
+use super::{
+    busy, common, explain, is_going, is_stuck, replace_what_has_failed, state, with_fault,
+};
 use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{is_missing, items, text, text_at, wrong};
@@ -91,6 +93,10 @@ impl Model for LoadBalancer {
 
     fn is_stuck(&self, found: &Json) -> bool {
         is_stuck(found)
+    }
+
+    fn is_going(&self, found: &Json) -> bool {
+        is_going(found)
     }
 
     fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {

@@ -6,7 +6,8 @@ use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Layer, Quantifier, Schema, 
 use serde_json::Value as Json;
 
 use super::{
-    PORTS, busy, common, explain, is_stuck, replace_what_has_failed, state, with_fault, within,
+    PORTS, busy, common, explain, is_going, is_stuck, replace_what_has_failed, state, with_fault,
+    within,
 };
 use crate::object::{Kind, Model, Place, State, changing, fixed};
 use crate::session::{Refusal, Service};
@@ -74,6 +75,10 @@ impl Model for Member {
 
     fn is_stuck(&self, found: &Json) -> bool {
         is_stuck(found)
+    }
+
+    fn is_going(&self, found: &Json) -> bool {
+        is_going(found)
     }
 
     fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {

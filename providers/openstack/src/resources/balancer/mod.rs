@@ -65,6 +65,11 @@ fn is_stuck(found: &Json) -> bool {
     text(found, "provisioning_status").as_deref() == Some("ERROR")
 }
 
+/// Whether a part is going: Octavia's worker trips over a second delete, and leaves the whole as if it were changing for good.
+fn is_going(found: &Json) -> bool {
+    text(found, "provisioning_status").as_deref() == Some("PENDING_DELETE")
+}
+
 /// The balancer or the pool that is just changing, where a call was refused for that: `Load Balancer ID is immutable and cannot be
 /// updated.`
 fn busy(refused: &Refusal) -> Option<(String, &'static str)> {

@@ -4,8 +4,8 @@ use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type, Va
 use serde_json::Value as Json;
 
 use super::{
-    busy, common, explain, first_id, is_stuck, one_of, replace_what_has_failed, state, with_fault,
-    within,
+    busy, common, explain, first_id, is_going, is_stuck, one_of, replace_what_has_failed, state,
+    with_fault, within,
 };
 use crate::object::{Kind, Model, Place, State, by, changing, fixed};
 use crate::session::{Refusal, Service};
@@ -104,6 +104,10 @@ impl Model for Monitor {
 
     fn is_stuck(&self, found: &Json) -> bool {
         is_stuck(found)
+    }
+
+    fn is_going(&self, found: &Json) -> bool {
+        is_going(found)
     }
 
     fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {

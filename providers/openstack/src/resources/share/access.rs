@@ -87,6 +87,14 @@ impl Model for ShareAccess {
         Some((format!("/shares/{share}/action"), body))
     }
 
+    /// A listing does not say again of which share it is.
+    fn refine(&self, _known: &Value, found: &Json, value: Value) -> Value {
+        match text(found, "share_id") {
+            Some(share) => value.with("share_id", share.into()),
+            None => value,
+        }
+    }
+
     fn state(&self, found: &Json) -> State {
         match text(found, "state").as_deref() {
             Some("error") => State::Failed("Manila could not give this access".into()),
