@@ -117,7 +117,7 @@ impl Model for Listener {
     fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
         let balancer = first_id(&found["loadbalancers"])
             .map_or_else(|| known.get("loadbalancer_id"), Value::from);
-        with_fault(found, value.with("loadbalancer_id", balancer))
+        with_fault(found, &value.with("loadbalancer_id", balancer))
     }
 
     fn state(&self, found: &Json) -> State {
@@ -163,7 +163,7 @@ impl Model for Listener {
                 "a listener that ends TLS shows a certificate",
             ));
         }
-        let of_tls = OF_TLS.iter().find(|name| is_given(&change.config, name));
+        let of_tls = OF_TLS.iter().find(|name| is_given(change.config, name));
         if let Some(name) = of_tls.filter(|_| is_known && !ends_tls) {
             return Err(wrong(
                 name,

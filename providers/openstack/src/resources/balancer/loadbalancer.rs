@@ -84,7 +84,7 @@ impl Model for LoadBalancer {
             true => value.with("additional_vip", wished),
             false => value,
         };
-        with_fault(found, value)
+        with_fault(found, &value)
     }
 
     fn state(&self, found: &Json) -> State {
@@ -105,7 +105,7 @@ impl Model for LoadBalancer {
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
         let places = ["vip_subnet_id", "vip_network_id", "vip_port_id"];
-        if places.iter().all(|name| is_missing(&change.config, name)) {
+        if places.iter().all(|name| is_missing(change.config, name)) {
             return Err(wrong(
                 "vip_subnet_id",
                 "a load balancer is somewhere: name a subnet, a network or a port",

@@ -66,7 +66,7 @@ impl Model for Member {
     }
 
     fn refine(&self, _known: &Value, found: &Json, value: Value) -> Value {
-        with_fault(found, value)
+        with_fault(found, &value)
     }
 
     fn state(&self, found: &Json) -> State {

@@ -45,7 +45,7 @@ fn state(found: &Json) -> State {
 }
 
 /// A part with the state that it has failed in.
-fn with_fault(found: &Json, value: Value) -> Value {
+fn with_fault(found: &Json, value: &Value) -> Value {
     let status = text(found, "provisioning_status").filter(|status| status == "ERROR");
     value.with("fault", status.into())
 }

@@ -95,7 +95,7 @@ impl Model for Monitor {
 
     fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
         let pool = first_id(&found["pools"]).map_or_else(|| known.get("pool_id"), Value::from);
-        with_fault(found, value.with("pool_id", pool))
+        with_fault(found, &value.with("pool_id", pool))
     }
 
     fn state(&self, found: &Json) -> State {
@@ -131,7 +131,7 @@ impl Model for Monitor {
         }
         let kind = text_at(planned, "type").unwrap_or_default();
         let is_known = planned.get("type").is_known();
-        let of_http = OF_HTTP.iter().find(|name| is_given(&change.config, name));
+        let of_http = OF_HTTP.iter().find(|name| is_given(change.config, name));
         if let Some(name) =
             of_http.filter(|_| is_known && !matches!(kind.as_str(), "HTTP" | "HTTPS"))
         {

@@ -137,7 +137,7 @@ impl Model for Pool {
         let value = value
             .with("loadbalancer_id", balancer.into())
             .with("listener_id", listener.into());
-        with_fault(found, value)
+        with_fault(found, &value)
     }
 
     fn state(&self, found: &Json) -> State {
@@ -161,7 +161,7 @@ impl Model for Pool {
         one_of(planned, "protocol", PROTOCOLS)?;
         one_of(planned, "lb_algorithm", ALGORITHMS)?;
         check_persistence(planned)?;
-        let has = |name| is_given(&change.config, name);
+        let has = |name| is_given(change.config, name);
         let may_have = |name| !change.config.get(name).is_null();
         match (may_have("listener_id"), may_have("loadbalancer_id")) {
             (false, false) => {

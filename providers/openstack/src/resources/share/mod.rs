@@ -2,6 +2,6 @@
 //! `manila/api/v2/shares.py`, `manila/api/v2/share_accesses.py`.
 
 pub(crate) mod access;
-mod share;
+mod file_system;
 
-pub(crate) use share::Share;
+pub(crate) use file_system::Share;
