@@ -30,6 +30,13 @@ pub(crate) enum Question {
         /// Its path.
         path: String,
     },
+    /// The headers of something; null where there is none.
+    Headers {
+        /// The service.
+        service: Service,
+        /// Its path.
+        path: String,
+    },
 }
 
 impl Question {
@@ -82,6 +89,10 @@ impl Cloud {
             Question::List(listing) => Json::Array(self.session.list(listing).await?),
             Question::One { service, path } => {
                 self.session.look(*service, path).await?.unwrap_or_default()
+            }
+            Question::Headers { service, path } => {
+                let found = self.session.headers(*service, path).await?;
+                found.unwrap_or_default()
             }
         };
         let who = self.session.who().await?;

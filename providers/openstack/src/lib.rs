@@ -25,13 +25,32 @@ use cloud::Cloud;
 use data_sources::{Listed, everything};
 use object::{ByKey, Objects};
 use resources::{
-    application_credential::ApplicationCredential, floating_ip::FloatingIp,
-    floating_ip_association::FloatingIpAssociation, image::Image, keypair::Keypair,
-    network::Network, port::Port, router::Router, router_interface::RouterInterface,
-    router_route::RouterRoute, security_group::SecurityGroup,
-    security_group_rule::SecurityGroupRule, server::Server, server_group::ServerGroup,
-    subnet::Subnet, volume::Volume, volume_attachment::VolumeAttachment,
+    application_credential::ApplicationCredential,
+    balancer::{
+        listener::Listener, loadbalancer::LoadBalancer, member::Member, monitor::Monitor,
+        pool::Pool,
+    },
+    floating_ip::FloatingIp,
+    floating_ip_association::FloatingIpAssociation,
+    image::Image,
+    keypair::Keypair,
+    network::Network,
+    port::Port,
+    recordset::Recordset,
+    router::Router,
+    router_interface::RouterInterface,
+    router_route::RouterRoute,
+    security_group::SecurityGroup,
+    security_group_rule::SecurityGroupRule,
+    server::Server,
+    server_group::ServerGroup,
+    share::{Share, access::ShareAccess},
+    store::{container::Container, object::StoredObject},
+    subnet::Subnet,
+    volume::Volume,
+    volume_attachment::VolumeAttachment,
     volume_snapshot::VolumeSnapshot,
+    zone::Zone,
 };
 use session::Session;
 
@@ -88,6 +107,17 @@ fn types() -> Types {
         .alone(ByKey::of(VolumeAttachment))
         .listed(Objects::of(VolumeSnapshot))
         .listed(Objects::of(ApplicationCredential))
+        .listed(Objects::of(Zone))
+        .listed(Objects::of(Recordset))
+        .listed(Objects::of(LoadBalancer))
+        .listed(Objects::of(Listener))
+        .listed(Objects::of(Pool))
+        .alone(Arc::new(Objects::of(Member)))
+        .listed(Objects::of(Monitor))
+        .alone(ByKey::of(Container))
+        .alone(ByKey::of(StoredObject))
+        .listed(Objects::of(Share))
+        .alone(Arc::new(Objects::of(ShareAccess)))
 }
 
 impl OpenStackProvider {

@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 /// The name of the mark among metadata and properties.
 pub(crate) const KEY: &str = "dmp_mark";
 
-/// How long a description may be at Neutron, with the mark in it.
-const LONGEST_DESCRIPTION: usize = 255;
+/// How long a description may be at Neutron and Octavia, with the mark in it.
+pub(crate) const LONGEST_DESCRIPTION: usize = 255;
 
 /// A description that carries a mark.
 pub(crate) fn describe(text: Option<&str>, mark: &Mark) -> String {
@@ -18,10 +18,11 @@ pub(crate) fn describe(text: Option<&str>, mark: &Mark) -> String {
     }
 }
 
-/// How long a text may be so that the mark has room behind it. Marks of one lineage are of about one length.
-pub(crate) fn room(mark: Option<&Mark>) -> usize {
+/// How long a text may be so that the mark has room behind it, where `longest` bytes fit in all. Marks of one lineage are of about
+/// one length.
+pub(crate) fn room(longest: usize, mark: Option<&Mark>) -> usize {
     let mark = mark.map_or(USUAL_MARK, |mark| mark.to_string().len());
-    LONGEST_DESCRIPTION - mark.min(LONGEST_DESCRIPTION - 3) - 3
+    longest.saturating_sub(mark + 3)
 }
 
 const USUAL_MARK: usize = 96;
@@ -52,6 +53,25 @@ impl Described {
             mark,
         }
     }
+}
+
+/// The mark among tags.
+pub(crate) fn in_tags(tags: &Json) -> Option<String> {
+    let tags = tags.as_array().into_iter().flatten();
+    let mut marks = tags.filter_map(Json::as_str).filter(|tag| is_mark(tag));
+    marks.next().map(ToOwned::to_owned)
+}
+
+/// Tags without the mark.
+pub(crate) fn without(tags: &Json) -> Json {
+    let tags = tags.as_array().into_iter().flatten();
+    let others = tags.filter(|tag| !tag.as_str().is_some_and(is_mark));
+    Json::Array(others.cloned().collect())
+}
+
+/// Whether a tag is a mark of dmp's.
+pub(crate) fn is_mark(tag: &str) -> bool {
+    tag.starts_with(PREFIX)
 }
 
 /// The mark among metadata.
@@ -87,9 +107,18 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_among_tags_is_found_and_left_out() {
+        let tags = serde_json::json!(["a", mark().to_string(), "b"]);
+        assert_eq!(in_tags(&tags), Some(mark().to_string()));
+        assert_eq!(without(&tags), serde_json::json!(["a", "b"]));
+        assert_eq!(in_tags(&serde_json::json!(["a"])), None);
+    }
+
+    #[test]
     fn text_and_mark_have_room_together() {
-        let text = "x".repeat(room(Some(&mark())));
+        let text = "x".repeat(room(LONGEST_DESCRIPTION, Some(&mark())));
         assert!(describe(Some(&text), &mark()).len() <= LONGEST_DESCRIPTION);
-        assert!(room(None) > 120);
+        assert!(room(LONGEST_DESCRIPTION, None) > 120);
+        assert!(room(160, None) > 50);
     }
 }

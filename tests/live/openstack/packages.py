@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import guests
+import services
 
 WANTED = (
     'mariadb-server rabbitmq-server memcached uwsgi-core uwsgi-plugin-python3 keystone glance-api placement-api '
@@ -17,7 +18,7 @@ POLICY = '/usr/sbin/policy-rc.d'
 # What the packages would ask: none makes a database or an account of its own.
 ANSWERS = ['dbconfig-common dbconfig-common/dbconfig-install boolean false',
            'keystone keystone/create-admin-tenant boolean false', 'keystone keystone/register-endpoint boolean false']
-for name in ('keystone', 'glance', 'placement', 'nova', 'neutron', 'cinder'):
+for name in ('keystone', 'glance', 'placement', 'nova', 'neutron', 'cinder', 'designate', 'octavia', 'manila'):
     ANSWERS.append('%s-common %s/configure_db boolean false' % (name, name))
     ANSWERS.append('%s %s/configure_db boolean false' % (name, name))
     ANSWERS.append('%s-api %s/register-endpoint boolean false' % (name, name))
@@ -29,7 +30,7 @@ def is_installed(package):
 
 
 def install(place):
-    wanted = WANTED + guests.PACKAGES if place.has_guests else WANTED
+    wanted = WANTED + (guests.PACKAGES if place.has_guests else services.PACKAGES)
     missing = [package for package in wanted if not is_installed(package)]
     if not missing:
         return

@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 
+import services
 import settings
 from certificates import Certificates
 from settings import ADDRESS, PASSWORD, PORTS
@@ -139,7 +140,7 @@ def start_ground(daemons):
     first = os.path.join(place.state, 'grants.sql')
     with open(os.open(first, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as out:
         out.write("CREATE USER IF NOT EXISTS 'cloud'@'%s' IDENTIFIED BY '%s';\n" % (ADDRESS, PASSWORD))
-        for name in settings.DATABASES:
+        for name in (*settings.DATABASES, *services.DATABASES):
             out.write('CREATE DATABASE IF NOT EXISTS %s CHARACTER SET utf8;\n' % name)
             out.write("GRANT ALL ON %s.* TO 'cloud'@'%s';\n" % (name, ADDRESS))
     daemons.start('mariadb', [
@@ -173,7 +174,8 @@ def make_databases(daemons):
     """Brings every database up to the version of its service; once for each set of packages."""
     place = daemons.place
     versions = subprocess.run(['dpkg-query', '-W', '-f=${Package} ${Version}\n', 'python3-keystone', 'python3-glance',
-                               'python3-placement', 'python3-nova', 'python3-neutron', 'python3-cinder'],
+                               'python3-placement', 'python3-nova', 'python3-neutron', 'python3-cinder',
+                               *(() if place.has_guests else services.LIBRARIES)],
                               capture_output=True, text=True, check=True).stdout
     note = os.path.join(place.state, 'databases')
     if os.path.exists(note) and open(note).read() == versions:
@@ -195,6 +197,7 @@ def make_databases(daemons):
     daemons.run('make-neutron', 'neutron-db-manage', *with_files(place, 'neutron.conf', 'ml2.conf'), 'upgrade', 'heads')
     if not place.has_guests:
         daemons.run('make-cinder', 'cinder-manage', *with_files(place, 'cinder.conf'), 'db', 'sync')
+        services.make_databases(daemons)
     daemons.run('make-glance', 'glance-manage', *with_files(place, 'glance.conf'), 'db', 'sync')
     daemons.run('make-placement', 'placement-manage', *with_files(place, 'placement.conf'), 'db', 'sync')
     with open(note, 'w') as out:
@@ -238,11 +241,12 @@ def with_guests(place):
 
 
 def on_paper(place):
-    """Volumes, and TLS before all."""
+    """Volumes, what no server needs, and TLS before all."""
     own = Certificates(place)
     pairs = ['%d:%d' % (settings.FRONT[name], PORTS[name]) for name in settings.FRONT]
     front = os.path.join(settings.HERE, 'front.py')
     return {
+        **services.commands(place, wsgi),
         'cinder': (['cinder-api', *with_files(place, 'cinder.conf')], {}),
         'cinder-scheduler': (['cinder-scheduler', *with_files(place, 'cinder.conf')], {}),
         'cinder-volume': (['cinder-volume', *with_files(place, 'cinder.conf')], {}),
@@ -264,8 +268,6 @@ def start_identity(daemons):
 
 
 def start_services(daemons):
-    if not daemons.place.has_guests:
-        Certificates(daemons.place).make()
     names = [name for name in commands(daemons.place) if name != 'keystone']
     for name in names:
         command, environment = commands(daemons.place)[name]

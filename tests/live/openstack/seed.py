@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 
 import guests
+import services
 import settings
 from settings import GUARDED, PASSWORD, REGION, front, url
 
@@ -54,11 +55,16 @@ class Api:
         return {one['name']: one for one in found}
 
 
+def catalog_of(place):
+    # Guests have no volumes.
+    return CATALOG[:-1] if place.has_guests else (*CATALOG, *services.CATALOG)
+
+
 def accounts(place):
     """Services, their addresses and users, and the project of the tests."""
     api = patiently(lambda: Api(place), 60, 'a login')
     base = api.identity
-    services = api.by_name(base + '/services', 'services')
+    offered = api.by_name(base + '/services', 'services')
     there = {(one['service_id'], one['interface'], one['region_id'])
              for one in api.call('GET', base + '/endpoints')['endpoints']}
     regions = {one['id'] for one in api.call('GET', base + '/regions')['regions']}
@@ -67,21 +73,21 @@ def accounts(place):
         if (service['id'], interface, region) not in there:
             api.call('POST', base + '/endpoints', {'endpoint': {
                 'service_id': service['id'], 'interface': interface, 'url': address, 'region_id': region}})
-    for name, kind, path in CATALOG:
-        if name == 'cinder' and place.has_guests:
-            continue
-        service = services.get(name) or api.call('POST', base + '/services', {'service': {'name': name, 'type': kind}})['service']
-        services[name] = service
+    catalog = catalog_of(place)
+    for name, kind, path in catalog:
+        service = offered.get(name) or api.call('POST', base + '/services', {'service': {'name': name, 'type': kind}})['service']
+        offered[name] = service
         for interface in ('public', 'internal', 'admin'):
             lies_at(service, interface, REGION, url(name, path))
     if not place.has_guests:
         if GUARDED not in regions:
             api.call('POST', base + '/regions', {'region': {'id': GUARDED}})
-        for name, _, path in (*CATALOG, ('keystone', 'identity', '/v3')):
-            lies_at(services[name], 'public', GUARDED, front(name, path))
+        for name, _, path in (*catalog, ('keystone', 'identity', '/v3')):
+            lies_at(offered[name], 'public', GUARDED, front(name, path))
     roles = api.by_name(base + '/roles', 'roles')
-    if 'service' not in roles:
-        roles['service'] = api.call('POST', base + '/roles', {'role': {'name': 'service'}})['role']
+    for name in ('service', *services.ROLES):
+        if name not in roles:
+            roles[name] = api.call('POST', base + '/roles', {'role': {'name': name}})['role']
     users, projects = api.by_name(base + '/users', 'users'), api.by_name(base + '/projects', 'projects')
 
     def project(name):
@@ -96,11 +102,11 @@ def accounts(place):
             api.call('PUT', '%s/projects/%s/users/%s/roles/%s' % (base, where['id'], who['id'], roles[name]['id']))
 
     of_services = project('service')
-    for name in ('nova', 'neutron', 'glance', 'placement', 'cinder'):
+    for name, _, _ in {*CATALOG, *catalog}:
         grant(of_services, user(name), 'admin', 'service')
     for name in settings.MEMBERS:
         of_member = project(name)
-        grant(of_member, user(name), 'member')
+        grant(of_member, user(name), 'member', *services.ROLES)
         grant(of_member, users['admin'], 'admin')
 
 
@@ -124,6 +130,7 @@ def resources(place, disk):
             'enable_dhcp': False, 'allocation_pools': [{'start': '203.0.113.10', 'end': '203.0.113.250'}]}})
     if not place.has_guests:
         kinds_of_volumes(api)
+        services.resources(api)
     quotas(api, place, 40)
 
     def up(address, key, wanted):

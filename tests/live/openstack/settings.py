@@ -17,10 +17,13 @@ ADDRESS = '127.0.0.1'
 
 # Ports beside those that OpenStack, a database or a message queue of the machine's own would have.
 PORTS = {'keystone': 25000, 'nova': 28774, 'cinder': 28776, 'placement': 28778, 'glance': 29292, 'neutron': 29696,
-         'mariadb': 23306, 'rabbitmq': 25673, 'rabbitmq-peers': 25674, 'epmd': 24369, 'memcached': 21211}
+         'designate': 29001, 'octavia': 29876, 'swift': 28080, 'manila': 28786,
+         'bind': 25353, 'bind-control': 25953, 'mdns': 25354, 'swift-account': 26202, 'swift-container': 26201,
+         'swift-object': 26200, 'mariadb': 23306, 'rabbitmq': 25673, 'rabbitmq-peers': 25674, 'epmd': 24369, 'memcached': 21211}
 
 # Where the front listens that has TLS.
-FRONT = {name: PORTS[name] - 8000 for name in ('keystone', 'nova', 'cinder', 'placement', 'glance', 'neutron')}
+FRONT = {name: PORTS[name] - 8000 for name in ('keystone', 'nova', 'cinder', 'placement', 'glance', 'neutron', 'designate', 'octavia',
+                                              'swift', 'manila')}
 
 # How long a token lives, in seconds.
 DAY = 86400
@@ -234,9 +237,7 @@ FILES = {'keystone.conf': keystone, 'placement.conf': placement, 'glance.conf': 
          'nova-databases.conf': nova_databases, 'neutron.conf': neutron, 'ml2.conf': ml2, 'cinder.conf': cinder}
 
 
-def write(place):
-    """Writes every file of configuration anew."""
-    files = {**FILES, **guests.FILES} if place.has_guests else FILES
+def write_sections(place, files):
     for name, make in files.items():
         lines = []
         for section, options in make(place).items():
@@ -246,6 +247,11 @@ def write(place):
         lines += ['[oslo_policy]', 'policy_dirs = %s' % place.kept('policies')]
         with open(os.open(place.conf(name), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as out:
             out.write('\n'.join(lines) + '\n')
+
+
+def write(place):
+    """Writes every file of configuration anew, but for those of `services`."""
+    write_sections(place, {**FILES, **guests.FILES} if place.has_guests else FILES)
     if place.has_guests:
         with open(place.conf(guests.DNSMASQ), 'w') as out:
             out.write(guests.OF_DNSMASQ)

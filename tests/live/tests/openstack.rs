@@ -22,12 +22,16 @@ macro_rules! trials {
 
 #[path = "openstack/adopted.rs"]
 mod adopted;
+#[path = "openstack/balancers.rs"]
+mod balancers;
 #[path = "openstack/certificate.rs"]
 mod certificate;
 #[path = "openstack/contract.rs"]
 mod contract;
 #[path = "openstack/credentials.rs"]
 mod credentials;
+#[path = "openstack/dns.rs"]
+mod dns;
 #[path = "openstack/exchanges.rs"]
 mod exchanges;
 #[path = "openstack/guests.rs"]
@@ -36,6 +40,8 @@ mod guests;
 mod killed;
 #[path = "openstack/many.rs"]
 mod many;
+#[path = "openstack/objects.rs"]
+mod objects;
 #[path = "openstack/program.rs"]
 mod program;
 #[path = "openstack/recorded.rs"]
@@ -44,6 +50,8 @@ mod recorded;
 mod refused;
 #[path = "openstack/renewed.rs"]
 mod renewed;
+#[path = "openstack/shares.rs"]
+mod shares;
 #[path = "openstack/stack.rs"]
 mod stack;
 #[path = "openstack/world.rs"]

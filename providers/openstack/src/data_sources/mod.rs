@@ -5,6 +5,7 @@ mod flavor;
 mod image;
 mod network;
 mod quotas;
+mod share_locations;
 mod zones;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Arc<dyn DataSource>> {
         Arc::new(network::network()),
         Arc::new(zones::zones()),
         Arc::new(quotas::quotas()),
+        Arc::new(share_locations::share_locations()),
     ]
 }
 

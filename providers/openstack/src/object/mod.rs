@@ -2,8 +2,14 @@
 //! carries its mark. A type says by a [`Kind`] where its collection is and which attribute is which member of the JSON, and by
 //! [`Model`] what is its own.
 
+mod calls;
 mod keyed;
+#[cfg(test)]
+mod parts;
+mod paths;
 mod read;
+mod remove;
+mod task;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -18,12 +24,13 @@ use dmp_sdk::{
 use serde_json::{Map, Value as Json};
 
 pub(crate) use keyed::{ByKey, Keyed, Seen};
-pub(crate) use work::{Task, wait_for};
+pub(crate) use task::{Task, wait_for};
 
 use crate::cloud::{Cloud, Question};
 use crate::data_sources::Listed;
-use crate::session::Service;
-use crate::values;
+use crate::marked;
+use crate::session::{Refusal, Service, Verb};
+use crate::values::{items, text};
 
 /// How long a create may take to be seen. Neutron on a busy machine of two cores took twelve seconds from a POST to its answer, and
 /// five to the row that a listing shows, also where who had asked was killed meanwhile.
@@ -36,7 +43,8 @@ pub(crate) struct Kind {
     pub noun: &'static str,
     /// Its service.
     pub service: Service,
-    /// The path of the collection: `/networks`.
+    /// The path of the collection: `/networks`, or `/zones/{zone_id}/recordsets`, with the attribute in braces that says what its
+    /// objects are part of.
     pub collection: &'static str,
     /// The path of the listing that shows all of an object.
     pub listing: &'static str,
@@ -44,8 +52,8 @@ pub(crate) struct Kind {
     pub one: &'static str,
     /// The member of an answer that has the listed ones.
     pub many: &'static str,
-    /// The data source of all that is there.
-    pub listed_by: ListedBy,
+    /// The data source of all that is there; none where no listing shows it.
+    pub listed_by: Option<ListedBy>,
     /// Where the mark stands.
     pub mark: Place,
     /// Whether an object can be changed by a PUT at all.
@@ -67,6 +75,8 @@ pub(crate) enum Place {
     Metadata,
     /// Behind the name, where there is no other text.
     Name,
+    /// As one more tag.
+    Tags,
 }
 
 /// One attribute as a member of the JSON.
@@ -87,14 +97,14 @@ pub(crate) const fn by(
     data_source: &'static str,
     items: &'static str,
     name: &'static str,
-) -> ListedBy {
-    ListedBy {
+) -> Option<ListedBy> {
+    Some(ListedBy {
         data_source,
         only: &[],
         items,
         id: "id",
         name,
-    }
+    })
 }
 
 /// When a member is sent.
@@ -117,6 +127,8 @@ pub(crate) enum Unset {
     Text,
     /// The empty list.
     List,
+    /// No names at all.
+    Map,
 }
 
 /// A member that is set at create and changed later.
@@ -159,6 +171,14 @@ impl Field {
         }
     }
 
+    /// The same, with no names at all where it is set no more.
+    pub(crate) const fn or_no_names(self) -> Self {
+        Self {
+            unset: Unset::Map,
+            ..self
+        }
+    }
+
     /// The same, with the empty list where it is set no more.
     pub(crate) const fn or_none(self) -> Self {
         Self {
@@ -187,6 +207,18 @@ pub(crate) trait Model: Send + Sync + 'static {
 
     /// Its schema, without what all have.
     fn schema(&self) -> Schema;
+
+    /// Where an object is made that is made by an action of something else: the path, and the name that the body stands under.
+    fn making(&self, wanted: &Value) -> Option<(String, &'static str)> {
+        let _ = wanted;
+        None
+    }
+
+    /// The action of something else that removes an object with this id of its own: the path and the body.
+    fn removing(&self, prior: &Value, id: &str) -> Option<(String, Json)> {
+        let _ = (prior, id);
+        None
+    }
 
     /// More members of the creating call.
     fn fill(&self, wanted: &Value, body: &mut Map<String, Json>) {
@@ -249,9 +281,42 @@ pub(crate) trait Model: Send + Sync + 'static {
     }
 
     /// What a creating call has been refused for, in words of its own.
-    fn explain(&self, refused: &crate::session::Refusal) -> Option<String> {
+    fn explain(&self, refused: &Refusal) -> Option<String> {
         let _ = refused;
         None
+    }
+
+    /// How many bytes fit into the text that carries the mark.
+    fn longest_text(&self) -> usize {
+        marked::LONGEST_DESCRIPTION
+    }
+
+    /// The verb of a change.
+    fn changes_by(&self) -> Verb {
+        Verb::Put
+    }
+
+    /// What has to be waited for where a call is refused because something else is just changing, and the call is then sent again:
+    /// its path, and the member of the answer that has it.
+    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
+        let _ = refused;
+        None
+    }
+
+    /// Whether it is going already, so that a delete is not sent again.
+    fn is_going(&self, found: &Json) -> bool {
+        let _ = found;
+        false
+    }
+
+    /// Whether a delete is refused while something is under way, which is waited for then.
+    fn goes_when_settled(&self) -> bool {
+        false
+    }
+
+    /// Whether an object that was to go has failed to.
+    fn is_stuck(&self, found: &Json) -> bool {
+        text(found, "status").is_some_and(|status| status.eq_ignore_ascii_case("error_deleting"))
     }
 
     /// Why an object has failed, where it does not say so itself.
@@ -277,12 +342,16 @@ impl<M: Model> Objects<M> {
     /// The type.
     pub(crate) fn of(model: M) -> Self {
         let kind = model.kind();
-        let text = |doc| Attribute::optional(Type::String, doc);
-        let mut schema = model.schema().listed_by(kind.listed_by);
+        let words = |doc| Attribute::optional(Type::String, doc);
+        let mut schema = model.schema();
+        if let Some(listed_by) = kind.listed_by {
+            schema = schema.listed_by(listed_by);
+        }
         schema = match kind.mark {
             Place::Description => schema.mark(MarkWay::Field("description")),
             Place::Metadata => schema.mark(MarkWay::Field("metadata")),
             Place::Name => schema.mark(MarkWay::Field("name")),
+            Place::Tags => schema.mark(MarkWay::Field("tags")),
         };
         let mut own = |name: &str, attribute: Attribute| {
             schema.attributes.entry(name.into()).or_insert(attribute);
@@ -295,7 +364,7 @@ impl<M: Model> Objects<M> {
         match kind.mark {
             Place::Description => own(
                 "description",
-                text("A text about it. dmp's mark stands behind it."),
+                words("A text about it. dmp's mark stands behind it."),
             ),
             Place::Metadata => own(
                 "metadata",
@@ -303,6 +372,10 @@ impl<M: Model> Objects<M> {
                     Type::map(Type::String),
                     "Names and texts about it. dmp's mark is one more, `dmp_mark`.",
                 ),
+            ),
+            Place::Tags => own(
+                "tags",
+                Attribute::optional(Type::set(Type::String), "Its tags. dmp's mark is one more."),
             ),
             Place::Name => {}
         }
@@ -315,9 +388,21 @@ impl<M: Model> Objects<M> {
         Self { schema, model }
     }
 
+    /// A question for one object, by its recorded id.
     fn one(&self, id: &str) -> Result<Fetch, Diagnostic> {
         let kind = self.model.kind();
-        let path = format!("{}/{}", kind.collection, values::segment(id));
+        let Some(path) = kind.path_of(id) else {
+            let within = kind.within().unwrap_or_default();
+            return Err(Diagnostic::error("unusable-id", "unusable id")
+                .detail(format!(
+                    "`{id}` does not say what the {} is part of",
+                    kind.noun
+                ))
+                .help(format!(
+                    "write it as `{}/ID`, with its `{within}` before its own id",
+                    within.to_ascii_uppercase()
+                )));
+        };
         Question::One {
             service: kind.service,
             path,
@@ -325,13 +410,11 @@ impl<M: Model> Objects<M> {
         .fetch()
     }
 
-    fn listing(&self) -> Question {
+    /// The listing that what is part of `parent` is found in.
+    fn listing(&self, parent: Option<&str>) -> Option<Question> {
         let kind = self.model.kind();
-        Question::list(kind.service, kind.listing, kind.many)
-    }
-
-    fn all(&self) -> Result<Fetch, Diagnostic> {
-        self.listing().fetch()
+        let path = kind.listing_of(parent)?;
+        Some(Question::list(kind.service, &path, kind.many))
     }
 }
 
@@ -341,11 +424,11 @@ impl<M: Model> Listed for Objects<M> {
     }
 
     fn listings(&self) -> Vec<Question> {
-        vec![self.listing()]
+        self.listing(None).into_iter().collect()
     }
 
     fn objects(&self, nothing: &Value, answers: &[&Json]) -> Vec<Value> {
-        let listed = answers.iter().flat_map(|answer| values::items(answer));
+        let listed = answers.iter().flat_map(|answer| items(answer));
         listed
             .map(|object| self.attributes(nothing, object))
             .collect()

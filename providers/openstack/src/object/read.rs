@@ -8,16 +8,27 @@ use dmp_sdk::{
 use serde_json::Value as Json;
 
 use super::{Model, Objects, Place, State};
-use crate::cloud::{believe, found};
+use crate::cloud::{Question, believe, found};
 use crate::marked::{self, Described};
-use crate::values::{items, value_of};
+use crate::values::{items, texts_at, value_of, wrong};
 
 impl<M: Model> Objects<M> {
     pub(super) fn wanted_answers(&self, known: &Known<'_>) -> Result<Vec<Fetch>, Diagnostic> {
         match (known.purpose, known.id) {
             (Purpose::DryRun | Purpose::BeforeCreate, _) => Ok(Vec::new()),
-            (Purpose::Settle, _) | (Purpose::Refresh, Some(_)) => Ok(vec![self.all()?]),
-            (_, Some(id)) => Ok(vec![self.one(id)?]),
+            (Purpose::Settle, _) | (Purpose::Refresh, Some(_)) => {
+                let kind = self.model.kind();
+                let parent = known.id.and_then(|id| kind.spot(id).parent);
+                let parent = parent.map(ToOwned::to_owned);
+                let parent = parent.or_else(|| kind.parent_in(known.attributes));
+                let listing = self.listing(parent.as_deref());
+                listing.iter().map(Question::fetch).collect()
+            }
+            (_, Some(id)) => match (self.model.kind().path_of(id), self.listing(None)) {
+                // An id of its own alone, as listings have it: where it is is found out.
+                (None, Some(listing)) => Ok(vec![listing.fetch()?]),
+                _ => Ok(vec![self.one(id)?]),
+            },
             (_, None) => Ok(Vec::new()),
         }
     }
@@ -35,20 +46,20 @@ impl<M: Model> Objects<M> {
             return Ok(Reading::Absent);
         }
         let kind = self.model.kind();
-        let answer = answers.json(0)?;
-        let single = answers.len() > 1 || known.purpose != Purpose::Refresh;
-        let object = match single {
-            false => {
+        let answer = answers.json(answers.len() - 1)?;
+        let object = match found(answer).is_array() {
+            true => {
                 let listed = items(found(answer)).iter();
-                let mut listed = listed.filter(|item| item["id"] == id);
+                let own = kind.spot(id).id;
+                let mut listed = listed.filter(|item| item["id"] == own);
                 match listed.next() {
                     Some(item) => item.clone(),
+                    None if kind.path_of(id).is_none() => return Ok(Reading::Absent),
                     // A page may have been turned while something went: what is gone says so itself.
                     None => return Ok(Reading::More(vec![self.one(id)?])),
                 }
             }
-            true => {
-                let answer = answers.json(answers.len() - 1)?;
+            false => {
                 let one = found(answer);
                 if one.is_null() {
                     believe(answer, known.attributes)?;
@@ -65,10 +76,7 @@ impl<M: Model> Objects<M> {
     }
 
     fn as_reading(&self, known: &Known<'_>, found: &Json) -> Reading {
-        let object = Object {
-            attributes: self.attributes(known.attributes, found),
-            id: found["id"].as_str().map(ToOwned::to_owned),
-        };
+        let object = self.object(known, found);
         match self.model.state(found) {
             State::Ready => Reading::Found(object),
             _ if known.purpose == Purpose::Import => Reading::Found(object),
@@ -81,17 +89,18 @@ impl<M: Model> Objects<M> {
         known: &Known<'_>,
         answers: Answers<'_>,
     ) -> Result<Vec<Candidate>, Diagnostic> {
+        if answers.is_empty() {
+            return Ok(Vec::new());
+        }
         let mark = known.mark.map(ToString::to_string);
+        let own = known.id.map(|id| self.model.kind().spot(id).id);
         let listed = items(found(answers.json(0)?)).iter();
         let is_it = |item: &&Json| {
             let is_marked = mark.is_some() && self.mark_of(item) == mark;
-            is_marked || known.id.is_some() && item["id"].as_str() == known.id
+            is_marked || own.is_some() && item["id"].as_str() == own
         };
         let candidate = |item: &Json| Candidate {
-            object: Object {
-                attributes: self.attributes(known.attributes, item),
-                id: item["id"].as_str().map(ToOwned::to_owned),
-            },
+            object: self.object(known, item),
             half_made: match self.model.state(item) {
                 State::Ready => None,
                 State::UnderWay(why) | State::Failed(why) => Some(why),
@@ -100,12 +109,30 @@ impl<M: Model> Objects<M> {
         Ok(listed.filter(is_it).map(candidate).collect())
     }
 
+    /// An object as it was found. What it is part of it need not say itself.
+    fn object(&self, known: &Known<'_>, found: &Json) -> Object {
+        let kind = self.model.kind();
+        let parent = known.id.and_then(|id| kind.spot(id).parent);
+        let value = match (kind.within(), parent) {
+            (Some(name), Some(parent)) => known.attributes.with(name, parent.into()),
+            _ => known.attributes.clone(),
+        };
+        let attributes = self.attributes(&value, found);
+        let parent = kind.parent_in(&attributes);
+        let id = found["id"].as_str();
+        Object {
+            id: id.map(|id| kind.recorded(parent.as_deref(), id)),
+            attributes,
+        }
+    }
+
     /// The mark that an object carries.
     pub(super) fn mark_of(&self, object: &Json) -> Option<String> {
         match self.model.kind().mark {
             Place::Description => Described::read(object["description"].as_str()).mark,
             Place::Metadata => marked::in_metadata(&object["metadata"]),
             Place::Name => Described::read(object["name"].as_str()).mark,
+            Place::Tags => marked::in_tags(&object["tags"]),
         }
     }
 
@@ -140,6 +167,10 @@ impl<M: Model> Objects<M> {
                     members.remove(marked::KEY);
                 }
                 value = value.with("metadata", self.attribute(known, "metadata", &metadata));
+            }
+            Place::Tags => {
+                let tags = marked::without(&object["tags"]);
+                value = value.with("tags", self.attribute(known, "tags", &tags));
             }
             Place::Name => {
                 let named = Described::read(object["name"].as_str());
@@ -178,6 +209,13 @@ impl<M: Model> Objects<M> {
     /// A description must leave room for the mark.
     pub(super) fn check_description(&self, change: &Change<'_>) -> Result<(), Diagnostic> {
         let place = self.model.kind().mark;
+        if place == Place::Tags {
+            let tags = texts_at(&change.planned, "tags");
+            return match tags.iter().find(|tag| marked::is_mark(tag)) {
+                Some(tag) => Err(wrong("tags", format!("`{tag}` looks like a mark of dmp's"))),
+                None => Ok(()),
+            };
+        }
         if place == Place::Metadata {
             let metadata = change.planned.get("metadata");
             return match metadata
@@ -196,7 +234,7 @@ impl<M: Model> Objects<M> {
         };
         let text = change.planned.get(name);
         let length = text.as_str().map_or(0, str::len);
-        let room = marked::room(None);
+        let room = marked::room(self.model.longest_text(), None);
         match length > room {
             true => Err(Diagnostic::error("wrong-argument", "unusable argument")
                 .detail(format!(

@@ -104,6 +104,17 @@ async fn carry_out(
     id: Option<&str>,
     wanted: &Value,
 ) -> Result<Option<String>, Diagnostic> {
+    carry_out_on(server, Arc::new(Objects::of(Network)), verb, id, wanted).await
+}
+
+/// Does one piece of work of a type; the id that it has recorded.
+pub(super) async fn carry_out_on(
+    server: &Server,
+    resource: Arc<dyn Resource>,
+    verb: Verb,
+    id: Option<&str>,
+    wanted: &Value,
+) -> Result<Option<String>, Diagnostic> {
     let cx = Calls {
         mark: Mark {
             lineage: "l".into(),
@@ -114,8 +125,7 @@ async fn carry_out(
         },
         id: Mutex::default(),
     };
-    let resource: Arc<dyn Resource> = Arc::new(Objects::of(Network));
-    let address = Address::managed("openstack_network", "tried");
+    let address = Address::managed(&resource.schema().name, "tried");
     let job = Job {
         verb,
         address: &address,

@@ -3,113 +3,31 @@
 
 use std::time::{Duration, Instant};
 
-use dmp_sdk::{Cx, Diagnostic, Job, Value, Verb};
+use dmp_sdk::{Diagnostic, Value, Verb};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Kind, Model, Objects, Place, Sent, State, Unset};
-use crate::cloud::Cloud;
+use super::{Kind, Model, Objects, Place, Sent, State, Task, Unset, wait_for};
 use crate::marked::{self, describe};
 use crate::session::{self, ApiError, Listing, Pauses};
-use crate::values::{json_of, segment, text_at, texts_at};
+use crate::values::{json_of, text_at, texts_at};
 
-/// One piece of work on one object.
-pub(crate) struct Task<'a> {
-    /// What it may do besides calling.
-    pub cx: &'a dyn Cx,
-    /// What is to be done.
-    pub job: &'a Job<'a>,
-    /// Where.
-    pub cloud: &'a Cloud,
-}
-
-impl Task<'_> {
-    /// Writes, as a change that is named on the screen.
-    pub(crate) async fn change(
-        &self,
-        title: &str,
-        service: session::Service,
-        verb: session::Verb,
-        path: &str,
-        body: &Json,
-    ) -> Result<Json, ApiError> {
-        let begun = self.cx.begin(title).await;
-        begun.map_err(|stopped| ApiError::Ended(Box::new(stopped)))?;
-        self.cloud.session.write(service, verb, path, body).await
-    }
-
-    /// An object as it is, by the member of the answer that has it.
-    pub(crate) async fn look(
-        &self,
-        service: session::Service,
-        path: &str,
-        one: &str,
-    ) -> Result<Option<Json>, ApiError> {
-        let found = self.cloud.session.look(service, path).await?;
-        Ok(found.map(
-            |mut found| match found.get(one).is_some_and(Json::is_object) {
-                true => found[one].take(),
-                false => found,
-            },
-        ))
-    }
-}
-
-/// Waits until something has come about; `look` says `None` as long as it has not. It ends when the person asks to stop.
-pub(crate) async fn wait_for<T, F>(
-    cx: &dyn Cx,
-    what: &str,
-    within: Duration,
-    mut look: impl FnMut() -> F,
-) -> Result<T, ApiError>
-where
-    F: Future<Output = Result<Option<T>, ApiError>>,
-{
-    let begun = Instant::now();
-    let mut has_said = false;
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        if !has_said {
-            cx.waiting(what, within);
-            has_said = true;
-        }
-        if cx.is_cancelled() {
-            let stopped = Diagnostic::error("stopped", "stopped on request");
-            return Err(ApiError::Ended(Box::new(stopped)));
-        }
-        if begun.elapsed() >= within {
-            let slow = Diagnostic::remote("too-slow", "it did not come about in time")
-                .detail(format!("{what}: not within {} s", within.as_secs()))
-                .help("it may still go on there; run it again later");
-            return Err(ApiError::Ended(Box::new(slow)));
-        }
-        let pause = (begun.elapsed() / 8).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-        tokio::time::sleep(pause).await;
-    }
-}
-
-const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// How long an object takes at most to be ready.
 const READY: Duration = Duration::from_secs(1800);
-/// How long one takes at most to go.
-const GONE: Duration = Duration::from_secs(900);
 /// How long it is looked whether something came about that was not answered for.
 const UNKNOWN: Duration = Duration::from_secs(45);
-/// How long it is waited for what still needs an object that goes.
-const IN_USE: Duration = Duration::from_secs(60);
 
 impl<M: Model> Objects<M> {
-    fn kind(&self) -> &'static Kind {
+    pub(super) fn kind(&self) -> &'static Kind {
         self.model.kind()
     }
 
-    fn path(&self, id: &str) -> String {
-        format!("{}/{}", self.kind().collection, segment(id))
+    /// The path of an object, by its recorded id.
+    pub(super) fn path(&self, id: &str) -> Result<String, ApiError> {
+        let path = self.kind().path_of(id);
+        path.ok_or_else(|| ApiError::NotUnderstood(format!("`{id}` does not say where it is")))
     }
 
-    fn named(&self, value: &Value) -> String {
+    pub(super) fn named(&self, value: &Value) -> String {
         let noun = self.kind().noun;
         match text_at(value, "name") {
             Some(name) => format!("the {noun} `{name}`"),
@@ -147,7 +65,7 @@ impl<M: Model> Objects<M> {
         }
     }
 
-    fn cannot(&self, verb: &str, error: &ApiError) -> Diagnostic {
+    pub(super) fn cannot(&self, verb: &str, error: &ApiError) -> Diagnostic {
         let noun = self.kind().noun;
         let diagnostic = error.diagnostic(&format!("cannot {verb} {} {noun}", article(noun)));
         let more = error
@@ -160,11 +78,11 @@ impl<M: Model> Objects<M> {
     }
 
     /// The object of the recorded id, if it is there.
-    async fn present(&self, task: &Task<'_>) -> Result<Option<Json>, ApiError> {
+    pub(super) async fn present(&self, task: &Task<'_>) -> Result<Option<Json>, ApiError> {
         match task.job.id {
             Some(id) => {
-                task.look(self.kind().service, &self.path(id), self.kind().one)
-                    .await
+                let path = self.path(id)?;
+                task.look(self.kind().service, &path, self.kind().one).await
             }
             None => Ok(None),
         }
@@ -174,14 +92,17 @@ impl<M: Model> Objects<M> {
         let kind = self.kind();
         let body = Json::Object(self.body(task, wanted));
         let title = format!("create {}", self.named(wanted));
-        let made = task
-            .change(
-                &title,
-                kind.service,
-                session::Verb::Post,
-                kind.collection,
-                &wrapped(kind.one, body),
-            )
+        let parent = kind.parent_in(wanted);
+        let (collection, name) = match self.model.making(wanted) {
+            Some((path, name)) => (Some(path), name),
+            None => (kind.collection_of(parent.as_deref()), kind.one),
+        };
+        let collection = collection.ok_or_else(|| {
+            Diagnostic::bug(format!("what a {} is part of is not known", kind.noun))
+        })?;
+        let body = wrapped(name, body);
+        let made = self
+            .send(task, &title, session::Verb::Post, &collection, &body)
             .await;
         let made = match made {
             Ok(mut answer) => match answer.get(kind.one).is_some_and(Json::is_object) {
@@ -197,15 +118,18 @@ impl<M: Model> Objects<M> {
                 &ApiError::NotUnderstood("it was made and has no id".into()),
             )
         })?;
-        task.cx.record_id(id).await?;
-        self.finish(task, id, wanted).await
+        let id = kind.recorded(parent.as_deref(), id);
+        task.cx.record_id(&id).await?;
+        self.finish(task, &id, wanted).await
     }
 
     /// A call whose answer was lost may have been carried out: the object is looked for by its mark.
     async fn appears(&self, task: &Task<'_>, error: &ApiError) -> Result<Json, Diagnostic> {
         let kind = self.kind();
         let mark = Some(task.job.mark.to_string());
-        let listing = Listing::of(kind.service, kind.listing, kind.many);
+        let parent = task.job.wanted.and_then(|wanted| kind.parent_in(wanted));
+        let listing = kind.listing_of(parent.as_deref()).unwrap_or_default();
+        let listing = Listing::of(kind.service, &listing, kind.many);
         let until = Instant::now() + UNKNOWN;
         let mut pauses = Pauses::new();
         task.cx.waiting("whether it came about", UNKNOWN);
@@ -251,6 +175,11 @@ impl<M: Model> Objects<M> {
             Place::Description => described("description"),
             Place::Metadata => ("metadata", self.metadata(task, wanted)),
             Place::Name => described("name"),
+            Place::Tags => {
+                let mut tags = texts_at(wanted, "tags");
+                tags.push(task.job.mark.to_string());
+                ("tags", json!(tags))
+            }
         }
     }
 
@@ -266,7 +195,7 @@ impl<M: Model> Objects<M> {
     /// Sends what differs.
     async fn update(&self, task: &Task<'_>, found: Json, wanted: &Value) -> Result<(), Diagnostic> {
         let kind = self.kind();
-        let id = found["id"].as_str().unwrap_or_default().to_owned();
+        let id = task.job.id.unwrap_or_default().to_owned();
         // What is under way first comes to its end: some services take no change before.
         let found = match self.model.state(&found) {
             State::UnderWay(_) => self.ready(task, &id, wanted).await?,
@@ -287,6 +216,7 @@ impl<M: Model> Objects<M> {
                     (true, Unset::Null) => Json::Null,
                     (true, Unset::Text) => json!(""),
                     (true, Unset::List) => json!([]),
+                    (true, Unset::Map) => json!({}),
                     (false, _) => json_of(&wants),
                 };
                 body.insert(field.member.to_owned(), sent);
@@ -297,7 +227,10 @@ impl<M: Model> Objects<M> {
         if kind.changes && (!is_marked || now.get(name) != wanted.get(name)) {
             if kind.metadata_apart {
                 let title = format!("set the metadata of {}", self.named(wanted));
-                let path = format!("{}/metadata", self.path(&id));
+                let path = self
+                    .path(&id)
+                    .map_err(|error| self.cannot("change", &error))?;
+                let path = format!("{path}/metadata");
                 let body = json!({ "metadata": marked });
                 let set = task
                     .change(&title, kind.service, session::Verb::Put, &path, &body)
@@ -310,9 +243,8 @@ impl<M: Model> Objects<M> {
         if !body.is_empty() {
             let title = format!("change {}", self.named(wanted));
             let body = wrapped(kind.one, Json::Object(body));
-            let path = self.path(&id);
-            let changed = task
-                .change(&title, kind.service, session::Verb::Put, &path, &body)
+            let changed = self
+                .send_to(task, &title, self.model.changes_by(), &id, &body)
                 .await;
             changed.map_err(|error| self.cannot("change", &error))?;
         }
@@ -328,7 +260,7 @@ impl<M: Model> Objects<M> {
 
     async fn ready(&self, task: &Task<'_>, id: &str, wanted: &Value) -> Result<Json, Diagnostic> {
         let what = format!("{} to be ready", self.named(wanted));
-        let path = self.path(id);
+        let path = self.path(id).map_err(|error| self.cannot("read", &error))?;
         let path = &path;
         let looked = wait_for(task.cx, &what, READY, || async move {
             let found = task
@@ -377,7 +309,8 @@ impl<M: Model> Objects<M> {
             return Ok(());
         }
         let title = format!("tag {}", self.named(wanted));
-        let path = format!("{}/tags", self.path(id));
+        let path = self.path(id).map_err(|error| self.cannot("tag", &error))?;
+        let path = format!("{path}/tags");
         let body = json!({ "tags": texts_at(wanted, "tags") });
         let set = task
             .change(
@@ -390,89 +323,6 @@ impl<M: Model> Objects<M> {
             .await;
         set.map(drop).map_err(|error| self.cannot("tag", &error))
     }
-
-    async fn delete(&self, task: &Task<'_>) -> Result<(), Diagnostic> {
-        let kind = self.kind();
-        let Some(id) = task.job.id else {
-            return Ok(());
-        };
-        let found = self
-            .present(task)
-            .await
-            .map_err(|error| self.cannot("read", &error))?;
-        if found.is_none() {
-            return Ok(());
-        }
-        let title = format!("delete {}", self.named(task.job.prior()?));
-        let path = self.path(id);
-        task.cx.begin(&title).await?;
-        let until = Instant::now() + IN_USE;
-        let mut pauses = Pauses::new();
-        loop {
-            let deleted = task
-                .cloud
-                .session
-                .write(kind.service, session::Verb::Delete, &path, &Json::Null)
-                .await;
-            match deleted {
-                Ok(_) => break,
-                Err(error) if error.is_missing() => return Ok(()),
-                Err(error) if is_in_use(&error) => {
-                    let what = format!("{} to be free", self.named(task.job.prior()?));
-                    task.cx.waiting(&what, IN_USE);
-                    if task.cx.is_cancelled() || !pauses.wait(until, None).await {
-                        let blockers = self.model.blockers(task, id).await;
-                        let cannot = self.cannot("delete", &error);
-                        return Err(match blockers.is_empty() {
-                            true => cannot,
-                            false => cannot
-                                .help(format!("it is still needed by {}", blockers.join(", "))),
-                        });
-                    }
-                }
-                Err(error) => return Err(self.cannot("delete", &error)),
-            }
-        }
-        let what = format!("{} to be gone", self.named(task.job.prior()?));
-        let path = &path;
-        let gone = wait_for(task.cx, &what, GONE, || async move {
-            let found = task.look(kind.service, path, kind.one).await?;
-            let Some(found) = found else {
-                return Ok(Some(Ok(())));
-            };
-            let status = crate::values::text(&found, "status")
-                .unwrap_or_default()
-                .to_ascii_lowercase();
-            Ok(match status.as_str() {
-                "deleted" => Some(Ok(())),
-                "error_deleting" => Some(Err(self.model.state(&found))),
-                _ => None,
-            })
-        });
-        match gone.await.map_err(|error| self.cannot("delete", &error))? {
-            Ok(()) => Ok(()),
-            Err(state) => {
-                let why = match state {
-                    State::Failed(why) | State::UnderWay(why) => why,
-                    State::Ready => "it is still there".into(),
-                };
-                Err(Diagnostic::remote(
-                    "failed",
-                    format!("cannot delete {} {}", article(kind.noun), kind.noun),
-                )
-                .cause(why))
-            }
-        }
-    }
-}
-
-/// Whether a delete is refused because something else still needs the object, which may pass.
-fn is_in_use(error: &ApiError) -> bool {
-    error.is_conflict()
-        || error.refusal().is_some_and(|refusal| {
-            refusal.status == 400
-                && refusal.says(&["status must be", "attached", "in-use", "in use"])
-        })
 }
 
 /// Glance takes the object itself; all others under its name.
@@ -483,7 +333,7 @@ fn wrapped(one: &str, body: Json) -> Json {
     }
 }
 
-fn article(noun: &str) -> &'static str {
+pub(super) fn article(noun: &str) -> &'static str {
     match noun.starts_with(['a', 'e', 'i', 'o']) {
         true => "an",
         false => "a",

@@ -1,12 +1,14 @@
 //! One file per resource type.
 
 pub(crate) mod application_credential;
+pub(crate) mod balancer;
 pub(crate) mod floating_ip;
 pub(crate) mod floating_ip_association;
 pub(crate) mod image;
 pub(crate) mod keypair;
 pub(crate) mod network;
 pub(crate) mod port;
+pub(crate) mod recordset;
 pub(crate) mod router;
 pub(crate) mod router_interface;
 pub(crate) mod router_route;
@@ -14,10 +16,13 @@ pub(crate) mod security_group;
 pub(crate) mod security_group_rule;
 pub(crate) mod server;
 pub(crate) mod server_group;
+pub(crate) mod share;
+pub(crate) mod store;
 pub(crate) mod subnet;
 pub(crate) mod volume;
 pub(crate) mod volume_attachment;
 pub(crate) mod volume_snapshot;
+pub(crate) mod zone;
 
 use crate::object::Task;
 use crate::session::Service;

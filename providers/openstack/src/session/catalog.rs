@@ -22,16 +22,28 @@ pub(crate) enum Service {
     BlockStorage,
     /// Glance.
     Image,
+    /// Designate.
+    Dns,
+    /// Octavia.
+    LoadBalancer,
+    /// Swift, below the account of the project.
+    ObjectStore,
+    /// Manila.
+    Share,
 }
 
 impl Service {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Identity,
         Self::Compute,
         Self::Network,
         Self::BlockStorage,
         Self::Image,
+        Self::Dns,
+        Self::LoadBalancer,
+        Self::ObjectStore,
+        Self::Share,
     ];
 
     /// The types under which a catalog has it, the present one first.
@@ -42,6 +54,10 @@ impl Service {
             Self::Network => &["network"],
             Self::BlockStorage => &["block-storage", "volumev3", "block-store", "volume"],
             Self::Image => &["image"],
+            Self::Dns => &["dns"],
+            Self::LoadBalancer => &["load-balancer"],
+            Self::ObjectStore => &["object-store"],
+            Self::Share => &["shared-file-system", "sharev2"],
         }
     }
 
@@ -53,17 +69,20 @@ impl Service {
             Self::Network => &["network"],
             Self::BlockStorage => &["block_storage", "volumev3", "volume"],
             Self::Image => &["image"],
+            Self::Dns => &["dns"],
+            Self::LoadBalancer => &["load_balancer"],
+            Self::ObjectStore => &["object_store"],
+            Self::Share => &["shared_file_system", "sharev2"],
         }
     }
 
-    /// What the header of its microversions calls it.
-    pub(super) fn in_header(self) -> &'static str {
+    /// The header that asks for a microversion: its name, and its value.
+    pub(super) fn version_header(self, version: Version) -> (&'static str, String) {
         match self {
-            Self::BlockStorage => "volume",
-            Self::Identity => "identity",
-            Self::Compute => "compute",
-            Self::Network => "network",
-            Self::Image => "image",
+            // Manila has a header of its own, as all had once.
+            Self::Share => ("X-OpenStack-Manila-API-Version", version.to_string()),
+            Self::BlockStorage => ("OpenStack-API-Version", format!("volume {version}")),
+            _ => ("OpenStack-API-Version", format!("{self} {version}")),
         }
     }
 
@@ -74,7 +93,14 @@ impl Service {
             Self::Compute => Some((Version(2, 60), Version(2, 90))),
             // 3.44: volumes that are in use grow (3.42), attachments (Queens).
             Self::BlockStorage => Some((Version(3, 44), Version(3, 68))),
-            Self::Identity | Self::Network | Self::Image => None,
+            // 2.45: rules of access are read on their own (Rocky). 2.65: where a share shall lie.
+            Self::Share => Some((Version(2, 45), Version(2, 65))),
+            Self::Identity
+            | Self::Network
+            | Self::Image
+            | Self::Dns
+            | Self::LoadBalancer
+            | Self::ObjectStore => None,
         }
     }
 }
@@ -216,11 +242,20 @@ pub(super) fn base(
     let wrong =
         |why: &str| ApiError::NotOffered(format!("the address of `{service}`, `{url}`, {why}"));
     let (segment, others): (&str, &[&str]) = match service {
+        // The account is the address.
+        Service::ObjectStore => {
+            return Ok(Base {
+                paths: url.to_owned(),
+                versions: url.to_owned(),
+            });
+        }
         Service::Identity => ("v3", &["v2.0"]),
         Service::Compute => ("v2.1", &["v2"]),
         Service::Network => ("v2.0", &[]),
         Service::BlockStorage => ("v3", &["v1", "v2"]),
-        Service::Image => ("v2", &["v1"]),
+        Service::Image | Service::Dns => ("v2", &["v1"]),
+        Service::LoadBalancer => ("v2", &["v1", "v1.0"]),
+        Service::Share => ("v2", &["v1"]),
     };
     let path_at = url.find("://").map_or(0, |at| at + 3);
     let segments: Vec<&str> = url[path_at..].split('/').collect();
@@ -246,13 +281,15 @@ pub(super) fn base(
     };
     let paths = match service {
         Service::Identity => format!("{root}/users/{user}"),
-        Service::BlockStorage => match position.and_then(|position| segments.get(position + 2)) {
-            Some(project) => format!("{root}/{project}"),
-            None => {
-                let project = project.ok_or_else(|| wrong("needs a token for a project"))?;
-                format!("{root}/{project}")
+        Service::BlockStorage | Service::Share => {
+            match position.and_then(|position| segments.get(position + 2)) {
+                Some(project) => format!("{root}/{project}"),
+                None => {
+                    let project = project.ok_or_else(|| wrong("needs a token for a project"))?;
+                    format!("{root}/{project}")
+                }
             }
-        },
+        }
         _ => root.clone(),
     };
     Ok(Base {
@@ -403,6 +440,18 @@ mod tests {
                 "http://v2.example/image/v2",
                 "http://v2.example/image/v2",
             ),
+            (Service::Dns, "http://a:9001/", "http://a:9001/v2"),
+            (
+                Service::LoadBalancer,
+                "http://a/load-balancer",
+                "http://a/load-balancer/v2",
+            ),
+            (
+                Service::ObjectStore,
+                "http://a:8080/v1/AUTH_p",
+                "http://a:8080/v1/AUTH_p",
+            ),
+            (Service::Share, "http://a:8786/v2", "http://a:8786/v2/p"),
         ] {
             assert_eq!(paths(service, url).expect("an address"), wanted, "{url}");
         }

@@ -56,7 +56,13 @@ impl Refusal {
             let inner = members
                 .iter()
                 .find(|(_, value)| value.is_object() || value.is_string());
-            if let Some((name, inner)) = inner {
+            // Octavia and Designate say it without a member around it.
+            let said = [text(&body["faultstring"]), text(&body["message"])];
+            let said: Vec<String> = said.into_iter().flatten().chain(of_each(body)).collect();
+            if !said.is_empty() {
+                kind = text(&body["type"]).unwrap_or_default();
+                message = Some(said.join("; "));
+            } else if let Some((name, inner)) = inner {
                 kind = text(&inner["type"]).unwrap_or_else(|| name.clone());
                 message = text(&inner["message"]).or_else(|| text(inner));
                 let detail = text(&inner["detail"]).filter(|detail| !detail.is_empty());
@@ -92,6 +98,12 @@ impl Refusal {
         matches!(self.status, 403 | 409 | 413)
             && self.says(&["quota", "OverQuota", "overLimit", "limit exceeded"])
     }
+}
+
+/// What Designate says of each member that it does not take.
+fn of_each(body: &Json) -> impl Iterator<Item = String> {
+    let each = body["errors"]["errors"].as_array().into_iter().flatten();
+    each.filter_map(|error| error["message"].as_str().map(ToOwned::to_owned))
 }
 
 /// What checks a request against its schema says the value again that it does not like, which may be a secret.
@@ -254,6 +266,13 @@ mod tests {
         );
         assert_eq!(refusal(409, &neutron).kind, "SubnetInUse");
         assert_eq!(refusal(401, &keystone).message, "No.");
+        let octavia =
+            json!({ "faultcode": "Client", "faultstring": "It is immutable.", "debuginfo": null });
+        assert_eq!(refusal(409, &octavia).message, "It is immutable.");
+        let designate = json!({ "code": 400, "type": "invalid_object",
+            "errors": { "errors": [{ "message": "'a' is no name", "path": ["name"] }] } });
+        assert_eq!(refusal(400, &designate).kind, "invalid_object");
+        assert_eq!(refusal(400, &designate).message, "'a' is no name");
         assert_eq!(refusal(403, &glance).message, "403 Forbidden Not yours.");
         assert_eq!(
             refusal(500, &Json::Null).message,

@@ -7,6 +7,7 @@
 
 mod catalog;
 mod error;
+mod headers;
 mod identity;
 mod pages;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use tokio::sync::{Mutex, Semaphore};
 
 pub(crate) use catalog::{Service, Version};
 pub(crate) use error::{ApiError, Refusal};
+pub(crate) use headers::Headers;
 pub(crate) use identity::{Domain, Login, Method, Named, Scope, Secret, Token};
 pub(crate) use pages::Listing;
 pub(crate) use tls::Trust;
@@ -59,6 +61,8 @@ pub(crate) struct Reach {
 pub(crate) enum Verb {
     /// Reads.
     Get,
+    /// Reads the headers alone.
+    Head,
     /// Makes something, or begins an action.
     Post,
     /// Changes something; twice is once.
@@ -73,6 +77,7 @@ impl Verb {
     fn http(self) -> reqwest::Method {
         match self {
             Self::Get => reqwest::Method::GET,
+            Self::Head => reqwest::Method::HEAD,
             Self::Post => reqwest::Method::POST,
             Self::Put => reqwest::Method::PUT,
             Self::Patch => reqwest::Method::PATCH,
@@ -81,7 +86,7 @@ impl Verb {
     }
 
     fn may_be_repeated(self) -> bool {
-        matches!(self, Self::Get | Self::Put | Self::Delete)
+        matches!(self, Self::Get | Self::Head | Self::Put | Self::Delete)
     }
 }
 
@@ -108,6 +113,7 @@ struct Answer {
     request_id: Option<String>,
     retry_after: Option<Duration>,
     subject_token: Option<String>,
+    headers: HeaderMap,
 }
 
 /// Why nothing came back.
@@ -129,6 +135,15 @@ impl Lost {
 }
 
 impl Answer {
+    /// The headers as JSON, by their names in lower case.
+    fn told(&self) -> Json {
+        let told = self.headers.iter().filter_map(|(name, value)| {
+            let value = value.to_str().ok()?;
+            Some((name.as_str().to_owned(), Json::String(value.to_owned())))
+        });
+        Json::Object(told.collect())
+    }
+
     fn refusal(&self, request: &str) -> Refusal {
         Refusal::of(request, self.status, self.request_id.clone(), &self.body)
     }
@@ -140,6 +155,8 @@ enum Body<'a> {
     Json(&'a Json),
     /// A patch of an image.
     ImagePatch(&'a Json),
+    /// More headers, and no body.
+    Headers(&'a Headers),
 }
 
 impl Session {
@@ -249,7 +266,16 @@ impl Session {
                     let why = answer.refusal(&request).to_string();
                     return Err(ApiError::Unknown { request, why });
                 }
-                Ok(answer) => return judge(&request, answer),
+                Ok(answer) if verb == Verb::Head && answer.status < 300 => {
+                    return Ok(answer.told());
+                }
+                Ok(mut answer) => {
+                    // Swift says in HTML that it has done something.
+                    if service == Service::ObjectStore && verb != Verb::Get && answer.status < 300 {
+                        answer.body = Json::Null;
+                    }
+                    return judge(&request, answer);
+                }
                 Err(Lost::Untrusted(why)) => return Err(ApiError::Untrusted(why)),
                 Err(Lost::Unsent(why)) => (why, None, true),
                 Err(Lost::Sent(why)) => (why, None, verb.may_be_repeated()),
@@ -260,36 +286,6 @@ impl Session {
             if !pauses.wait(until, asked_for).await {
                 return Err(ApiError::Unreachable(format!("{service}: {why}")));
             }
-        }
-    }
-
-    /// Sends the bytes of a file, once; `length` of them. A stream can't be sent a second time.
-    pub(crate) async fn upload(
-        &self,
-        service: Service,
-        path: &str,
-        length: u64,
-        body: reqwest::Body,
-        within: Duration,
-    ) -> Result<(), ApiError> {
-        let request = format!("PUT {path}");
-        let token = self.token(None).await?;
-        let endpoint = self.endpoint(service, &token).await?;
-        let _turn = self.turns[&service].acquire().await;
-        let builder = self.http.put(format!("{}{path}", endpoint.paths));
-        let builder = self.dress(builder, service, &endpoint, &token, &Body::Nothing)?;
-        let builder = builder
-            .header("Content-Type", "application/octet-stream")
-            .header("Content-Length", length)
-            .timeout(within)
-            .body(body);
-        match self.exchange(builder, &request).await {
-            Ok(answer) => judge(&request, answer).map(drop),
-            Err(Lost::Untrusted(why)) => Err(ApiError::Untrusted(why)),
-            Err(lost) => Err(ApiError::Unknown {
-                request,
-                why: lost.into_words(),
-            }),
         }
     }
 
@@ -311,8 +307,8 @@ impl Session {
             .header("X-Auth-Token", shown)
             .header("Accept", "application/json");
         if let Some(version) = endpoint.version {
-            let value = format!("{} {version}", service.in_header());
-            builder = builder.header("OpenStack-API-Version", value);
+            let (name, value) = service.version_header(version);
+            builder = builder.header(name, value);
         }
         Ok(match body {
             Body::Nothing => builder,
@@ -323,6 +319,9 @@ impl Session {
                     "application/openstack-images-v2.1-json-patch",
                 )
                 .body(json.to_string()),
+            Body::Headers(headers) => headers.iter().fold(builder, |builder, (name, value)| {
+                builder.header(name, value)
+            }),
         })
     }
 
@@ -340,11 +339,11 @@ impl Session {
             }
         })?;
         let status = answer.status().as_u16();
-        let headers = answer.headers();
-        let request_id = header(headers, "x-openstack-request-id")
-            .or_else(|| header(headers, "x-compute-request-id"));
-        let subject_token = header(headers, "x-subject-token");
-        let retry_after = header(headers, "retry-after")
+        let headers = answer.headers().clone();
+        let request_id = header(&headers, "x-openstack-request-id")
+            .or_else(|| header(&headers, "x-compute-request-id"));
+        let subject_token = header(&headers, "x-subject-token");
+        let retry_after = header(&headers, "retry-after")
             .and_then(|text| text.trim().parse().ok())
             .map(Duration::from_secs);
         let body = answer
@@ -362,6 +361,7 @@ impl Session {
             request_id,
             retry_after,
             subject_token,
+            headers,
         })
     }
 

@@ -55,7 +55,11 @@ impl Session {
         loop {
             let mut path = listing.path.clone();
             path.push(if path.contains('?') { '&' } else { '?' });
-            path.push_str("limit=1000");
+            path.push_str(&format!("limit={PAGE}"));
+            // Manila counts, and takes no marker.
+            if listing.service == Service::Share && !items.is_empty() {
+                path.push_str(&format!("&offset={}", items.len()));
+            }
             if let Some(marker) = &marker {
                 path.push_str("&marker=");
                 path.push_str(&crate::values::segment(marker));
@@ -68,7 +72,14 @@ impl Session {
                 )));
             };
             let is_empty = page.is_empty();
+            let is_whole = page.len() >= PAGE;
             items.extend(page);
+            if listing.service == Service::Share {
+                match is_whole {
+                    true => continue,
+                    false => return Ok(items),
+                }
+            }
             let Some(next) = next_marker(&answer, &listing.key).filter(|_| !is_empty) else {
                 return Ok(items);
             };
@@ -91,7 +102,9 @@ fn next_marker(answer: &Json, key: &str) -> Option<String> {
         .flatten()
         .find(|link| link["rel"] == "next")
         .and_then(|link| link["href"].as_str());
-    let link = linked.or_else(|| answer["next"].as_str())?;
+    let link = linked
+        .or_else(|| answer["next"].as_str())
+        .or_else(|| answer["links"]["next"].as_str())?;
     let (_, query) = link.split_once('?')?;
     let marker = query
         .split('&')
@@ -101,6 +114,8 @@ fn next_marker(answer: &Json, key: &str) -> Option<String> {
 }
 
 const MOST_ATTEMPTS: u32 = 3;
+/// How many items are asked for at once.
+const PAGE: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -117,5 +132,7 @@ mod tests {
         assert_eq!(next_marker(&neutron, "ports"), None);
         let glance = json!({ "next": "/v2/images?marker=m&limit=1" });
         assert_eq!(next_marker(&glance, "images").as_deref(), Some("m"));
+        let designate = json!({ "links": { "self": "http://x", "next": "http://x/v2/zones?limit=1&marker=d" } });
+        assert_eq!(next_marker(&designate, "zones").as_deref(), Some("d"));
     }
 }

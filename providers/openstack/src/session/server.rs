@@ -122,7 +122,11 @@ fn known(base: &str, heard: &Heard, logins: usize) -> Option<Reply> {
             endpoint("compute", "/compute"),
             endpoint("network", "/network"),
             endpoint("image", "/image"),
-            endpoint("volumev3", "/volume/v3/p")
+            endpoint("volumev3", "/volume/v3/p"),
+            endpoint("dns", "/dns"),
+            endpoint("load-balancer", "/load-balancer"),
+            endpoint("object-store", "/store/v1/AUTH_p"),
+            endpoint("sharev2", "/share/v2")
         ]);
         let body = json!({ "token": {
             "user": { "id": "user" }, "project": { "id": "p" }, "catalog": catalog, "roles": [],
@@ -138,6 +142,12 @@ fn known(base: &str, heard: &Heard, logins: usize) -> Option<Reply> {
         return Some(says(
             200,
             json!({ "version": { "id": "v2.1", "min_version": "2.1", "version": "2.79" } }),
+        ));
+    }
+    if heard.line.starts_with("GET /share/v2/ ") {
+        return Some(says(
+            200,
+            json!({ "versions": [{ "id": "v2.0", "min_version": "2.0", "version": "2.60" }] }),
         ));
     }
     if heard.line.starts_with("GET /volume/v3/ ") {

@@ -81,7 +81,7 @@ impl Tried {
         }
     }
 
-    fn changing(mut self, changed: Value) -> Self {
+    pub(crate) fn changing(mut self, changed: Value) -> Self {
         self.changed = Some(changed);
         self
     }
@@ -104,12 +104,15 @@ impl Tried {
         self
     }
 
-    fn with(mut self, outside: impl Fn(&World, Stranger) + Send + Sync + 'static) -> Self {
+    pub(crate) fn with(
+        mut self,
+        outside: impl Fn(&World, Stranger) + Send + Sync + 'static,
+    ) -> Self {
         self.outside = Box::new(outside);
         self
     }
 
-    fn prepared(mut self, prepare: impl Fn(&World) + 'static) -> Self {
+    pub(crate) fn prepared(mut self, prepare: impl Fn(&World) + 'static) -> Self {
         self.prepare = Box::new(prepare);
         self
     }

@@ -92,8 +92,10 @@ pub(crate) fn mark(object: &Json) -> Option<&str> {
         &object["description"],
         &object["name"],
     ];
+    let tags = object["tags"].as_array().into_iter().flatten();
     let found = places
         .into_iter()
+        .chain(tags)
         .filter_map(Json::as_str)
         .find(|text| text.contains("dmp.v1."));
     found.map(|text| {
@@ -123,7 +125,16 @@ impl Collection {
     }
 
     pub(crate) fn path_of(&self, object: &Json) -> String {
-        format!("{}/{}", self.path, object["id"].as_str().expect("an id"))
+        let id = object["id"].as_str().expect("an id");
+        // What is part of something else says of what: `/zones/{zone_id}/recordsets`.
+        let path = match self.path.split_once('{') {
+            None => self.path.to_owned(),
+            Some((before, rest)) => {
+                let (name, after) = rest.split_once('}').expect("a name in braces");
+                format!("{before}{}{after}", object[name].as_str().expect("an id"))
+            }
+        };
+        format!("{path}/{id}")
     }
 
     /// Removes what carries a mark.

@@ -12,7 +12,7 @@ use tokio_util::io::ReaderStream;
 use super::{checksum, is_gone, is_own, path, properties, state};
 use crate::marked::KEY;
 use crate::object::{State, Task, wait_for};
-use crate::session::{ApiError, Listing, Pauses, Service, Verb};
+use crate::session::{ApiError, Headers, Listing, Pauses, Service, Verb};
 use crate::values::{items, json_of, number, text, text_at, texts_at};
 
 /// One piece of work on one image.
@@ -206,11 +206,9 @@ impl ImageWork<'_> {
         let stream = ReaderStream::with_capacity(opened, 256 * 1024);
         let body = reqwest::Body::wrap_stream(stream);
         let path = format!("{}/file", path(id));
-        let upload = self
-            .task
-            .cloud
-            .session
-            .upload(Service::Image, &path, length, body, SENT);
+        let headers = Headers::new();
+        let session = &self.task.cloud.session;
+        let upload = session.upload(Service::Image, &path, &headers, length, body, SENT);
         tokio::pin!(upload);
         loop {
             tokio::select! {

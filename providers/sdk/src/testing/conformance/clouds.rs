@@ -58,6 +58,13 @@ const TIED: &[&str] = &[
 /// The same, and waited for, as an image is.
 const ATTACHED: &[&str] = IMAGE;
 
+const DNS: &str = "tests/live/tests/openstack/dns.rs";
+const BALANCERS: &str = "tests/live/tests/openstack/balancers.rs";
+
+const OBJECTS: &str = "tests/live/tests/openstack/objects.rs";
+
+const SHARES: &str = "tests/live/tests/openstack/shares.rs";
+
 const fn trial(
     resource_type: &'static str,
     test: &'static str,
@@ -180,6 +187,78 @@ pub(super) const CLOUD: &[Trial] = &[
     trial(
         "openstack_image",
         "openstack_image_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        DNS,
+        "openstack_zone",
+        "openstack_zone_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        DNS,
+        "openstack_recordset",
+        "openstack_recordset_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        BALANCERS,
+        "openstack_loadbalancer",
+        "openstack_loadbalancer_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        BALANCERS,
+        "openstack_listener",
+        "openstack_listener_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        BALANCERS,
+        "openstack_pool",
+        "openstack_pool_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        BALANCERS,
+        "openstack_member",
+        "openstack_member_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        BALANCERS,
+        "openstack_monitor",
+        "openstack_monitor_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        OBJECTS,
+        "openstack_container",
+        "openstack_container_keeps_the_contract",
+        AT_A_KEY,
+    ),
+    Trial::of(
+        OBJECTS,
+        "openstack_container",
+        "openstack_container_keeps_the_contract_where_it_was_before",
+        FIXED_AT_A_KEY,
+    ),
+    Trial::of(
+        OBJECTS,
+        "openstack_object",
+        "openstack_object_keeps_the_contract",
+        AT_A_KEY,
+    ),
+    Trial::of(
+        SHARES,
+        "openstack_share",
+        "openstack_share_keeps_the_contract",
+        MADE,
+    ),
+    Trial::of(
+        SHARES,
+        "openstack_share_access",
+        "openstack_share_access_keeps_the_contract",
         MADE,
     ),
     Trial::of(
