@@ -283,7 +283,7 @@ pub fn conform(schema: &Schema, value: &Value) -> Value {
         }
         (std::sync::Arc::clone(name), converted)
     });
-    Value::object(members.collect())
+    Value::object(members.collect()).sharing_with(value)
 }
 
 /// Where a schema takes any type, lists and tuples, maps and objects are the same: a record can't tell them apart.

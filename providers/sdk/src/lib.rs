@@ -14,7 +14,7 @@ pub mod number;
 pub mod resource;
 pub mod schema;
 pub mod script;
-mod sharing;
+pub mod sharing;
 pub mod sorted_map;
 #[cfg(feature = "testing")]
 pub mod testing;

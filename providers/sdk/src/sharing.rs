@@ -3,14 +3,79 @@
 //! A stack says the same thing many times: each resource on a host carries the whole connection to it. What goes over a
 //! value and changes nothing inside must not leave a copy of it behind.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::value::{Kind, Members, Value};
 
+/// What many values have in common, while they are read one after the other.
+#[derive(Default)]
+pub struct Pool {
+    texts: HashSet<Arc<str>>,
+    collections: HashMap<u64, Vec<Value>>,
+}
+
+impl Pool {
+    /// The same value, in which texts, names and whole collections that came by before are those of then.
+    pub fn share(&mut self, value: &Value) -> Value {
+        let kind = match value.kind() {
+            Kind::String(text) => Kind::String(self.text(text)),
+            Kind::List(items) => Kind::List(self.items(items)),
+            Kind::Set(items) => Kind::Set(self.items(items)),
+            Kind::Tuple(items) => Kind::Tuple(self.items(items)),
+            Kind::Map(members) => Kind::Map(self.members(members)),
+            Kind::Object(members) => Kind::Object(self.members(members)),
+            Kind::Null | Kind::Unknown(_) | Kind::Bool(_) | Kind::Number(_) => {
+                return value.clone();
+            }
+        };
+        let shared = Value::from(kind).with_marks(value.marks().clone());
+        let mut hasher = DefaultHasher::new();
+        if !shared.hash_inside(&mut hasher) {
+            return shared;
+        }
+        let alike = self.collections.entry(hasher.finish()).or_default();
+        if let Some(known) = alike.iter().find(|known| shared.is_alike(known)) {
+            return known.clone().with_marks(shared.marks().clone());
+        }
+        alike.push(shared.clone());
+        shared
+    }
+
+    fn text(&mut self, text: &Arc<str>) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
+            return Arc::clone(known);
+        }
+        self.texts.insert(Arc::clone(text));
+        Arc::clone(text)
+    }
+
+    fn items(&mut self, items: &[Value]) -> Arc<Vec<Value>> {
+        Arc::new(items.iter().map(|item| self.share(item)).collect())
+    }
+
+    fn members(&mut self, members: &Members) -> Arc<Members> {
+        let member = |(name, value)| (self.text(name), self.share(value));
+        Arc::new(members.iter().map(member).collect())
+    }
+}
+
 impl Value {
     /// The same value, which holds what another one holds wherever their insides are identical.
-    pub(crate) fn sharing_with(self, other: &Self) -> Self {
-        let is_alike = match (self.kind(), other.kind()) {
+    #[must_use]
+    pub fn sharing_with(self, other: &Self) -> Self {
+        if self.is_alike(other) {
+            let marks = self.marks().clone();
+            other.clone().with_marks(marks)
+        } else {
+            self
+        }
+    }
+
+    /// Whether two collections have identical insides.
+    fn is_alike(&self, other: &Self) -> bool {
+        match (self.kind(), other.kind()) {
             (Kind::List(a), Kind::List(b))
             | (Kind::Set(a), Kind::Set(b))
             | (Kind::Tuple(a), Kind::Tuple(b)) => are_identical(a, b),
@@ -18,12 +83,35 @@ impl Value {
                 have_identical_members(a, b)
             }
             _ => false,
-        };
-        if is_alike {
-            let marks = self.marks().clone();
-            other.clone().with_marks(marks)
-        } else {
-            self
+        }
+    }
+
+    /// Hashes what `is_alike` compares, of a collection that has something inside; else says `false`.
+    fn hash_inside(&self, hasher: &mut impl Hasher) -> bool {
+        let members = self.as_members();
+        for name in members.into_iter().flat_map(Members::keys) {
+            name.hash(hasher);
+        }
+        let mut is_empty = true;
+        for child in self.children() {
+            is_empty = false;
+            child.hash_place(hasher);
+        }
+        !is_empty
+    }
+
+    /// Hashes where a value is, or what it is where it is nowhere.
+    fn hash_place(&self, hasher: &mut impl Hasher) {
+        match self.kind() {
+            Kind::Null => {}
+            Kind::Bool(value) => value.hash(hasher),
+            Kind::Number(number) => number.to_string().hash(hasher),
+            Kind::Unknown(unknown) => Arc::as_ptr(unknown).hash(hasher),
+            Kind::String(text) => text.hash(hasher),
+            Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
+                Arc::as_ptr(items).hash(hasher);
+            }
+            Kind::Map(members) | Kind::Object(members) => Arc::as_ptr(members).hash(hasher),
         }
     }
 
@@ -33,7 +121,7 @@ impl Value {
             (Kind::Null, Kind::Null) => true,
             (Kind::Unknown(a), Kind::Unknown(b)) => Arc::ptr_eq(a, b),
             (Kind::Bool(a), Kind::Bool(b)) => a == b,
-            (Kind::Number(a), Kind::Number(b)) => Arc::ptr_eq(a, b),
+            (Kind::Number(a), Kind::Number(b)) => Arc::ptr_eq(a, b) || a == b,
             (Kind::String(a), Kind::String(b)) => Arc::ptr_eq(a, b),
             (Kind::List(a), Kind::List(b))
             | (Kind::Set(a), Kind::Set(b))
@@ -96,6 +184,23 @@ mod tests {
         let ty = value.type_of();
         let converted = convert(&marked, &ty, Strictness::Exact).unwrap();
         assert!(is_shared(&converted, &value) && converted.marks().is_sensitive());
+    }
+
+    #[test]
+    fn what_is_read_many_times_is_held_once_and_keeps_its_marks() {
+        let mut pool = Pool::default();
+        let first = pool.share(&connection());
+        assert!(is_shared(&pool.share(&connection()), &first));
+        let hidden = connection().map_children(|child| match child.as_str() {
+            Some("root") => child.clone().marked(&Marks::sensitive()),
+            _ => child.clone(),
+        });
+        let shared = pool.share(&hidden);
+        assert!(!is_shared(&shared, &first) && shared.get("user").marks().is_sensitive());
+        assert!(!first.get("user").marks().is_sensitive());
+        let whole = pool.share(&connection().marked(&Marks::sensitive()));
+        assert!(is_shared(&whole, &first) && whole.marks().is_sensitive());
+        assert!(first.marks().is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dmp_sdk::codec::{CodecError, Sealer, decode, encode};
+use dmp_sdk::sharing::Pool;
 use dmp_sdk::{Address, AttributePath, HoldsData, Layer, Machine, Marks, Value, Verb};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -530,8 +531,11 @@ pub(super) fn snapshot(
     };
     let empty = BTreeMap::new();
     let table = |table| rows.get(&table).unwrap_or(&empty).iter();
+    // Each resource on a host has recorded the whole connection to it.
+    let mut pool = Pool::default();
     let instances = table(Table::Instances).map(|(key, text)| {
-        let instance = instance_back(from_text(Table::Instances, key, text)?, keys)?;
+        let mut instance = instance_back(from_text(Table::Instances, key, text)?, keys)?;
+        instance.attributes = pool.share(&instance.attributes);
         Ok((instance.address.clone(), Arc::new(instance)))
     });
     // Rows come in order of their ids: sorted at once is faster than put in one by one.

@@ -279,11 +279,7 @@ impl Served {
         let names = links.lines().filter_map(|line| line.split(": ").nth(1));
         for name in names.filter(|name| !matches!(*name, "lo" | "lab0")) {
             let name = name.split('@').next().unwrap_or(name);
-            let _ = self
-                .lab
-                .enter("ip")
-                .args(["link", "delete", name])
-                .output();
+            let _ = self.lab.enter("ip").args(["link", "delete", name]).output();
         }
     }
 }
