@@ -95,7 +95,7 @@ fn what_comes_about_after_the_kill_is_taken_up_and_not_made_twice() {
     sandbox
         .run(&["state", "verify"])
         .expect_success()
-        .shows("1 instances, 0 open intents");
+        .shows("1 instance, 0 open intents");
 }
 
 #[test]
