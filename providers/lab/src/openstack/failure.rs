@@ -60,6 +60,16 @@ impl Failure {
         )
     }
 
+    /// Returns the body of an answer of Glance's to who takes JSON.
+    pub(super) fn in_json(&self) -> Value {
+        let title = reason(self.status);
+        json!({
+            "message": format!("{}<br /><br />\n\n\n", self.message),
+            "code": format!("{} {title}", self.status),
+            "title": title,
+        })
+    }
+
     /// Returns the body of the answer; a text is HTML.
     pub(super) fn body(&self, service: Service) -> Value {
         let (code, message) = (self.status, &self.message);

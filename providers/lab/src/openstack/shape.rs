@@ -77,7 +77,10 @@ pub(super) fn check(shape: &Object, sent: &Value, version: Version) -> Result<()
         Failure::bad(match wrong.at {
             Some(at) => format!(
                 "Invalid input for field/attribute {at}. Value: {}. {}",
-                said(wrong.value),
+                wrong
+                    .value
+                    .as_str()
+                    .map_or_else(|| said(wrong.value), str::to_owned),
                 wrong.why
             ),
             None => wrong.why,
@@ -344,15 +347,15 @@ mod tests {
         );
         assert_eq!(
             refused(&json!({ "thing": { "name": "a", "size": "10" } }), 1),
-            "Invalid input for field/attribute size. Value: '10'. '10' is greater than the maximum of 9"
+            "Invalid input for field/attribute size. Value: 10. '10' is greater than the maximum of 9"
         );
         assert_eq!(
             refused(&json!({ "thing": { "name": "a", "late": ["c"] } }), 52),
-            "Invalid input for field/attribute 0. Value: 'c'. 'c' is not one of ['a', 'b']"
+            "Invalid input for field/attribute 0. Value: c. 'c' is not one of ['a', 'b']"
         );
         assert_eq!(
             refused(&json!({ "thing": { "name": "a", "id": "no" } }), 1),
-            "Invalid input for field/attribute id. Value: 'no'. 'no' is not a 'uuid'"
+            "Invalid input for field/attribute id. Value: no. 'no' is not a 'uuid'"
         );
         assert!(
             refused(&json!({ "thing": { "name": "a", "texts": { "b": 1 } } }), 1)

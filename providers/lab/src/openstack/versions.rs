@@ -95,11 +95,19 @@ impl Service {
             let href = format!("{base}/{}/{below}", self.prefix());
             json!([{ "rel": "self", "href": href }])
         };
+        let media = |name: &str, id: &str| {
+            let version = id.trim_start_matches('v');
+            json!([{ "base": "application/json", "type": format!("application/vnd.openstack.{name}+json;version={version}") }])
+        };
         let micro = |id: &str, below: &str| {
-            let (least, most, _) = self.micro()?;
+            let (least, most, name) = self.micro()?;
+            let mut links = at(below);
+            if let Some(links) = links.as_array_mut() {
+                links.push(json!({ "rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/" }));
+            }
             Some(json!({
                 "id": id, "status": "CURRENT", "version": most.to_string(), "min_version": least.to_string(),
-                "updated": "2022-10-05T00:00:00Z", "links": at(below), "media-types": [],
+                "updated": "2022-10-05T00:00:00Z", "links": links, "media-types": media(name, id),
             }))
         };
         let plain = |id: &str, status: &str, below: &str| json!({ "id": id, "status": status, "updated": "2022-10-05T00:00:00Z", "links": at(below), "media-types": [] });

@@ -192,10 +192,17 @@ async fn exchange(shared: &Arc<Shared>, asked: &Asked, request: Request<Incoming
         // A file that was taken over is not there any more.
         let _ = std::fs::remove_file(&upload.path);
     }
-    told(shared, asked, version, outcome)
+    let accepted = header("accept").unwrap_or_default();
+    told(shared, asked, version, outcome, accepted)
 }
 
-fn told(shared: &Shared, asked: &Asked, version: Version, outcome: Outcome) -> Reply {
+fn told(
+    shared: &Shared,
+    asked: &Asked,
+    version: Version,
+    outcome: Outcome,
+    accepted: &str,
+) -> Reply {
     let service = asked.service;
     let mut answered = match outcome {
         Ok(answer) => match file(&answer) {
@@ -207,7 +214,12 @@ fn told(shared: &Shared, asked: &Asked, version: Version, outcome: Outcome) -> R
                 let path = format!("/{}{}", service.prefix(), asked.path);
                 shared.count_missing(&asked.method, &path);
             }
-            failure(service, &refused)
+            match service {
+                Service::Image if accepted.contains("application/json") => {
+                    reply(refused.status, &refused.in_json(), &[])
+                }
+                _ => failure(service, &refused),
+            }
         }
     };
     add_headers(&mut answered, &service.version_headers(version));

@@ -35,6 +35,7 @@ impl Cloud {
         let headers = [
             format!("X-Auth-Token: {token}"),
             "OpenStack-API-Version: compute 2.90".to_owned(),
+            "Accept: application/json".to_owned(),
         ];
         let url = &written.openstack.as_ref().expect("an OpenStack").auth_url;
         Cloud {

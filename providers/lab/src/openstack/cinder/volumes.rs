@@ -347,7 +347,7 @@ fn size(call: &Call<'_>, sent: &Shown) -> Result<i64, Failure> {
         Some(size) => Ok(size),
         None if begins_as.is_some() => Ok(least),
         None => Err(Failure::bad(
-            "Invalid input received: Volume size 'None' must be an integer and greater than 0",
+            "The server could not comply with the request since it is either malformed or otherwise incorrect.",
         )),
     }
 }

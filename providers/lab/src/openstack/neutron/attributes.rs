@@ -273,6 +273,15 @@ fn checked(attribute: &Attribute, value: &Value) -> Result<Value, Failure> {
     if value.is_null() && matches!(attribute.unset, Unset::Nothing) {
         return Ok(json!([]));
     }
+    if let (Rule::Range, Some(text)) = (attribute.rule, value.as_str())
+        && Range::parse(text).is_none()
+    {
+        return Err(Failure::of(
+            400,
+            "InvalidInput",
+            format!("Invalid input for operation: {text} is not in a CIDR format."),
+        ));
+    }
     by_rule(attribute.rule, value).map_err(|why| {
         Failure::bad(format!(
             "Invalid input for {}. Reason: {why}.",

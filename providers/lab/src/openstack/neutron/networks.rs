@@ -91,7 +91,11 @@ fn remove(call: &mut Call<'_>, id: &str) -> Result<(), Failure> {
             409,
             "NetworkInUse",
             format!(
-                "Unable to complete operation on network {id}. There are one or more ports still in use on the network."
+                "Unable to complete operation on network {id}. There are one or more ports still in use on the network{}.",
+                match estate.having(Kind::Port, "network_id", id) {
+                    ports if ports.is_empty() => String::new(),
+                    ports => format!(", id for these ports is: {}", ports.join(",")),
+                }
             ),
         ));
     }

@@ -135,17 +135,13 @@ fn change(call: &mut Call<'_>, id: &str, router: &mut Shown) -> Result<(), Failu
 }
 
 fn remove(call: &mut Call<'_>, id: &str) -> Result<(), Failure> {
-    match call
-        .world
-        .openstack
-        .having(Kind::Port, "device_id", id)
-        .is_empty()
-    {
+    let ports = call.world.openstack.having(Kind::Port, "device_id", id);
+    match ports.is_empty() {
         true => Ok(()),
         false => Err(Failure::of(
             409,
             "RouterInUse",
-            format!("Router {id} still has ports"),
+            format!("Router {id} has ports still attached: {}", ports.join(", ")),
         )),
     }
 }
@@ -187,7 +183,7 @@ fn told_interface(call: &Call<'_>, router: &str, subnet: &str, port: &str) -> Ou
         .get(Kind::Subnet, subnet)
         .map_or("", |subnet| text(subnet, "network_id"));
     Answer::ok(json!({
-        "id": router, "tenant_id": project, "project_id": project, "port_id": port, "network_id": network, "subnet_id": subnet,
+        "id": router, "tenant_id": project, "port_id": port, "network_id": network, "subnet_id": subnet,
         "subnet_ids": [subnet],
     }))
 }

@@ -78,6 +78,7 @@ pub(super) fn put(estate: &mut Estate, project: &str, group: &str, rule: Value) 
     for attribute in &ATTRIBUTES {
         made.insert(attribute.name.to_owned(), Value::Null);
     }
+    made.insert("description".to_owned(), Value::Null);
     made.extend(shown(rule));
     made.insert("id".into(), json!(id));
     made.insert("security_group_id".into(), json!(group));

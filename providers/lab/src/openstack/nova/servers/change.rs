@@ -47,7 +47,7 @@ pub(in crate::openstack::nova) fn update(call: &mut Call<'_>) -> Outcome {
     let id = call.id();
     call.world.name_machine(&id);
     let server = find(call)?;
-    Answer::ok(json!({ "server": read::whole(call, server) }))
+    Answer::ok(json!({ "server": read::with_groups(call, server) }))
 }
 
 /// How long a server takes to go, in seconds of life.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::create::{check_network, check_port, in_novas_words};
 use super::{alter, find, note, word};
+use crate::openstack::Version;
 use crate::openstack::estate::{Kind, Shown, list as items, text};
 use crate::openstack::neutron::{self, NewPort};
 use crate::openstack::nova::readdress;
@@ -37,11 +38,15 @@ static FIXED: Object = Object {
 
 const STATES: [State; 3] = [State::Active, State::Paused, State::Stopped];
 
-fn told(port: &Shown) -> Value {
-    json!({
+fn told(port: &Shown, version: Version) -> Value {
+    let mut told = json!({
         "port_id": text(port, "id"), "net_id": text(port, "network_id"), "mac_addr": text(port, "mac_address"),
         "port_state": text(port, "status"), "fixed_ips": items(port, "fixed_ips"),
-    })
+    });
+    if version >= Version(2, 70) {
+        told["tag"] = Value::Null;
+    }
+    told
 }
 
 /// `GET /v2.1/servers/{id}/os-interface`.
@@ -51,7 +56,8 @@ pub(in crate::openstack::nova) fn list(call: &mut Call<'_>) -> Outcome {
     let ports = neutron::ports_in_use(estate, &id);
     let ports = ports
         .iter()
-        .filter_map(|id| estate.get(Kind::Port, id).map(told));
+        .filter_map(|id| estate.get(Kind::Port, id))
+        .map(|port| told(port, call.version));
     Answer::ok(json!({ "interfaceAttachments": ports.collect::<Vec<_>>() }))
 }
 
@@ -69,7 +75,7 @@ fn port(call: &Call<'_>) -> Result<(String, String), Failure> {
 
 fn shown(call: &Call<'_>, port: &str) -> Outcome {
     let port = call.world.openstack.get(Kind::Port, port);
-    Answer::ok(json!({ "interfaceAttachment": port.map(told) }))
+    Answer::ok(json!({ "interfaceAttachment": port.map(|port| told(port, call.version)) }))
 }
 
 /// `GET /v2.1/servers/{id}/os-interface/{port}`.

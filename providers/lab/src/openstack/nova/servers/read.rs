@@ -262,12 +262,17 @@ pub(in crate::openstack::nova) fn list(call: &mut Call<'_>) -> Outcome {
 /// `GET /v2.1/servers/{id}`.
 pub(in crate::openstack::nova) fn show(call: &mut Call<'_>) -> Outcome {
     let server = find(call)?;
+    Answer::ok(json!({ "server": with_groups(call, server) }))
+}
+
+/// What is told of one server that is asked for or changed: the groups that it is in as well.
+pub(super) fn with_groups(call: &Call<'_>, server: &Server) -> Map<String, Value> {
     let mut told = whole(call, server);
     if call.version >= Version(2, 71) {
         let groups: Vec<&String> = server.hints.group.iter().collect();
         told.insert("server_groups".into(), json!(groups));
     }
-    Answer::ok(json!({ "server": told }))
+    told
 }
 
 /// `GET /v2.1/servers/{id}/ips`.

@@ -119,7 +119,7 @@ pub(in crate::openstack::nova) fn attach(call: &mut Call<'_>) -> Outcome {
     }
     if server.disks.iter().any(|disk| disk.volume == volume) {
         return Err(Failure::bad(format!(
-            "Invalid volume: volume {volume} is already attached to instance {}",
+            "Invalid volume: volume {volume} is already attached to instances: {}",
             server.id
         )));
     }
@@ -140,7 +140,11 @@ pub(in crate::openstack::nova) fn attach(call: &mut Call<'_>) -> Outcome {
     };
     let attachment = call.world.openstack.new_id();
     let disk = Disk { attachment, ..disk };
-    let answer = told(call, find(call)?, &disk);
+    let mut answer = told(call, find(call)?, &disk);
+    // What is made is told of in the old way at each version.
+    answer.remove("attachment_id");
+    answer.remove("bdm_uuid");
+    answer.insert("id".into(), json!(volume));
     alter(call, |server| server.disks.push(disk));
     call.world
         .openstack
