@@ -47,6 +47,17 @@ struct Page {
     open: BTreeMap<Address, usize>,
 }
 
+impl Page {
+    fn has_content(&self) -> bool {
+        let is_empty = self.operations.is_empty()
+            && self.settled.is_empty()
+            && self.problems.is_empty()
+            && self.left.is_empty()
+            && self.checks.is_empty();
+        !is_empty || self.rebuilt.is_some()
+    }
+}
+
 /// What a rebuild found of an instance.
 #[derive(Serialize)]
 struct Left {
@@ -261,8 +272,11 @@ impl Sink for HtmlReport {
                 (page.changed, page.failed, page.skipped) = (changed, failed, skipped);
                 page.took = seconds(milliseconds);
                 page.ended = (self.now)();
-                page.draw();
-                self.write(page);
+                // Of a run that found all as it should be there is nothing to be shown.
+                if page.has_content() {
+                    page.draw();
+                    self.write(page);
+                }
             }
             Event::LeftBehind { .. }
             | Event::Settling { .. }
@@ -410,5 +424,28 @@ mod tests {
             assert!(html.contains(text), "{text} is missing in\n{html}");
         }
         assert!(!html.contains("<script>") && !html.contains("<b>"));
+    }
+
+    #[test]
+    fn a_run_that_found_all_as_it_should_be_leaves_no_page() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.html");
+        let report = HtmlReport::new(path.clone(), Sources::new(), String::new);
+        let ended = || Event::RunEnded {
+            outcome: "done".into(),
+            changed: 0,
+            failed: 0,
+            skipped: 0,
+            milliseconds: 10,
+        };
+        report.emit(ended());
+        assert!(!path.exists());
+        report.emit(Event::Checked {
+            name: "page".into(),
+            holds: true,
+            message: None,
+        });
+        report.emit(ended());
+        assert!(path.exists());
     }
 }

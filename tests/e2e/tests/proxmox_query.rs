@@ -97,7 +97,7 @@ fn what_is_no_condition_or_no_listed_type_is_told_with_what_would_be() {
     sandbox
         .run(&["query", "proxmox_pool"])
         .expect_code(1)
-        .says("`openstack_volume_snapshot`, `proxmox_vm`");
+        .says("`openstack_zone`, `proxmox_vm`");
     sandbox
         .run(&["query", "proxmox_vm", "--where", "each.value.name"])
         .expect_code(1)
