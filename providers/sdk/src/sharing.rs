@@ -182,7 +182,7 @@ mod tests {
         assert!(is_shared(&marked.map_children(Clone::clone), &value));
         assert!(is_shared(&value.with_secrecy_of(&marked), &value));
         let ty = value.type_of();
-        let converted = convert(&marked, &ty, Strictness::Exact).unwrap();
+        let converted = convert(&marked, &ty, Strictness::Exact).expect("it fits");
         assert!(is_shared(&converted, &value) && converted.marks().is_sensitive());
     }
 
@@ -222,7 +222,7 @@ mod tests {
             default,
         };
         wanted.insert("sudo".into(), sudo);
-        let converted = convert(&value, &Type::Object(wanted), Strictness::Exact).unwrap();
+        let converted = convert(&value, &Type::Object(wanted), Strictness::Exact).expect("it fits");
         assert_eq!(converted.get("sudo").as_bool(), Some(true));
         assert_eq!(value.as_members().map(Members::len), Some(3));
         let hidden = value.map_marks(&|_| Marks::sensitive());
