@@ -411,6 +411,14 @@ impl Planner {
         None
     }
 
+    /// The id of what was found at an address.
+    fn found_id(&self, address: &Address) -> Option<String> {
+        match self.findings.get(address)? {
+            Finding::Found(object) | Finding::HalfMade(object, _) => object.id.clone(),
+            _ => None,
+        }
+    }
+
     pub(super) fn resource_of(&self, address: &Address) -> Option<Arc<dyn Resource>> {
         self.world
             .registry
@@ -541,7 +549,8 @@ impl Planner {
             Some(_) => Earlier::Nothing,
             None => earlier,
         };
-        planned.import = import;
+        // The id by which it was found may be longer than the one that was written.
+        planned.import = import.map(|id| self.found_id(address).unwrap_or(id));
         planned.hosted_on = self.hosted_on(address, schema, decoded, &provider);
         planned.record = record;
         planned.group = self.group_of(address, &lifecycle);

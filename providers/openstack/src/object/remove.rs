@@ -16,7 +16,7 @@ const IN_USE: Duration = Duration::from_secs(60);
 
 impl<M: Model> Objects<M> {
     pub(super) async fn delete(&self, task: &Task<'_>) -> Result<(), Diagnostic> {
-        let Some(id) = self.id_of(task) else {
+        let Some(id) = task.job.id else {
             return Ok(());
         };
         let found = self
@@ -27,10 +27,10 @@ impl<M: Model> Objects<M> {
             return Ok(());
         };
         let path = self
-            .path(&id)
+            .path(id)
             .map_err(|error| self.cannot("delete", &error))?;
         if !self.model.is_going(&found) {
-            self.take_away(task, &id, &path).await?;
+            self.take_away(task, id, &path).await?;
         }
         self.gone(task, &path).await
     }

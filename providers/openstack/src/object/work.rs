@@ -77,22 +77,11 @@ impl<M: Model> Objects<M> {
         }
     }
 
-    /// The recorded id of the object. One that was imported by an id of its own alone does not say yet what it is part of.
-    pub(super) fn id_of(&self, task: &Task<'_>) -> Option<String> {
-        let (kind, id) = (self.kind(), task.job.id?);
-        if kind.spot(id).parent.is_some() {
-            return Some(id.to_owned());
-        }
-        let values = [task.job.prior, task.job.wanted].into_iter().flatten();
-        let parent = values.filter_map(|value| kind.parent_in(value)).next();
-        Some(kind.recorded(parent.as_deref(), id))
-    }
-
     /// The object of the recorded id, if it is there.
     pub(super) async fn present(&self, task: &Task<'_>) -> Result<Option<Json>, ApiError> {
-        match self.id_of(task) {
+        match task.job.id {
             Some(id) => {
-                let path = self.path(&id)?;
+                let path = self.path(id)?;
                 task.look(self.kind().service, &path, self.kind().one).await
             }
             None => Ok(None),
@@ -206,7 +195,7 @@ impl<M: Model> Objects<M> {
     /// Sends what differs.
     async fn update(&self, task: &Task<'_>, found: Json, wanted: &Value) -> Result<(), Diagnostic> {
         let kind = self.kind();
-        let id = self.id_of(task).unwrap_or_default();
+        let id = task.job.id.unwrap_or_default().to_owned();
         // What is under way first comes to its end: some services take no change before.
         let found = match self.model.state(&found) {
             State::UnderWay(_) => self.ready(task, &id, wanted).await?,
