@@ -39,17 +39,37 @@ pub fn lives_on<'a>(
     address: &Address,
     is_such: impl Fn(&Address) -> bool,
 ) -> Option<&'a Address> {
+    found_below(recorded, address, |one| one.hosts().collect(), is_such)
+}
+
+/// What a recorded instance needs or lives on, directly or not, that is such a one.
+pub fn rests_on<'a>(
+    recorded: impl Fn(&Address) -> Option<&'a Instance>,
+    address: &Address,
+    is_such: impl Fn(&Address) -> bool,
+) -> Option<&'a Address> {
+    let below = |one: &'a Instance| {
+        let needed = one.dependencies.iter().map(|needed| &needed.address);
+        needed.chain(one.hosts()).collect()
+    };
+    found_below(recorded, address, below, is_such)
+}
+
+/// The first such one that is reached from an instance by what is below each.
+fn found_below<'a>(
+    recorded: impl Fn(&Address) -> Option<&'a Instance>,
+    address: &Address,
+    below: impl Fn(&'a Instance) -> Vec<&'a Address>,
+    is_such: impl Fn(&Address) -> bool,
+) -> Option<&'a Address> {
     let mut seen = BTreeSet::new();
-    let mut open: Vec<&Address> = recorded(address)
-        .into_iter()
-        .flat_map(Instance::hosts)
-        .collect();
-    while let Some(host) = open.pop() {
-        if is_such(host) {
-            return Some(host);
+    let mut open: Vec<&Address> = recorded(address).into_iter().flat_map(&below).collect();
+    while let Some(next) = open.pop() {
+        if is_such(next) {
+            return Some(next);
         }
-        if seen.insert(host) {
-            open.extend(recorded(host).into_iter().flat_map(Instance::hosts));
+        if seen.insert(next) {
+            open.extend(recorded(next).into_iter().flat_map(&below));
         }
     }
     None

@@ -1,12 +1,10 @@
 //! What lives on something that is switched off: nobody can ask for it, and nothing happens to it.
 
-use std::collections::BTreeSet;
-
 use dmp_sdk::{Address, Layer, Object};
 
 use super::Planner;
 use crate::ask::Finding;
-use crate::ending::lives_on;
+use crate::ending::{lives_on, rests_on};
 use crate::model::Deferred;
 
 impl Planner {
@@ -67,22 +65,7 @@ impl Planner {
 
     /// What an instance needs, directly or not, that is switched off: a bastion is no host of what is behind it.
     fn off_way(&self, address: &Address) -> Option<Address> {
-        let mut seen = BTreeSet::new();
-        let mut open = vec![address];
-        while let Some(next) = open.pop() {
-            let Some(record) = self.recorded(next) else {
-                continue;
-            };
-            let needed = record.dependencies.iter().map(|needed| &needed.address);
-            for needed in needed.chain(record.hosts()) {
-                if self.is_off(needed) {
-                    return Some(needed.clone());
-                }
-                if seen.insert(needed) {
-                    open.push(needed);
-                }
-            }
-        }
-        None
+        let recorded = |address: &Address| self.recorded(address).map(AsRef::as_ref);
+        rests_on(recorded, address, |host| self.is_off(host)).cloned()
     }
 }
