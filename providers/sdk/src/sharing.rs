@@ -17,6 +17,17 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// The same object, whose members are shared. The object itself is one of its own, such as a record, and is not looked for.
+    #[must_use]
+    pub fn share_members(&mut self, object: &Value) -> Value {
+        match object.kind() {
+            Kind::Object(members) => {
+                Value::from(Kind::Object(self.members(members))).with_marks(object.marks().clone())
+            }
+            _ => self.share(object),
+        }
+    }
+
     /// The same value, in which texts, names and whole collections that came by before are those of then.
     pub fn share(&mut self, value: &Value) -> Value {
         let kind = match value.kind() {
@@ -31,10 +42,11 @@ impl Pool {
             }
         };
         let shared = Value::from(kind).with_marks(value.marks().clone());
-        let mut hasher = DefaultHasher::new();
-        if !shared.hash_inside(&mut hasher) {
+        if shared.children().next().is_none() {
             return shared;
         }
+        let mut hasher = DefaultHasher::new();
+        shared.hash_inside(&mut hasher);
         let alike = self.collections.entry(hasher.finish()).or_default();
         if let Some(known) = alike.iter().find(|known| shared.is_alike(known)) {
             return known.clone().with_marks(shared.marks().clone());
@@ -86,32 +98,24 @@ impl Value {
         }
     }
 
-    /// Hashes what `is_alike` compares, of a collection that has something inside; else says `false`.
-    fn hash_inside(&self, hasher: &mut impl Hasher) -> bool {
-        let members = self.as_members();
-        for name in members.into_iter().flat_map(Members::keys) {
-            name.hash(hasher);
+    /// Hashes what `is_alike` compares of a value whose texts and names are the pool's: where they are tells them apart.
+    fn hash_inside(&self, hasher: &mut impl Hasher) {
+        let names = self.as_members().into_iter().flat_map(Members::keys);
+        for name in names {
+            Arc::as_ptr(name).hash(hasher);
         }
-        let mut is_empty = true;
         for child in self.children() {
-            is_empty = false;
-            child.hash_place(hasher);
-        }
-        !is_empty
-    }
-
-    /// Hashes where a value is, or what it is where it is nowhere.
-    fn hash_place(&self, hasher: &mut impl Hasher) {
-        match self.kind() {
-            Kind::Null => {}
-            Kind::Bool(value) => value.hash(hasher),
-            Kind::Number(number) => number.to_string().hash(hasher),
-            Kind::Unknown(unknown) => Arc::as_ptr(unknown).hash(hasher),
-            Kind::String(text) => text.hash(hasher),
-            Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
-                Arc::as_ptr(items).hash(hasher);
+            match child.kind() {
+                Kind::Null => {}
+                Kind::Bool(value) => value.hash(hasher),
+                Kind::Number(number) => number.hash(hasher),
+                Kind::Unknown(unknown) => Arc::as_ptr(unknown).hash(hasher),
+                Kind::String(text) => Arc::as_ptr(text).hash(hasher),
+                Kind::List(items) | Kind::Set(items) | Kind::Tuple(items) => {
+                    Arc::as_ptr(items).hash(hasher);
+                }
+                Kind::Map(members) | Kind::Object(members) => Arc::as_ptr(members).hash(hasher),
             }
-            Kind::Map(members) | Kind::Object(members) => Arc::as_ptr(members).hash(hasher),
         }
     }
 

@@ -535,7 +535,7 @@ pub(super) fn snapshot(
     let mut pool = Pool::default();
     let instances = table(Table::Instances).map(|(key, text)| {
         let mut instance = instance_back(from_text(Table::Instances, key, text)?, keys)?;
-        instance.attributes = pool.share(&instance.attributes);
+        instance.attributes = pool.share_members(&instance.attributes);
         Ok((instance.address.clone(), Arc::new(instance)))
     });
     // Rows come in order of their ids: sorted at once is faster than put in one by one.
