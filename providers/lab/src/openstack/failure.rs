@@ -60,18 +60,8 @@ impl Failure {
         )
     }
 
-    /// Returns the body of an answer of Glance's to who takes JSON.
-    pub(super) fn in_json(&self) -> Value {
-        let title = reason(self.status);
-        json!({
-            "message": format!("{}<br /><br />\n\n\n", self.message),
-            "code": format!("{} {title}", self.status),
-            "title": title,
-        })
-    }
-
-    /// Returns the body of the answer; a text is HTML.
-    pub(super) fn body(&self, service: Service) -> Value {
+    /// Returns the body of the answer; a text is HTML, which Glance says to whoever does not ask for JSON.
+    pub(super) fn body(&self, service: Service, takes_json: bool) -> Value {
         let (code, message) = (self.status, &self.message);
         match service {
             // The middleware answers in the same way for all.
@@ -87,6 +77,11 @@ impl Failure {
             Service::Network => {
                 json!({ "NeutronError": { "type": self.kind, "message": message, "detail": "" } })
             }
+            Service::Image if takes_json => json!({
+                "message": format!("{message}<br /><br />\n\n\n"),
+                "code": format!("{code} {}", reason(code)),
+                "title": reason(code),
+            }),
             Service::Image => {
                 let title = format!("{code} {}", reason(code));
                 Value::String(format!(
@@ -130,22 +125,22 @@ mod tests {
     fn each_service_says_it_in_a_way_of_its_own() {
         let failure = Failure::of(409, "SubnetInUse", "In use.");
         assert_eq!(
-            failure.body(Service::Network),
+            failure.body(Service::Network, true),
             json!({ "NeutronError": { "type": "SubnetInUse", "message": "In use.", "detail": "" } })
         );
         assert_eq!(
-            failure.body(Service::Compute),
+            failure.body(Service::Compute, true),
             json!({ "conflictingRequest": { "code": 409, "message": "In use." } })
         );
         assert_eq!(
-            failure.body(Service::Identity)["error"]["title"],
+            failure.body(Service::Identity, true)["error"]["title"],
             "Conflict"
         );
-        let html = failure.body(Service::Image);
+        let html = failure.body(Service::Image, false);
         assert!(
             html.as_str()
                 .is_some_and(|html| html.contains("<h1>409 Conflict</h1>"))
         );
-        assert!(Failure::unauthorized().body(Service::Image)["error"].is_object());
+        assert!(Failure::unauthorized().body(Service::Image, false)["error"].is_object());
     }
 }

@@ -91,23 +91,17 @@ impl Service {
     /// Returns the document of versions at a path below the service, with its status; none where there is no such document.
     pub(super) fn document(self, base: &str, path: &str) -> Option<(u16, Value)> {
         let path = path.trim_matches('/');
-        let at = |below: &str| {
-            let href = format!("{base}/{}/{below}", self.prefix());
-            json!([{ "rel": "self", "href": href }])
-        };
-        let media = |name: &str, id: &str| {
-            let version = id.trim_start_matches('v');
-            json!([{ "base": "application/json", "type": format!("application/vnd.openstack.{name}+json;version={version}") }])
-        };
+        let itself = |below: &str| json!({ "rel": "self", "href": format!("{base}/{}/{below}", self.prefix()) });
+        let at = |below: &str| json!([itself(below)]);
         let micro = |id: &str, below: &str| {
             let (least, most, name) = self.micro()?;
-            let mut links = at(below);
-            if let Some(links) = links.as_array_mut() {
-                links.push(json!({ "rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/" }));
-            }
+            let described = json!({ "rel": "describedby", "type": "text/html", "href": "https://docs.openstack.org/" });
+            let version = id.trim_start_matches('v');
+            let media = format!("application/vnd.openstack.{name}+json;version={version}");
             Some(json!({
                 "id": id, "status": "CURRENT", "version": most.to_string(), "min_version": least.to_string(),
-                "updated": "2022-10-05T00:00:00Z", "links": links, "media-types": media(name, id),
+                "updated": "2022-10-05T00:00:00Z", "links": [itself(below), described],
+                "media-types": [{ "base": "application/json", "type": media }],
             }))
         };
         let plain = |id: &str, status: &str, below: &str| json!({ "id": id, "status": status, "updated": "2022-10-05T00:00:00Z", "links": at(below), "media-types": [] });

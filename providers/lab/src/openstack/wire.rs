@@ -6,7 +6,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+    ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
 };
 use hyper::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
@@ -33,6 +33,8 @@ struct Asked {
     query: Vec<(String, String)>,
     /// Where the lab was asked.
     base: String,
+    /// Whether the caller says that it takes JSON.
+    takes_json: bool,
 }
 
 /// Answers a call.
@@ -60,19 +62,26 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
             listen.map(|listen| listen.to_string()).unwrap_or_default()
         })
     );
+    let accepted = request.headers().get(ACCEPT);
+    let takes_json = accepted.is_some_and(|accepted| {
+        accepted
+            .to_str()
+            .is_ok_and(|accepted| accepted.contains("application/json"))
+    });
     let asked = Asked {
         method,
         service,
         path: format!("/{}", below.trim_matches('/')),
         query: query(request.uri().query().unwrap_or_default()),
         base,
+        takes_json,
     };
     let faults = shared.meet(
         &asked.method,
         &format!("/{}{}", service.prefix(), asked.path),
     );
     for fault in &faults {
-        if let Some(instead) = before(service, fault).await? {
+        if let Some(instead) = before(&asked, fault).await? {
             return Ok(instead);
         }
     }
@@ -91,10 +100,10 @@ pub(crate) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
 }
 
 /// What a call meets before anything is done.
-async fn before(service: Service, fault: &CallFault) -> Result<Option<Reply>, Cut> {
+async fn before(asked: &Asked, fault: &CallFault) -> Result<Option<Reply>, Cut> {
     let failed = |status, message: &str| {
         Some(failure(
-            service,
+            asked,
             &Failure::of(status, "HTTPInternalServerError", message),
         ))
     };
@@ -113,7 +122,7 @@ async fn before(service: Service, fault: &CallFault) -> Result<Option<Reply>, Cu
         }
         CallFaultKind::TooMany => {
             let mut reply = failure(
-                service,
+                asked,
                 &Failure::of(429, "HTTPTooManyRequests", "This request was rate-limited."),
             );
             reply
@@ -122,7 +131,7 @@ async fn before(service: Service, fault: &CallFault) -> Result<Option<Reply>, Cu
             Some(reply)
         }
         CallFaultKind::ResetBefore => return Err(Cut),
-        CallFaultKind::Unauthorized => Some(failure(service, &Failure::unauthorized())),
+        CallFaultKind::Unauthorized => Some(failure(asked, &Failure::unauthorized())),
         // OpenStack's services have no such locks.
         CallFaultKind::LostLock | CallFaultKind::ResetAfter | CallFaultKind::ProxyTimeout => None,
     })
@@ -150,7 +159,7 @@ async fn exchange(shared: &Arc<Shared>, asked: &Asked, request: Request<Incoming
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let version = match service.version(&headers) {
         Ok(version) => version,
-        Err(refused) => return failure(service, &refused),
+        Err(refused) => return failure(asked, &refused),
     };
     let token = header("x-auth-token").unwrap_or_default().to_owned();
     let is_login =
@@ -160,19 +169,19 @@ async fn exchange(shared: &Arc<Shared>, asked: &Asked, request: Request<Incoming
         false => shared.with(|world| keystone::caller(&world.openstack.ground, &token)),
     };
     let Some(caller) = caller else {
-        return failure(service, &Failure::unauthorized());
+        return failure(asked, &Failure::unauthorized());
     };
     let Some((handler, placeholders)) = find(service, &asked.method, &asked.path) else {
         let path = format!("/{}{}", service.prefix(), asked.path);
         shared.count_missing(&asked.method, &path);
         return failure(
-            service,
+            asked,
             &Failure::not_served(format!("`{} {path}`", asked.method)),
         );
     };
     let sent = match receive(shared, asked, &headers, request).await {
         Ok(sent) => sent,
-        Err(refused) => return failure(service, &refused),
+        Err(refused) => return failure(asked, &refused),
     };
     let subject = header("x-subject-token").map(str::to_owned);
     let outcome = shared.call(|world| {
@@ -192,17 +201,10 @@ async fn exchange(shared: &Arc<Shared>, asked: &Asked, request: Request<Incoming
         // A file that was taken over is not there any more.
         let _ = std::fs::remove_file(&upload.path);
     }
-    let accepted = header("accept").unwrap_or_default();
-    told(shared, asked, version, outcome, accepted)
+    told(shared, asked, version, outcome)
 }
 
-fn told(
-    shared: &Shared,
-    asked: &Asked,
-    version: Version,
-    outcome: Outcome,
-    accepted: &str,
-) -> Reply {
+fn told(shared: &Shared, asked: &Asked, version: Version, outcome: Outcome) -> Reply {
     let service = asked.service;
     let mut answered = match outcome {
         Ok(answer) => match file(&answer) {
@@ -214,12 +216,7 @@ fn told(
                 let path = format!("/{}{}", service.prefix(), asked.path);
                 shared.count_missing(&asked.method, &path);
             }
-            match service {
-                Service::Image if accepted.contains("application/json") => {
-                    reply(refused.status, &refused.in_json(), &[])
-                }
-                _ => failure(service, &refused),
-            }
+            failure(asked, &refused)
         }
     };
     add_headers(&mut answered, &service.version_headers(version));
@@ -352,8 +349,9 @@ fn add_headers(reply: &mut Reply, headers: &[(&'static str, String)]) {
     }
 }
 
-fn failure(service: Service, refused: &Failure) -> Reply {
-    reply(refused.status, &refused.body(service), &[])
+fn failure(asked: &Asked, refused: &Failure) -> Reply {
+    let body = refused.body(asked.service, asked.takes_json);
+    reply(refused.status, &body, &[])
 }
 
 /// Answers as what stands before the services does.

@@ -50,14 +50,15 @@ fn what_was_recorded_is_still_answered_so() {
         let (status, answer) = play.exchange(&exchange);
         if !records {
             let found = differences(&exchange, status, &answer);
-            // What was sent comes back in the order in which it was sent.
-            let is_word_for_word = exchange.text("name") != "server wrongly";
-            if !found.is_empty() && is_word_for_word {
+            if !found.is_empty() {
                 differ.push(format!("{}: {}", exchange.text("name"), found.join("; ")));
             }
         }
         exchange.0["status"] = json!(status);
         exchange.0["answer"] = answer;
+        if let Some(password) = exchange.0.pointer_mut("/answer/server/adminPass") {
+            *password = json!("not kept");
+        }
         lines.push_str(&format!("{}\n", exchange.0));
         count += 1;
     }
