@@ -12,16 +12,10 @@ pub(super) fn left(served: &Served) -> Vec<String> {
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
     let groups = read(Command::new("find").args(["/sys/fs/cgroup", "-path", "*/dmp-lab-*"]));
-    let links = read(served.lab.enter("ip").args(["-o", "link", "show"]));
     let disks = read(Command::new("losetup").args(["--noheadings", "--output", "BACK-FILE"]));
-    let links = links.lines().filter_map(|line| line.split(": ").nth(1));
-    let links = links.filter(|name| {
-        // The live lab's own, and those of a machine that was deleted just now.
-        !matches!(*name, "lo" | "lab0") && !name.starts_with("dl-")
-    });
     let disks = disks.lines().filter(|file| file.contains(&folder));
-    let all = groups.lines().chain(links).chain(disks);
-    all.map(str::to_owned).collect()
+    let others = groups.lines().chain(disks).map(str::to_owned);
+    others.chain(served.links()).collect()
 }
 
 #[test]

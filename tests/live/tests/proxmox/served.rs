@@ -271,14 +271,21 @@ impl Served {
 }
 
 impl Served {
+    /// The links in the live lab's network that are not its own, as `ip` shows them.
+    pub(super) fn links(&self) -> Vec<String> {
+        let links = self.lab.enter("ip").args(["-o", "link", "show"]).output();
+        let links = String::from_utf8_lossy(&links.expect("it runs").stdout).into_owned();
+        let names = links.lines().filter_map(|line| line.split(": ").nth(1));
+        // `dl-` are those of a machine of the live lab, which may have been deleted just now.
+        let others =
+            names.filter(|name| !matches!(*name, "lo" | "lab0") && !name.starts_with("dl-"));
+        others.map(str::to_owned).collect()
+    }
+
     /// Takes away what a lab that was killed has left of networks, which the next test would otherwise have routes to.
     fn clear_links(&self) {
-        let links = self.lab.enter("ip").args(["-o", "link", "show"]).output();
-        let links = links.map(|links| links.stdout).unwrap_or_default();
-        let links = String::from_utf8_lossy(&links).into_owned();
-        let names = links.lines().filter_map(|line| line.split(": ").nth(1));
-        for name in names.filter(|name| !matches!(*name, "lo" | "lab0")) {
-            let name = name.split('@').next().unwrap_or(name);
+        for name in self.links() {
+            let name = name.split('@').next().unwrap_or(&name);
             let _ = self.lab.enter("ip").args(["link", "delete", name]).output();
         }
     }
