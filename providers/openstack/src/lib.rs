@@ -27,8 +27,8 @@ use object::{ByKey, Objects};
 use resources::{
     application_credential::ApplicationCredential,
     balancer::{
-        listener::Listener, loadbalancer::LoadBalancer, member::Member, monitor::Monitor,
-        pool::Pool,
+        OfBalancer, listener::Listener, loadbalancer::LoadBalancer, member::Member,
+        monitor::Monitor, pool::Pool,
     },
     floating_ip::FloatingIp,
     floating_ip_association::FloatingIpAssociation,
@@ -109,11 +109,11 @@ fn types() -> Types {
         .listed(Objects::of(ApplicationCredential))
         .listed(Objects::of(Zone))
         .listed(Objects::of(Recordset))
-        .listed(Objects::of(LoadBalancer))
-        .listed(Objects::of(Listener))
-        .listed(Objects::of(Pool))
-        .alone(Arc::new(Objects::of(Member)))
-        .listed(Objects::of(Monitor))
+        .listed(Objects::of(OfBalancer(LoadBalancer)))
+        .listed(Objects::of(OfBalancer(Listener)))
+        .listed(Objects::of(OfBalancer(Pool)))
+        .alone(Arc::new(Objects::of(OfBalancer(Member))))
+        .listed(Objects::of(OfBalancer(Monitor)))
         .alone(ByKey::of(Container))
         .alone(ByKey::of(StoredObject))
         .listed(Objects::of(Share))

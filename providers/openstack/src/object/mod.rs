@@ -97,14 +97,14 @@ pub(crate) const fn by(
     data_source: &'static str,
     items: &'static str,
     name: &'static str,
-) -> Option<ListedBy> {
-    Some(ListedBy {
+) -> ListedBy {
+    ListedBy {
         data_source,
         only: &[],
         items,
         id: "id",
         name,
-    })
+    }
 }
 
 /// When a member is sent.

@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::tests::carry_out_on;
 use super::{ByKey, Objects};
-use crate::resources::balancer::member::Member;
+use crate::resources::balancer::{OfBalancer, member::Member};
 use crate::resources::recordset::Recordset;
 use crate::resources::share::access::ShareAccess;
 use crate::resources::store::object::StoredObject;
@@ -33,7 +33,7 @@ fn member() -> Value {
 }
 
 fn of_member() -> Arc<dyn Resource> {
-    Arc::new(Objects::of(Member))
+    Arc::new(Objects::of(OfBalancer(Member)))
 }
 
 /// A balancer that takes no change for so many looks, and then is in this state.

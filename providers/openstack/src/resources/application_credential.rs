@@ -18,11 +18,11 @@ static KIND: Kind = Kind {
     listing: "/application_credentials",
     one: "application_credential",
     many: "application_credentials",
-    listed_by: by(
+    listed_by: Some(by(
         "openstack_application_credentials",
         "application_credentials",
         "name",
-    ),
+    )),
     mark: Place::Description,
     changes: false,
     metadata_apart: false,

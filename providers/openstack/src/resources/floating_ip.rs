@@ -17,7 +17,7 @@ static KIND: Kind = Kind {
     listing: "/floatingips",
     one: "floatingip",
     many: "floatingips",
-    listed_by: by("openstack_floating_ips", "floating_ips", "address"),
+    listed_by: Some(by("openstack_floating_ips", "floating_ips", "address")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -8,6 +8,7 @@ pub(crate) mod image;
 pub(crate) mod keypair;
 pub(crate) mod network;
 pub(crate) mod port;
+mod primary;
 pub(crate) mod recordset;
 pub(crate) mod router;
 pub(crate) mod router_interface;

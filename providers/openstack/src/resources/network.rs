@@ -16,7 +16,7 @@ static KIND: Kind = Kind {
     listing: "/networks",
     one: "network",
     many: "networks",
-    listed_by: by("openstack_networks", "networks", "name"),
+    listed_by: Some(by("openstack_networks", "networks", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -17,7 +17,7 @@ static KIND: Kind = Kind {
     listing: "/ports",
     one: "port",
     many: "ports",
-    listed_by: by("openstack_ports", "ports", "name"),
+    listed_by: Some(by("openstack_ports", "ports", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -23,7 +23,7 @@ static KIND: Kind = Kind {
     // Designate has an object itself, and nothing around it.
     one: "",
     many: "recordsets",
-    listed_by: by("openstack_recordsets", "recordsets", "name"),
+    listed_by: Some(by("openstack_recordsets", "recordsets", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -18,7 +18,7 @@ static KIND: Kind = Kind {
     listing: "/routers",
     one: "router",
     many: "routers",
-    listed_by: by("openstack_routers", "routers", "name"),
+    listed_by: Some(by("openstack_routers", "routers", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

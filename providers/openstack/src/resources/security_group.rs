@@ -19,7 +19,7 @@ static KIND: Kind = Kind {
     listing: "/security-groups",
     one: "security_group",
     many: "security_groups",
-    listed_by: by("openstack_security_groups", "security_groups", "name"),
+    listed_by: Some(by("openstack_security_groups", "security_groups", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

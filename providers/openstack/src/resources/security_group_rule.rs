@@ -16,11 +16,11 @@ static KIND: Kind = Kind {
     listing: "/security-group-rules",
     one: "security_group_rule",
     many: "security_group_rules",
-    listed_by: by(
+    listed_by: Some(by(
         "openstack_security_group_rules",
         "security_group_rules",
         "id",
-    ),
+    )),
     mark: Place::Description,
     changes: false,
     metadata_apart: false,

@@ -18,7 +18,7 @@ static KIND: Kind = Kind {
     listing: "/os-server-groups",
     one: "server_group",
     many: "server_groups",
-    listed_by: by("openstack_server_groups", "server_groups", "name"),
+    listed_by: Some(by("openstack_server_groups", "server_groups", "name")),
     mark: Place::Name,
     changes: false,
     metadata_apart: false,

@@ -20,7 +20,7 @@ static KIND: Kind = Kind {
     listing: "/subnets",
     one: "subnet",
     many: "subnets",
-    listed_by: by("openstack_subnets", "subnets", "name"),
+    listed_by: Some(by("openstack_subnets", "subnets", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,

@@ -8,6 +8,7 @@ use dmp_sdk::{
 };
 use serde_json::{Value as Json, json};
 
+use super::primary;
 use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed, told, wait_for};
 use crate::session::{Service, Verb};
 use crate::values::{is_given, items, number, text, text_at, wrong};
@@ -22,7 +23,7 @@ static KIND: Kind = Kind {
     listing: "/volumes/detail",
     one: "volume",
     many: "volumes",
-    listed_by: by("openstack_volumes", "volumes", "name"),
+    listed_by: Some(by("openstack_volumes", "volumes", "name")),
     mark: Place::Metadata,
     changes: true,
     metadata_apart: false,
@@ -179,24 +180,11 @@ impl Model for Volume {
     }
 
     fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
-        let name = text_at(prior, "name")
-            .or_else(|| text_at(prior, "id"))
-            .unwrap_or_default();
-        let size = prior.get("size_gib").as_i64().unwrap_or_default();
-        let effects = match prior.get("primary").as_bool() {
-            Some(true) => vec![Effect::DataLoss {
-                what: format!("volume `{name}`, {size} GiB"),
-            }],
-            _ => Vec::new(),
-        };
-        (effects, vec![format!("{size} GiB go with it")])
+        primary::ends(prior, "volume")
     }
 
     fn holds_data(&self, value: &Value) -> Option<HoldsData> {
-        Some(match value.get("primary").as_bool() {
-            Some(true) => HoldsData::Primary,
-            _ => HoldsData::None,
-        })
+        Some(primary::holds_data(value))
     }
 
     fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
@@ -269,28 +257,16 @@ impl Model for Volume {
             .flat_map(|found| items(&found["attachments"]))
             .filter_map(|one| Some(format!("the server `{}`", text(one, "server_id")?)))
             .collect();
-        let path = format!("/snapshots?volume_id={id}");
-        if let Ok(answer) = task.cloud.session.get(Service::BlockStorage, &path).await {
-            let snapshots = items(&answer["snapshots"]).iter();
-            blockers.extend(
-                snapshots.filter_map(|one| Some(format!("the snapshot `{}`", text(one, "id")?))),
-            );
-        }
+        let query = format!("volume_id={id}");
+        blockers.extend(primary::snapshots(task, Service::BlockStorage, &query).await);
         blockers
     }
 }
 
-/// What Cinder tells users of a volume, the newest first.
+/// What Cinder tells users of a volume.
 pub(super) async fn messages(task: &Task<'_>, id: &str) -> Option<String> {
-    let path = format!("/messages?resource_uuid={id}&sort=created_at:desc&limit=1");
-    let answer = task
-        .cloud
-        .session
-        .get(Service::BlockStorage, &path)
-        .await
-        .ok()?;
-    let message = items(&answer["messages"]).first()?;
-    text(message, "user_message")
+    let query = format!("resource_uuid={id}&sort=created_at:desc");
+    primary::message(task, Service::BlockStorage, &query).await
 }
 
 impl Volume {

@@ -17,7 +17,7 @@ static KIND: Kind = Kind {
     listing: "/snapshots/detail",
     one: "snapshot",
     many: "snapshots",
-    listed_by: by("openstack_volume_snapshots", "volume_snapshots", "name"),
+    listed_by: Some(by("openstack_volume_snapshots", "volume_snapshots", "name")),
     mark: Place::Metadata,
     changes: true,
     metadata_apart: true,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use dmp_sdk::{Attribute, Change, Diagnostic, Effect, HoldsData, Layer, Schema, Type, Value};
 use serde_json::Value as Json;
 
+use super::primary;
 use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed, told, wait_for};
 use crate::session::{Refusal, Service, Verb};
 use crate::values::{text, text_at, wrong};
@@ -21,7 +22,7 @@ static KIND: Kind = Kind {
     // Designate has an object itself, and nothing around it.
     one: "",
     many: "zones",
-    listed_by: by("openstack_zones", "zones", "name"),
+    listed_by: Some(by("openstack_zones", "zones", "name")),
     mark: Place::Description,
     changes: true,
     metadata_apart: false,
@@ -191,10 +192,7 @@ impl Model for Zone {
     }
 
     fn holds_data(&self, value: &Value) -> Option<HoldsData> {
-        match value.get("primary").as_bool() {
-            Some(true) => Some(HoldsData::Primary),
-            _ => None,
-        }
+        primary::is_primary(value).then_some(HoldsData::Primary)
     }
 
     /// Until all of its name servers have a change.

@@ -330,7 +330,7 @@ impl Session {
         builder: reqwest::RequestBuilder,
         request: &str,
     ) -> Result<Answer, Lost> {
-        let answer = builder.send().await.map_err(|error| {
+        let mut answer = builder.send().await.map_err(|error| {
             let words = format!("{request}: {}", words(&error));
             match error.is_connect() || error.is_builder() {
                 _ if is_untrusted(&error) => Lost::Untrusted(words),
@@ -339,7 +339,7 @@ impl Session {
             }
         })?;
         let status = answer.status().as_u16();
-        let headers = answer.headers().clone();
+        let headers = std::mem::take(answer.headers_mut());
         let request_id = header(&headers, "x-openstack-request-id")
             .or_else(|| header(&headers, "x-compute-request-id"));
         let subject_token = header(&headers, "x-subject-token");

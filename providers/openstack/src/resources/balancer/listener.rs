@@ -3,12 +3,9 @@
 use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Layer, Quantifier, Schema, Type, Value};
 use serde_json::Value as Json;
 
-use super::{
-    PORTS, busy, common, explain, first_id, is_going, is_stuck, one_of, replace_what_has_failed,
-    state, with_fault, within,
-};
-use crate::object::{Kind, Model, Place, State, by, changing, fixed};
-use crate::session::{Refusal, Service};
+use super::{PORTS, Part, first_id, one_of, within};
+use crate::object::{Kind, Place, by, changing, fixed};
+use crate::session::Service;
 use crate::values::{is_given, text_at, wrong};
 
 /// The model.
@@ -21,7 +18,7 @@ static KIND: Kind = Kind {
     listing: "/lbaas/listeners",
     one: "listener",
     many: "listeners",
-    listed_by: by("openstack_listeners", "listeners", "name"),
+    listed_by: Some(by("openstack_listeners", "listeners", "name")),
     mark: Place::Tags,
     changes: true,
     metadata_apart: false,
@@ -74,7 +71,7 @@ const OF_TLS: &[&str] = &[
 ];
 
 #[async_trait::async_trait]
-impl Model for Listener {
+impl Part for Listener {
     fn kind(&self) -> &'static Kind {
         &KIND
     }
@@ -84,14 +81,13 @@ impl Model for Listener {
         let texts = |doc| Attribute::optional(Type::set(Type::String), doc);
         let filled = |doc| Attribute::optional_computed(Type::set(Type::String), doc);
         let number = |doc| Attribute::optional_computed(Type::Number, doc);
-        let schema = Schema::new(
+        Schema::new(
             "openstack_listener",
             "A port that a load balancer of Octavia listens at.",
         )
         .layer(Layer::Network)
         .on_delete("Nothing answers at the port any more.")
-        .counterpart("openstack_lb_listener_v2", &["{id}"]);
-        common(schema)
+        .counterpart("openstack_lb_listener_v2", &["{id}"])
             .attribute("description", text("A text about it."))
             .attribute("loadbalancer_id", Attribute::required(Type::String, "The load balancer.").hosting(Quantifier::All).replaces())
             .attribute("protocol", Attribute::required(Type::String, "`HTTP`, `HTTPS` (passed on as it is), `TERMINATED_HTTPS`, `TCP`, `UDP`, `SCTP` or `PROMETHEUS`.").replaces())
@@ -117,23 +113,7 @@ impl Model for Listener {
     fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
         let balancer = first_id(&found["loadbalancers"])
             .map_or_else(|| known.get("loadbalancer_id"), Value::from);
-        with_fault(found, &value.with("loadbalancer_id", balancer))
-    }
-
-    fn state(&self, found: &Json) -> State {
-        state(found)
-    }
-
-    fn is_stuck(&self, found: &Json) -> bool {
-        is_stuck(found)
-    }
-
-    fn is_going(&self, found: &Json) -> bool {
-        is_going(found)
-    }
-
-    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
-        busy(refused)
+        value.with("loadbalancer_id", balancer)
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -170,7 +150,6 @@ impl Model for Listener {
                 "only a listener that ends TLS, `TERMINATED_HTTPS`, has it",
             ));
         }
-        replace_what_has_failed(change);
         Ok(())
     }
 
@@ -178,10 +157,6 @@ impl Model for Listener {
         let port = prior.get("protocol_port").as_i64().unwrap_or_default();
         let what = format!("what is reached at port {port}");
         (vec![Effect::Downtime { what }], Vec::new())
-    }
-
-    fn explain(&self, refused: &Refusal) -> Option<String> {
-        explain(refused)
     }
 }
 
@@ -192,12 +167,14 @@ const LONGEST_TIMEOUT: i64 = 24 * 24 * 60 * 60 * 1000;
 mod tests {
     use serde_json::json;
 
+    use super::super::OfBalancer;
     use super::*;
+    use crate::object::Model;
 
     #[test]
     fn its_balancer_is_read_out_of_a_list() {
         let found = json!({ "loadbalancers": [{ "id": "b" }], "provisioning_status": "ERROR" });
-        let read = Listener.refine(&Value::object_of([]), &found, Value::object_of([]));
+        let read = OfBalancer(Listener).refine(&Value::object_of([]), &found, Value::object_of([]));
         assert_eq!(read.get("loadbalancer_id"), "b".into());
         assert_eq!(read.get("fault"), "ERROR".into());
     }

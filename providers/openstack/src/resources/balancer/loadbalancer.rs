@@ -3,11 +3,9 @@
 use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Layer, Schema, Type, Value};
 use serde_json::Value as Json;
 
-use super::{
-    busy, common, explain, is_going, is_stuck, replace_what_has_failed, state, with_fault,
-};
-use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed};
-use crate::session::{Refusal, Service};
+use super::Part;
+use crate::object::{Kind, Place, Task, by, changing, fixed};
+use crate::session::Service;
 use crate::values::{is_missing, items, text, text_at, wrong};
 
 /// The model.
@@ -20,7 +18,7 @@ static KIND: Kind = Kind {
     listing: "/lbaas/loadbalancers",
     one: "loadbalancer",
     many: "loadbalancers",
-    listed_by: by("openstack_loadbalancers", "loadbalancers", "name"),
+    listed_by: Some(by("openstack_loadbalancers", "loadbalancers", "name")),
     mark: Place::Tags,
     changes: true,
     metadata_apart: false,
@@ -42,7 +40,7 @@ static KIND: Kind = Kind {
 };
 
 #[async_trait::async_trait]
-impl Model for LoadBalancer {
+impl Part for LoadBalancer {
     fn kind(&self) -> &'static Kind {
         &KIND
     }
@@ -52,11 +50,10 @@ impl Model for LoadBalancer {
         let filled = |doc| Attribute::optional_computed(Type::String, doc).replaces();
         let more =
             Type::object_of_optional([("subnet_id", Type::String), ("ip_address", Type::String)]);
-        let schema = Schema::new("openstack_loadbalancer", "A load balancer of Octavia. What it listens at is an `openstack_listener`, where that leads an `openstack_pool`.")
+        Schema::new("openstack_loadbalancer", "A load balancer of Octavia. What it listens at is an `openstack_listener`, where that leads an `openstack_pool`.")
             .layer(Layer::Network)
             .on_delete("The load balancer and its address are gone, which Octavia refuses while it has listeners or pools.")
-            .counterpart("openstack_lb_loadbalancer_v2", &["{id}"]);
-        common(schema)
+            .counterpart("openstack_lb_loadbalancer_v2", &["{id}"])
             .attribute("description", text("A text about it."))
             .attribute("vip_subnet_id", filled("The subnet that its address is of; one of the three says where it is."))
             .attribute("vip_network_id", filled("The network that its address is of."))
@@ -80,27 +77,10 @@ impl Model for LoadBalancer {
         };
         let is_fulfilled = wishes.len() == has.len()
             && wishes.iter().zip(has).all(|(wish, has)| fulfils(wish, has));
-        let value = match is_fulfilled && !wished.is_null() {
+        match is_fulfilled && !wished.is_null() {
             true => value.with("additional_vip", wished),
             false => value,
-        };
-        with_fault(found, &value)
-    }
-
-    fn state(&self, found: &Json) -> State {
-        state(found)
-    }
-
-    fn is_stuck(&self, found: &Json) -> bool {
-        is_stuck(found)
-    }
-
-    fn is_going(&self, found: &Json) -> bool {
-        is_going(found)
-    }
-
-    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
-        busy(refused)
+        }
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -111,7 +91,6 @@ impl Model for LoadBalancer {
                 "a load balancer is somewhere: name a subnet, a network or a port",
             ));
         }
-        replace_what_has_failed(change);
         Ok(())
     }
 
@@ -119,10 +98,6 @@ impl Model for LoadBalancer {
         let address = text_at(prior, "vip_address").unwrap_or_default();
         let what = format!("what is reached at {address}");
         (vec![Effect::Downtime { what }], Vec::new())
-    }
-
-    fn explain(&self, refused: &Refusal) -> Option<String> {
-        explain(refused)
     }
 
     async fn blockers(&self, task: &Task<'_>, id: &str) -> Vec<String> {

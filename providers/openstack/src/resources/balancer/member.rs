@@ -3,13 +3,9 @@
 use std::net::IpAddr;
 
 use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Layer, Quantifier, Schema, Type, Value};
-use serde_json::Value as Json;
 
-use super::{
-    PORTS, busy, common, explain, is_going, is_stuck, replace_what_has_failed, state, with_fault,
-    within,
-};
-use crate::object::{Kind, Model, Place, State, changing, fixed};
+use super::{PORTS, Part, within};
+use crate::object::{Kind, Place, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{text_at, wrong};
 
@@ -43,18 +39,17 @@ static KIND: Kind = Kind {
 };
 
 #[async_trait::async_trait]
-impl Model for Member {
+impl Part for Member {
     fn kind(&self) -> &'static Kind {
         &KIND
     }
 
     fn schema(&self) -> Schema {
         let text = |doc| Attribute::optional(Type::String, doc);
-        let schema = Schema::new("openstack_member", "One of those that a pool of Octavia passes things on to. It is imported as `POOL_ID/ID`.")
+        Schema::new("openstack_member", "One of those that a pool of Octavia passes things on to. It is imported as `POOL_ID/ID`.")
             .layer(Layer::Network)
             .on_delete("Nothing is passed on to it any more; connections that it has end.")
-            .counterpart("openstack_lb_member_v2", &["{pool_id}/{id}"]);
-        common(schema)
+            .counterpart("openstack_lb_member_v2", &["{pool_id}/{id}"])
             .attribute("pool_id", Attribute::required(Type::String, "The pool.").hosting(Quantifier::All).replaces())
             .attribute("address", Attribute::required(Type::String, "Its address.").replaces())
             .attribute("protocol_port", Attribute::required(Type::Number, "The port that it answers at.").replaces())
@@ -63,26 +58,6 @@ impl Model for Member {
             .attribute("subnet_id", text("The subnet that it is reached in; that of the load balancer's address where nothing is said.").replaces())
             .attribute("monitor_address", text("The address at which its health is looked at, where that is another."))
             .attribute("monitor_port", Attribute::optional(Type::Number, "The port at which its health is looked at, where that is another."))
-    }
-
-    fn refine(&self, _known: &Value, found: &Json, value: Value) -> Value {
-        with_fault(found, &value)
-    }
-
-    fn state(&self, found: &Json) -> State {
-        state(found)
-    }
-
-    fn is_stuck(&self, found: &Json) -> bool {
-        is_stuck(found)
-    }
-
-    fn is_going(&self, found: &Json) -> bool {
-        is_going(found)
-    }
-
-    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
-        busy(refused)
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -96,7 +71,6 @@ impl Model for Member {
                 return Err(wrong(name, format!("`{address}` is no address")));
             }
         }
-        replace_what_has_failed(change);
         Ok(())
     }
 
@@ -111,6 +85,6 @@ impl Model for Member {
         {
             return Some("the pool has a member with this address and port already: import it, as `POOL_ID/ID`".into());
         }
-        explain(refused)
+        None
     }
 }

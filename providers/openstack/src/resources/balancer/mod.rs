@@ -8,12 +8,111 @@ pub(crate) mod member;
 pub(crate) mod monitor;
 pub(crate) mod pool;
 
-use dmp_sdk::{Attribute, Change, Diagnostic, Schema, Type, Value};
-use serde_json::Value as Json;
+use async_trait::async_trait;
+use dmp_sdk::{Attribute, Change, Diagnostic, Effect, Schema, Type, Value};
+use serde_json::{Map, Value as Json};
 
-use crate::object::State;
+use crate::object::{Kind, Model, State, Task};
 use crate::session::Refusal;
 use crate::values::{items, segment, text, text_at, wrong};
+
+/// What a part has of its own; what all have [`OfBalancer`] adds.
+#[async_trait]
+pub(crate) trait Part: Send + Sync + 'static {
+    /// Where its objects are.
+    fn kind(&self) -> &'static Kind;
+
+    /// Its schema, without what all parts have.
+    fn schema(&self) -> Schema;
+
+    /// More members of the creating call.
+    fn fill(&self, wanted: &Value, body: &mut Map<String, Json>) {
+        let _ = (wanted, body);
+    }
+
+    /// More of what was read, or what has to be read in another way.
+    fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
+        let _ = (known, found);
+        value
+    }
+
+    /// Refines a change.
+    fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic>;
+
+    /// What a delete does to others.
+    fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
+        let _ = prior;
+        (Vec::new(), Vec::new())
+    }
+
+    /// What a creating call has been refused for, where the part has words of its own for that.
+    fn explain(&self, refused: &Refusal) -> Option<String> {
+        let _ = refused;
+        None
+    }
+
+    /// What still needs the part, where its delete is refused for that.
+    async fn blockers(&self, task: &Task<'_>, id: &str) -> Vec<String> {
+        let _ = (task, id);
+        Vec::new()
+    }
+}
+
+/// A part as a type: with the states, the waiting and the faults that all parts of a balancer have in common.
+pub(crate) struct OfBalancer<P>(pub(crate) P);
+
+#[async_trait]
+impl<P: Part> Model for OfBalancer<P> {
+    fn kind(&self) -> &'static Kind {
+        self.0.kind()
+    }
+
+    fn schema(&self) -> Schema {
+        common(self.0.schema())
+    }
+
+    fn fill(&self, wanted: &Value, body: &mut Map<String, Json>) {
+        self.0.fill(wanted, body);
+    }
+
+    fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
+        with_fault(found, &self.0.refine(known, found, value))
+    }
+
+    fn state(&self, found: &Json) -> State {
+        state(found)
+    }
+
+    fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
+        self.0.plan(change)?;
+        replace_what_has_failed(change);
+        Ok(())
+    }
+
+    fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
+        self.0.plan_delete(prior)
+    }
+
+    fn explain(&self, refused: &Refusal) -> Option<String> {
+        self.0.explain(refused).or_else(|| explain(refused))
+    }
+
+    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
+        busy(refused)
+    }
+
+    fn is_going(&self, found: &Json) -> bool {
+        is_going(found)
+    }
+
+    fn is_stuck(&self, found: &Json) -> bool {
+        is_stuck(found)
+    }
+
+    async fn blockers(&self, task: &Task<'_>, id: &str) -> Vec<String> {
+        self.0.blockers(task, id).await
+    }
+}
 
 /// The attributes that all parts have.
 fn common(schema: Schema) -> Schema {

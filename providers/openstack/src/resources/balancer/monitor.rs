@@ -3,11 +3,8 @@
 use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type, Value};
 use serde_json::Value as Json;
 
-use super::{
-    busy, common, explain, first_id, is_going, is_stuck, one_of, replace_what_has_failed, state,
-    with_fault, within,
-};
-use crate::object::{Kind, Model, Place, State, by, changing, fixed};
+use super::{Part, first_id, one_of, within};
+use crate::object::{Kind, Place, by, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{is_given, text_at, wrong};
 
@@ -21,7 +18,7 @@ static KIND: Kind = Kind {
     listing: "/lbaas/healthmonitors",
     one: "healthmonitor",
     many: "healthmonitors",
-    listed_by: by("openstack_monitors", "monitors", "name"),
+    listed_by: Some(by("openstack_monitors", "monitors", "name")),
     mark: Place::Tags,
     changes: true,
     metadata_apart: false,
@@ -67,7 +64,7 @@ const OF_HTTP: &[&str] = &[
 ];
 
 #[async_trait::async_trait]
-impl Model for Monitor {
+impl Part for Monitor {
     fn kind(&self) -> &'static Kind {
         &KIND
     }
@@ -75,11 +72,10 @@ impl Model for Monitor {
     fn schema(&self) -> Schema {
         let filled = |doc| Attribute::optional_computed(Type::String, doc);
         let number = |doc| Attribute::required(Type::Number, doc);
-        let schema = Schema::new("openstack_monitor", "How Octavia looks at the health of a pool's members: one for each pool. Members that are not well get nothing.")
+        Schema::new("openstack_monitor", "How Octavia looks at the health of a pool's members: one for each pool. Members that are not well get nothing.")
             .layer(Layer::Network)
             .on_delete("All members of the pool count as well.")
-            .counterpart("openstack_lb_monitor_v2", &["{id}"]);
-        common(schema)
+            .counterpart("openstack_lb_monitor_v2", &["{id}"])
             .attribute("pool_id", Attribute::required(Type::String, "The pool.").hosting(Quantifier::All).replaces())
             .attribute("type", Attribute::required(Type::String, "How it looks: `HTTP`, `HTTPS`, `PING`, `TCP`, `TLS-HELLO`, `UDP-CONNECT` or `SCTP`.").replaces())
             .attribute("delay", number("How long it waits between two looks, in seconds."))
@@ -95,23 +91,7 @@ impl Model for Monitor {
 
     fn refine(&self, known: &Value, found: &Json, value: Value) -> Value {
         let pool = first_id(&found["pools"]).map_or_else(|| known.get("pool_id"), Value::from);
-        with_fault(found, &value.with("pool_id", pool))
-    }
-
-    fn state(&self, found: &Json) -> State {
-        state(found)
-    }
-
-    fn is_stuck(&self, found: &Json) -> bool {
-        is_stuck(found)
-    }
-
-    fn is_going(&self, found: &Json) -> bool {
-        is_going(found)
-    }
-
-    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
-        busy(refused)
+        value.with("pool_id", pool)
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -143,7 +123,6 @@ impl Model for Monitor {
                 format!("`{path}` does not begin with `/`"),
             ));
         }
-        replace_what_has_failed(change);
         Ok(())
     }
 
@@ -151,7 +130,7 @@ impl Model for Monitor {
         if refused.says(&["already has a health monitor"]) {
             return Some("a pool has one monitor: import it, or change that one".into());
         }
-        explain(refused)
+        None
     }
 }
 
@@ -159,12 +138,14 @@ impl Model for Monitor {
 mod tests {
     use serde_json::json;
 
+    use super::super::OfBalancer;
     use super::*;
+    use crate::object::Model;
 
     #[test]
     fn its_pool_is_read_out_of_a_list() {
         let found = json!({ "pools": [{ "id": "p" }], "provisioning_status": "ACTIVE" });
-        let read = Monitor.refine(&Value::object_of([]), &found, Value::object_of([]));
+        let read = OfBalancer(Monitor).refine(&Value::object_of([]), &found, Value::object_of([]));
         assert_eq!(read.get("pool_id"), "p".into());
         assert!(read.get("fault").is_null());
     }

@@ -3,11 +3,8 @@
 use dmp_sdk::{Attribute, Change, Diagnostic, Layer, Quantifier, Schema, Type, Value};
 use serde_json::{Map, Value as Json, json};
 
-use super::{
-    busy, common, explain, first_id, is_going, is_stuck, one_of, replace_what_has_failed, state,
-    with_fault,
-};
-use crate::object::{Kind, Model, Place, State, Task, by, changing, fixed};
+use super::{Part, first_id, one_of};
+use crate::object::{Kind, Place, Task, by, changing, fixed};
 use crate::session::{Refusal, Service};
 use crate::values::{is_given, items, text, text_at, wrong};
 
@@ -21,7 +18,7 @@ static KIND: Kind = Kind {
     listing: "/lbaas/pools",
     one: "pool",
     many: "pools",
-    listed_by: by("openstack_pools", "pools", "name"),
+    listed_by: Some(by("openstack_pools", "pools", "name")),
     mark: Place::Tags,
     changes: true,
     metadata_apart: false,
@@ -82,7 +79,7 @@ fn check_persistence(planned: &Value) -> Result<(), Diagnostic> {
 }
 
 #[async_trait::async_trait]
-impl Model for Pool {
+impl Part for Pool {
     fn kind(&self) -> &'static Kind {
         &KIND
     }
@@ -95,11 +92,10 @@ impl Model for Pool {
                 .replaces()
         };
         let filled = |doc| Attribute::optional_computed(Type::set(Type::String), doc);
-        let schema = Schema::new("openstack_pool", "Those that a load balancer of Octavia passes things on to. Each is an `openstack_member`.")
+        Schema::new("openstack_pool", "Those that a load balancer of Octavia passes things on to. Each is an `openstack_member`.")
             .layer(Layer::Network)
             .on_delete("The pool and its members are gone; what led there leads nowhere.")
-            .counterpart("openstack_lb_pool_v2", &["{id}"]);
-        common(schema)
+            .counterpart("openstack_lb_pool_v2", &["{id}"])
             .attribute("description", text("A text about it."))
             .attribute("listener_id", above("The listener that leads here by itself. With `loadbalancer_id` in its place the pool is led to by a rule or by the listener's `default_pool_id`."))
             .attribute("loadbalancer_id", above("The load balancer; that of the listener where one is named."))
@@ -134,26 +130,9 @@ impl Model for Pool {
             Some(recorded) if listeners.any(|id| id == recorded) => Some(recorded),
             _ => first_id(&found["listeners"]),
         };
-        let value = value
+        value
             .with("loadbalancer_id", balancer.into())
-            .with("listener_id", listener.into());
-        with_fault(found, &value)
-    }
-
-    fn state(&self, found: &Json) -> State {
-        state(found)
-    }
-
-    fn is_stuck(&self, found: &Json) -> bool {
-        is_stuck(found)
-    }
-
-    fn is_going(&self, found: &Json) -> bool {
-        is_going(found)
-    }
-
-    fn busy(&self, refused: &Refusal) -> Option<(String, &'static str)> {
-        busy(refused)
+            .with("listener_id", listener.into())
     }
 
     fn plan(&self, change: &mut Change<'_>) -> Result<(), Diagnostic> {
@@ -178,7 +157,6 @@ impl Model for Pool {
             }
             _ => {}
         }
-        replace_what_has_failed(change);
         Ok(())
     }
 
@@ -189,7 +167,7 @@ impl Model for Pool {
                     .into(),
             );
         }
-        explain(refused)
+        None
     }
 
     async fn blockers(&self, task: &Task<'_>, id: &str) -> Vec<String> {

@@ -22,6 +22,7 @@ use dmp_sdk::{
 };
 use serde_json::Value as Json;
 
+use super::primary;
 use crate::cloud::{Cloud, Question, believe, found};
 use crate::data_sources::Listed;
 use crate::marked;
@@ -208,10 +209,7 @@ impl Resource for Server {
     }
 
     fn holds_data(&self, value: &Value) -> HoldsData {
-        match plan::is_primary(value) {
-            true => HoldsData::Primary,
-            false => HoldsData::None,
-        }
+        primary::holds_data(value)
     }
 
     fn is_off(&self, value: &Value) -> bool {

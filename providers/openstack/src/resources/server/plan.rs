@@ -2,6 +2,7 @@
 
 use dmp_sdk::{AttributePath, Change, Diagnostic, Effect, Value};
 
+use super::super::primary::is_primary;
 use super::{read, rebuild, user_data, wanted};
 use crate::marked;
 use crate::values::{is_given, text_at, wrong};
@@ -20,11 +21,6 @@ pub(super) fn plan(change: &mut Change<'_>) -> Result<(), Diagnostic> {
         }
     }
     Ok(())
-}
-
-/// Whether the local disk of a server holds data that may exist nowhere else.
-pub(super) fn is_primary(value: &Value) -> bool {
-    value.get("primary").as_bool() == Some(true)
 }
 
 fn check_boot(change: &Change<'_>) -> Result<(), Diagnostic> {

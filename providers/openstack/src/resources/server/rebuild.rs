@@ -7,8 +7,8 @@
 use dmp_sdk::{AttributePath, Change, Diagnostic, Effect, Value};
 use serde_json::{Value as Json, json};
 
+use super::super::primary::is_primary;
 use super::change::{READY, ServerWork};
-use super::plan::is_primary;
 use super::{read, user_data, wanted};
 use crate::object::State;
 use crate::session::ApiError;

@@ -1,19 +1,15 @@
 //! The attributes of a server.
 
-use dmp_sdk::{Attribute, Layer, ListedBy, Machine, MarkWay, Schema, Type};
+use dmp_sdk::{Attribute, Layer, Machine, MarkWay, Schema, Type};
+
+use crate::object::by;
 
 pub(super) fn schema() -> Schema {
     let schema = Schema::new("openstack_server", "A machine of Nova.")
         .layer(Layer::Machine)
         .mark(MarkWay::Field("metadata"))
         .ends_hosted()
-        .listed_by(ListedBy {
-            data_source: "openstack_servers",
-            only: &[],
-            items: "servers",
-            id: "id",
-            name: "name",
-        })
+        .listed_by(by("openstack_servers", "servers", "name"))
         .on_delete("The server and its local disk are gone, and volumes of it that go with it; ports that it was given stay.")
         .counterpart("openstack_compute_instance_v2", &["{id}"]);
     told(first_boot(disks(networks(machine(schema)))))

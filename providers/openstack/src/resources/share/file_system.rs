@@ -7,9 +7,10 @@ use dmp_sdk::{
 };
 use serde_json::{Map, Value as Json, json};
 
+use super::super::primary;
 use crate::object::{Kind, Model, Place, State, Task, by, fixed, told, wait_for};
 use crate::session::{ApiError, Service, Verb};
-use crate::values::{items, number, text, text_at, wrong};
+use crate::values::{number, text, text_at, wrong};
 
 /// The model.
 pub(crate) struct Share;
@@ -21,7 +22,7 @@ static KIND: Kind = Kind {
     listing: "/shares/detail",
     one: "share",
     many: "shares",
-    listed_by: by("openstack_shares", "shares", "name"),
+    listed_by: Some(by("openstack_shares", "shares", "name")),
     mark: Place::Metadata,
     changes: true,
     metadata_apart: true,
@@ -135,23 +136,11 @@ impl Model for Share {
     }
 
     fn plan_delete(&self, prior: &Value) -> (Vec<Effect>, Vec<String>) {
-        let name = text_at(prior, "name").or_else(|| text_at(prior, "id"));
-        let name = name.unwrap_or_default();
-        let size = prior.get("size_gib").as_i64().unwrap_or_default();
-        let effects = match prior.get("primary").as_bool() {
-            Some(true) => vec![Effect::DataLoss {
-                what: format!("share `{name}`, {size} GiB"),
-            }],
-            _ => Vec::new(),
-        };
-        (effects, vec![format!("{size} GiB go with it")])
+        primary::ends(prior, "share")
     }
 
     fn holds_data(&self, value: &Value) -> Option<HoldsData> {
-        Some(match value.get("primary").as_bool() {
-            Some(true) => HoldsData::Primary,
-            _ => HoldsData::None,
-        })
+        Some(primary::holds_data(value))
     }
 
     fn failure_domains(&self, value: &Value) -> Vec<FailureDomain> {
@@ -188,14 +177,7 @@ impl Model for Share {
     }
 
     async fn blockers(&self, task: &Task<'_>, id: &str) -> Vec<String> {
-        let path = format!("/snapshots?share_id={id}");
-        let Ok(answer) = task.cloud.session.get(Service::Share, &path).await else {
-            return Vec::new();
-        };
-        let snapshots = items(&answer["snapshots"]).iter();
-        snapshots
-            .filter_map(|one| Some(format!("the snapshot `{}`", text(one, "id")?)))
-            .collect()
+        primary::snapshots(task, Service::Share, &format!("share_id={id}")).await
     }
 }
 
@@ -286,11 +268,10 @@ impl Share {
     }
 }
 
-/// What Manila tells users of a share, the newest first.
+/// What Manila tells users of a share.
 async fn messages(task: &Task<'_>, id: &str) -> Option<String> {
-    let path = format!("/messages?resource_id={id}&sort_key=created_at&sort_dir=desc&limit=1");
-    let answer = task.cloud.session.get(Service::Share, &path).await.ok()?;
-    text(items(&answer["messages"]).first()?, "user_message")
+    let query = format!("resource_id={id}&sort_key=created_at&sort_dir=desc");
+    primary::message(task, Service::Share, &query).await
 }
 
 #[cfg(test)]
